@@ -8,7 +8,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use actions::wasm::{
-    CodeKey, Compiler, Component, Host, HostOptions, Limits, Request, Select, Side, Trees, Verdict,
+    CodeKey, CompileWait, Compiler, Component, Host, HostOptions, Limits, Request, Select, Side,
+    Trees, Verdict,
 };
 use async_trait::async_trait;
 use base::{OffsetDateTime, Page};
@@ -98,6 +99,7 @@ fn request() -> Request {
         },
         parallelism: 1,
         keep_going: false,
+        compile_wait: CompileWait::default(),
     }
 }
 

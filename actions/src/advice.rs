@@ -12,6 +12,9 @@ use crate::load::{LoadError, LoadedFile, Loader, MatchedAction, Origin, Tree};
 /// Maximum number of gates that one refusal explains.
 const MAX_GATES: usize = 5;
 
+/// What ends the refusals of a gate that passes nothing (decision 0002).
+const WAY_OUT: &str = "let the gate pass (start its service if that is down), or let the operator set actions.gates_source: source until the gate is repaired";
+
 /// Hint about one gate that refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Advice {
@@ -40,7 +43,7 @@ pub(crate) async fn advise(
     for matched in refused.iter().take(MAX_GATES) {
         let advice = match matched.origin {
             Origin::Change => advise_for_change(loader, event, matched).await?,
-            Origin::Destination => advise_for_destination(event, matched),
+            Origin::Destination => advise_for_destination(loader, event, matched).await?,
         };
         if !hints.contains(&advice) {
             hints.push(advice);
@@ -78,16 +81,30 @@ async fn advise_for_change(
     Ok(Advice { gate, remedy })
 }
 
-fn advise_for_destination(event: &Event, matched: &MatchedAction) -> Advice {
+async fn advise_for_destination(
+    loader: &Loader,
+    event: &Event,
+    matched: &MatchedAction,
+) -> Result<Advice, LoadError> {
     let name = &matched.action.name;
     let branch = event.branch().map_or("", |branch| branch.as_str());
-    Advice {
+    let mut of_gate = matched.action.components();
+    of_gate.push(&matched.file.path);
+    let remedy = if loader.changes_only(event, &of_gate).await? {
+        // Nothing is left to commit separately: the gate itself does not pass.
+        WAY_OUT.to_owned()
+    } else {
+        format!(
+            "commit that edit to {branch} by itself first; if the gate refuses that too, {WAY_OUT}"
+        )
+    };
+    Ok(Advice {
         gate: format!("gate '{name}' of branch {branch} before this change"),
         remedy: Some(format!(
-            "the change edits or removes {} or its component, so both versions check it: commit that edit to {branch} by itself first",
+            "the change edits or removes {} or its component, so the version before it checks the change too: {remedy}",
             matched.file.path
         )),
-    }
+    })
 }
 
 /// Returns the branch that holds the change's own gates.

@@ -12,12 +12,14 @@ use block::ByteStream;
 use bytes::Bytes;
 use catalog::{InternalFiles, Reader, Repository};
 use graveler::{Event, EventKind, HookOutcome, Hooks, Rejection};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::action_file::{FOLDER, FileError};
 use crate::advice::{advise, branch_of_change};
 use crate::env::Environment;
 use crate::error::SetupError;
-use crate::execute::{Executor, Outcome};
+use crate::execute::{Executor, Outcome, Round};
 use crate::gates_source::GatesSource;
 use crate::load::{LoadError, Loader, MatchedAction};
 use crate::manifest::log_key;
@@ -31,7 +33,7 @@ use crate::runner::lua::LuaRunner;
 use crate::runner::registry::Runners;
 use crate::runner::wasm::WasmRunner;
 use crate::runner::webhook::WebhookRunner;
-use crate::wasm::{CodeKey, Compiler, Host, HostOptions};
+use crate::wasm::{CodeKey, CompileWait, Compiler, Host, HostOptions};
 use crate::webhook::{WebhookOptions, Webhooks};
 use crate::{HookRun, HookStatus, Run};
 
@@ -39,6 +41,8 @@ use crate::{HookRun, HookStatus, Run};
 const MANIFEST_HOOKS: usize = 100_000;
 /// Maximum number of hook hints in one refusal.
 const MAX_HOOK_HINTS: usize = 5;
+/// Maximum number of warnings in the hint of one refusal. The run has all of them.
+const MAX_HINT_WARNINGS: usize = 5;
 
 /// Options of [`Actions::new`].
 #[derive(Debug, Clone)]
@@ -119,6 +123,7 @@ impl Actions {
             reader,
             files,
             clock,
+            stopped: CancellationToken::new(),
         };
         Ok(Self {
             enabled: options.enabled,
@@ -236,13 +241,21 @@ impl Actions {
         self.queue.drain().await;
     }
 
+    /// Ends the post hooks that still run, when the server stops and waits no longer. Each is logged
+    /// and its run recorded as failed; [`Self::drain`] waits for that.
+    pub fn cut_off(&self) {
+        self.executor.stopped.cancel();
+    }
+
     /// Finds and runs the hooks that match an event.
     async fn run_matching(&self, event: &Arc<Event>) -> Result<EventResult, LoadError> {
         let Executor {
             loader, runners, ..
         } = &self.executor;
+        let compile_wait = CompileWait::new(self.limits.compile_wait);
         let matched_actions = loader.matching_actions(event, self.gates_source).await?;
-        let preflight = preflight::check(loader, runners, event, self.limits).await?;
+        let preflight =
+            preflight::check(loader, runners, event, self.limits, &compile_wait).await?;
         if !preflight.errors.is_empty() {
             return Err(LoadError::Invalid(preflight.errors));
         }
@@ -260,13 +273,14 @@ impl Actions {
                 hint: HINT_BUSY,
             });
         }
+        let round = Round {
+            event,
+            warnings: &preflight.warnings,
+            compile_wait: &compile_wait,
+        };
         let outcome = match matched_actions.is_empty() {
             true => None,
-            false => Some(
-                self.executor
-                    .run(event, &matched_actions, &preflight.warnings)
-                    .await?,
-            ),
+            false => Some(self.executor.run(round, &matched_actions).await?),
         };
         Ok(EventResult {
             warnings: preflight.texts(),
@@ -295,6 +309,7 @@ impl Actions {
         };
         let of_hooks = outcome.failures.into_iter().filter_map(|f| f.hint);
         hints.extend(of_hooks.take(MAX_HOOK_HINTS));
+        hints.extend(hints_of_warnings(&result.warnings));
         rejection.hint = (!hints.is_empty()).then(|| hints.join("; "));
         rejection
     }
@@ -356,7 +371,7 @@ impl Hooks for Actions {
             Err(LoadError::Invalid(errors)) => {
                 let mut rejection = reject(&event, &errors);
                 rejection.invalid_actions = true;
-                rejection.hint = hint_of_invalid(&event);
+                rejection.hint = hint_of_invalid(&event, &errors);
                 Err(rejection)
             }
             Err(LoadError::Busy { message, hint }) => {
@@ -456,11 +471,29 @@ fn reject<E: Display>(event: &Event, errors: &[E]) -> Box<Rejection> {
 }
 
 /// Hint for a change whose action files are invalid: names the branch to fix.
-fn hint_of_invalid(event: &Event) -> Option<String> {
+fn hint_of_invalid(event: &Event, errors: &[FileError]) -> Option<String> {
     let branch = branch_of_change(event)?;
+    let elsewhere = if errors.iter().any(FileError::is_perhaps_no_action) {
+        format!(
+            "; every object directly below {FOLDER} is an action file, so keep other files elsewhere"
+        )
+    } else {
+        String::new()
+    };
     Some(format!(
-        "correct the action files on branch {branch}, or delete them there, and try again; no hook ran, so this run id has no record"
+        "correct the action files on branch {branch}, or delete them there, and try again{elsewhere}; no hook ran, so this run id has no record"
     ))
+}
+
+/// Returns the warnings of a refused change as hints: the answer of a refusal has no other place
+/// for them.
+fn hints_of_warnings(warnings: &[String]) -> impl Iterator<Item = String> {
+    let more = warnings.len().saturating_sub(MAX_HINT_WARNINGS);
+    let shown = warnings.iter().take(MAX_HINT_WARNINGS);
+    let rest = (more > 0).then(|| format!("{more} more warnings are in the run"));
+    shown
+        .map(|warning| format!("warning: {warning}"))
+        .chain(rest)
 }
 
 /// Formats errors the way lakeFS does: a count, then one error per line.

@@ -135,7 +135,7 @@ pub(crate) fn variables(text: &str) -> impl Iterator<Item = &str> {
 
 /// A variable that hooks may read is not set in the server's environment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} not found: missing env var")]
+#[error("{} not found: missing env var", base::glob::quoted(.0))]
 pub(crate) struct MissingVariable(pub(crate) String);
 
 #[cfg(test)]

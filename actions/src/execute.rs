@@ -11,15 +11,18 @@ use bytes::Bytes;
 use catalog::{InternalFiles, Reader, Repository};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use graveler::{Event, Finding};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::action_file::Hook;
 use crate::load::{Loader, MatchedAction};
 use crate::manifest::{log_key, manifest, manifest_key};
-use crate::output::Output;
+use crate::output::{MAX_LOG_BYTES, Output};
 use crate::preflight::Warning;
 use crate::run::{HookRun, HookStatus, NEVER, Records, Run};
 use crate::runner::registry::Runners;
-use crate::runner::{HookFailure, HookResult, Invocation};
+use crate::runner::{HookFailure, HookResult, HookRunner, Invocation};
+use crate::wasm::CompileWait;
 
 /// Maximum number of actions of one event that run concurrently.
 const MAX_PARALLEL_ACTIONS: usize = 8;
@@ -55,6 +58,18 @@ pub(crate) struct Executor {
     pub(crate) loader: Loader,
     pub(crate) runners: Runners,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Cancelled when the server stops and no longer waits for the hooks of post-events.
+    pub(crate) stopped: CancellationToken,
+}
+
+/// What all hooks of an event share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Round<'a> {
+    pub(crate) event: &'a Arc<Event>,
+    /// Probable mistakes in the action files.
+    pub(crate) warnings: &'a [Warning],
+    /// How long the hooks wait for compilations.
+    pub(crate) compile_wait: &'a CompileWait,
 }
 
 /// Result of one hook that ended or was skipped.
@@ -65,21 +80,22 @@ struct EndedHook {
 }
 
 impl Executor {
-    /// Runs the matched actions of an event and records the run. `warnings` lists probable mistakes
-    /// in the action files; they are stored with the run.
+    /// Runs the matched actions of an event and records the run, with the warnings.
     ///
     /// # Errors
     /// If a log, the manifest or the records cannot be stored.
     pub(crate) async fn run(
         &self,
-        event: &Arc<Event>,
+        round: Round<'_>,
         matched_actions: &[MatchedAction],
-        warnings: &[Warning],
     ) -> catalog::Result<Outcome> {
+        let Round {
+            event, warnings, ..
+        } = round;
         let start_time = self.clock.now();
         let actions = stream::iter(matched_actions.iter().cloned().enumerate())
             .map(|(index, matched)| async move {
-                let results = self.run_action(event, index, &matched, warnings).await;
+                let results = self.run_action(round, index, &matched).await;
                 results.map(|results| (index, results))
             })
             .buffered(MAX_PARALLEL_ACTIONS);
@@ -132,6 +148,34 @@ impl Executor {
         Ok(outcome)
     }
 
+    /// Runs a hook. A hook of a post-event fails when the server stops, so that its run is recorded.
+    async fn run_unless_stopped(
+        &self,
+        runner: &dyn HookRunner,
+        invocation: Invocation<'_>,
+        warnings: &[Warning],
+    ) -> HookResult {
+        let Invocation {
+            event,
+            matched,
+            hook,
+            ..
+        } = invocation;
+        if !event.kind().is_post() {
+            return runner.run(invocation).await;
+        }
+        tokio::select! {
+            biased;
+            () = self.stopped.cancelled() => {
+                warn!(run.id = %event.run_id, repo.id = %event.repository.id, "{} hook '{}' of action '{}' was cut off: {CUT_OFF}", event.kind().as_str(), hook.id, matched.action.name);
+                let mut log = Output::new(MAX_LOG_BYTES);
+                write_warnings(&mut log, &matched.action.name, warnings);
+                HookResult::new(log, Err(HookFailure::new(CUT_OFF)))
+            }
+            result = runner.run(invocation) => result,
+        }
+    }
+
     pub(crate) async fn save_manifest(
         &self,
         repository: &Repository,
@@ -149,10 +193,9 @@ impl Executor {
 
     async fn run_action(
         &self,
-        event: &Arc<Event>,
+        round: Round<'_>,
         index: usize,
         matched: &MatchedAction,
-        warnings: &[Warning],
     ) -> catalog::Result<Vec<EndedHook>> {
         let mut results: Vec<EndedHook> = Vec::with_capacity(matched.action.hooks.len());
         let mut failed = false;
@@ -160,8 +203,7 @@ impl Executor {
         for (hook_index, hook) in matched.action.hooks.iter().enumerate() {
             let hook_run_id = format!("{index:04}_{hook_index:04}");
             let mut result = if hook.condition.holds(failed) {
-                self.run_hook(event, matched, hook, hook_run_id, warnings)
-                    .await?
+                self.run_hook(round, matched, hook, hook_run_id).await?
             } else {
                 EndedHook {
                     run: hook_run(matched, hook, hook_run_id),
@@ -180,12 +222,16 @@ impl Executor {
 
     async fn run_hook(
         &self,
-        event: &Arc<Event>,
+        round: Round<'_>,
         matched: &MatchedAction,
         hook: &Hook,
         hook_run_id: String,
-        warnings: &[Warning],
     ) -> catalog::Result<EndedHook> {
+        let Round {
+            event,
+            warnings,
+            compile_wait,
+        } = round;
         let mut run = hook_run(matched, hook, hook_run_id);
         run.start_time = self.clock.now();
         let runner = self.runners.of(hook);
@@ -196,13 +242,14 @@ impl Executor {
             matched,
             hook,
             hook_run_id: &run.hook_run_id,
+            compile_wait,
             log,
         };
         let HookResult {
             log,
             failure,
             findings,
-        } = runner.run(invocation).await;
+        } = self.run_unless_stopped(runner, invocation, warnings).await;
         let failure = failure.map(|failure| HookFailure {
             message: format!("action failed: {}", failure.message),
             ..failure
@@ -229,6 +276,9 @@ impl Executor {
         })
     }
 }
+
+/// Why a post hook failed whose server stopped.
+const CUT_OFF: &str = "the server stopped before the hook ended";
 
 /// Writes the probable mistakes in the hook's action file to its log.
 fn write_warnings(log: &mut Output, action: &str, warnings: &[Warning]) {

@@ -107,6 +107,11 @@ pub fn webhook_answer(data: &[u8]) {
     }
 }
 
+/// Reads the state from Airflow's description of a DAG run.
+pub fn dag_run(data: &[u8]) {
+    webhook::try_dag_run(data);
+}
+
 /// Checks a webhook's URL against entries of `actions.webhook.allow` and `deny`, one per line.
 pub fn webhook_target(data: &[u8]) {
     if let Some(mut entries) = lines(data).filter(|lines| !lines.is_empty()) {

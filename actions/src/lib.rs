@@ -20,6 +20,7 @@ mod glob;
 mod load;
 mod manifest;
 mod matching;
+mod misplaced;
 mod nesting;
 mod output;
 mod payload;

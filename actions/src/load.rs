@@ -366,6 +366,26 @@ impl Loader {
         Ok(identity(self.stat(one, path).await?) != identity(self.stat(other, path).await?))
     }
 
+    /// Reports whether all objects that an event changes are at the given paths. Returns false for
+    /// an event without both trees.
+    pub(crate) async fn changes_only(
+        &self,
+        event: &Event,
+        paths: &[&str],
+    ) -> Result<bool, LoadError> {
+        let (Some(base), Some(candidate)) = (event.base(), event.candidate()) else {
+            return Ok(false);
+        };
+        let (base, candidate) = (
+            self.stored(&event.repository, base),
+            self.stored(&event.repository, candidate),
+        );
+        let page = base.diff(&candidate, "", "", paths.len() + 1).await?;
+        let mut changed = page.results.into_iter().filter_map(|(a, b)| a.or(b));
+        let is_given = |object: Object| paths.contains(&object.path.as_str());
+        Ok(changed.all(is_given) && !page.has_more)
+    }
+
     /// Returns the action files of a tree.
     pub(crate) async fn files(
         &self,
@@ -562,9 +582,11 @@ async fn children(
     for object in page.results {
         let name = object.path.strip_prefix(FOLDER).unwrap_or(&object.path);
         if let Some((folder, _)) = name.split_once('/') {
-            // `char::MAX` sorts after every assigned code point, so the next page starts behind the
-            // subfolder.
-            return Ok((objects, Some(format!("{FOLDER}{folder}/{}", char::MAX))));
+            // `'0'` follows `'/'` in byte order, so this is the first path behind the subfolder.
+            // Pages start after a path, so an object at the path itself is looked up here.
+            let behind = format!("{FOLDER}{folder}0");
+            objects.extend(snapshot.stat(&behind).await?);
+            return Ok((objects, Some(behind)));
         }
         objects.push(object);
     }

@@ -12,8 +12,10 @@ use graveler::{Event, EventKind};
 
 use crate::action_file::{Action, Diagnostic, FileError, Hook};
 use crate::load::{FileSet, LoadError, LoadedFile, Loader, Tree};
+use crate::misplaced;
 use crate::runner::HookSpec;
 use crate::runner::registry::Runners;
+use crate::wasm::{COMPILE_WAIT, CompileWait};
 
 /// Maximum number of warnings per change.
 const MAX_WARNINGS: usize = 100;
@@ -28,6 +30,8 @@ pub(crate) struct Limits {
     pub(crate) hooks: usize,
     /// Maximum time that the change waits for checks. Compiling many components may take longer.
     pub(crate) time: Duration,
+    /// How long the change waits for compilations in all, in the checks and in its hooks.
+    pub(crate) compile_wait: Duration,
 }
 
 impl Default for Limits {
@@ -36,6 +40,7 @@ impl Default for Limits {
             errors: 100,
             hooks: 1_000,
             time: Duration::from_secs(120),
+            compile_wait: COMPILE_WAIT,
         }
     }
 }
@@ -76,6 +81,7 @@ pub(crate) async fn check(
     runners: &Runners,
     event: &Event,
     limits: Limits,
+    compile_wait: &CompileWait,
 ) -> Result<Preflight, LoadError> {
     let (true, Some(base), Some(candidate)) =
         (lands_a_tree(event.kind()), event.base(), event.candidate())
@@ -85,8 +91,19 @@ pub(crate) async fn check(
     let before = loader.tree(&event.repository, base);
     let after = loader.tree(&event.repository, candidate);
     let files = files(loader, event, &after).await?;
-    if base == candidate || (files.files.is_empty() && files.errors.is_empty()) {
+    if base == candidate {
         return Ok(Preflight::default());
+    }
+    let mut found = Preflight::default();
+    let (old, new) = (
+        loader.reader().snapshot(&event.repository, base),
+        loader.reader().snapshot(&event.repository, candidate),
+    );
+    for text in misplaced::warnings(&old, &new).await? {
+        found.warnings.push(Warning::of_no_action(text));
+    }
+    if files.files.is_empty() && files.errors.is_empty() {
+        return Ok(found);
     }
     let known = self::files(loader, event, &before).await?;
     let check = Check {
@@ -94,10 +111,10 @@ pub(crate) async fn check(
         runners,
         event,
         limits,
+        compile_wait,
         before,
         after,
     };
-    let mut found = Preflight::default();
     // Errors that already existed must not block this change, which may be the one that repairs
     // them.
     let is_new = |error: &&FileError| !known.errors.contains(error);
@@ -118,13 +135,10 @@ pub(crate) async fn check(
     match tokio::time::timeout(limits.time, all).await {
         Ok(checked) => checked?,
         // Skipped hooks are checked again when they run, and then they refuse the change.
-        Err(_) => found.warnings.push(Warning {
-            action: String::new(),
-            text: format!(
-                "not all hooks were checked within {}: mistakes in the other hooks will be reported when they run",
-                humantime::format_duration(limits.time)
-            ),
-        }),
+        Err(_) => found.warnings.push(Warning::of_no_action(format!(
+            "not all hooks were checked within {}: mistakes in the other hooks will be reported when they run",
+            humantime::format_duration(limits.time)
+        ))),
     }
     // One hook may have several errors.
     found.errors.truncate(limits.errors);
@@ -145,6 +159,7 @@ struct Check<'a> {
     runners: &'a Runners,
     event: &'a Event,
     limits: Limits,
+    compile_wait: &'a CompileWait,
     before: Tree,
     after: Tree,
 }
@@ -193,6 +208,7 @@ impl Check<'_> {
             hook,
             event: self.event,
             tree: &self.after,
+            compile_wait: self.compile_wait,
         };
         for problem in self.runners.of(hook).validate(spec).await {
             if problem.refuses {
@@ -220,6 +236,14 @@ impl Preflight {
 }
 
 impl Warning {
+    /// A warning that belongs to no action.
+    fn of_no_action(text: String) -> Self {
+        Self {
+            action: String::new(),
+            text,
+        }
+    }
+
     fn new(action: &Action, path: &str, diagnostic: &Diagnostic) -> Self {
         let place = diagnostic
             .at

@@ -20,7 +20,7 @@ use crate::action_file::{Diagnostic, Hook};
 use crate::env::MissingVariable;
 use crate::load::{MatchedAction, Tree};
 use crate::output::{MAX_LOG_BYTES, Output};
-use crate::wasm::Failure;
+use crate::wasm::{CompileWait, Failure};
 
 /// Runs the hooks of one type.
 #[async_trait]
@@ -54,6 +54,8 @@ pub(crate) struct HookSpec<'a> {
     pub(crate) event: &'a Event,
     /// The tree after the change.
     pub(crate) tree: &'a Tree,
+    /// How long the hook waits for the compilation of its component.
+    pub(crate) compile_wait: &'a CompileWait,
 }
 
 /// A hook that runs for an event.
@@ -63,8 +65,20 @@ pub(crate) struct Invocation<'a> {
     pub(crate) matched: &'a MatchedAction,
     pub(crate) hook: &'a Hook,
     pub(crate) hook_run_id: &'a str,
+    /// How long the hook waits for the compilation of its component.
+    pub(crate) compile_wait: &'a CompileWait,
     /// The hook's log so far. The runner appends to it and returns it.
     pub(crate) log: Output,
+}
+
+impl Invocation<'_> {
+    /// Returns the path at which the API answers the hook's log.
+    pub(crate) fn log_at(&self) -> String {
+        format!(
+            "/api/v1/repositories/{}/actions/runs/{}/hooks/{}/output",
+            self.event.repository.id, self.event.run_id, self.hook_run_id
+        )
+    }
 }
 
 /// What a hook produced.
@@ -111,6 +125,15 @@ impl HookFailure {
             hint: Some(hint.into()),
             ..self
         }
+    }
+
+    /// Adds another hint.
+    pub(crate) fn also(self, hint: String) -> Self {
+        let hint = match &self.hint {
+            Some(first) => format!("{first}; {hint}"),
+            None => hint,
+        };
+        self.hint(hint)
     }
 
     /// The failure of a hook that was handed to the runner of another type.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
+use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::any;
@@ -199,6 +200,11 @@ pub(crate) async fn server() -> (String, Seen) {
             "/huge" => vec![b'x'; 1 << 20].into_response(),
             "/loop" => Redirect::temporary("/loop").into_response(),
             "/echo" | "/echo-in-pieces" => echo(&path, &headers_of, &uri_of),
+            "/301" | "/302" | "/303" | "/308" => {
+                let status: StatusCode = path[1..].parse().expect("a status");
+                (status, [(LOCATION, "/ok?token=t0ken")]).into_response()
+            }
+            "/307-to-302" => Redirect::temporary("/302").into_response(),
             "/away" => Redirect::temporary("http://127.0.0.2:9/").into_response(),
             "/moved" => Redirect::temporary("/ok").into_response(),
             path if path.contains("/api/v1/dags/") => airflow(path, &headers_of, before),

@@ -32,9 +32,11 @@ use crate::runner::HookFailure;
 use headers::Headers;
 use masking::Masker;
 use proxies::Proxies;
-use redirects::{follow, hint_of_redirect};
+use redirects::{follow, hint_of_redirect, recorded};
 use targets::CheckedResolver;
-use transcript::{Call, TextLog, failure, read_body, request_head, response_head, root_cause};
+use transcript::{
+    Call, TextLog, failure, hint_of_failure, read_body, request_head, response_head, root_cause,
+};
 
 pub use targets::WebhookTargets;
 
@@ -143,13 +145,14 @@ impl Webhooks {
     }
 
     /// Sends `payload` to the webhook. The log records everything; the error says why the hook
-    /// failed.
+    /// failed, and that the log can be read at `log_at`.
     pub(crate) async fn run(
         &self,
         hook: &WebhookProperties,
         event: &Event,
         payload: &str,
         log: &mut Output,
+        log_at: &str,
     ) -> Result<(), HookFailure> {
         let expand = |pairs: &[(String, String)]| -> Result<Vec<(String, Expanded)>, HookFailure> {
             pairs
@@ -177,6 +180,7 @@ impl Webhooks {
             url,
             shown_url: &hook.shown_url,
             masker: &masker,
+            timeout: Some(hook.timeout),
         };
         let request = client
             .post(with_params(url, &params))
@@ -189,10 +193,11 @@ impl Webhooks {
             return Ok(());
         }
         let status = answer.status.as_u16();
-        Err(HookFailure {
+        let failure = HookFailure {
             message: format!("webhook request failed (status code: {status})"),
             hint: answer.hint,
-        })
+        };
+        Err(failure.also(answer_in_log(log_at)))
     }
 
     /// Returns the client for a hook's target and the URL to call.
@@ -226,16 +231,21 @@ impl Webhooks {
     ) -> Result<Answer, HookFailure> {
         let masker = call.masker;
         let started = self.clock.now();
-        let answer = request.send().await;
+        let (answer, redirects) = recorded(request.send()).await;
         let elapsed = (self.clock.now() - started).try_into().unwrap_or_default();
         let _ = write!(
             TextLog(log),
             "\nRequest duration: {}\n",
             format_duration(elapsed)
         );
+        for (status, to) in &redirects {
+            log.text(&redirects::line(*status, to, masker));
+        }
 
-        let failed =
-            |e: &reqwest::Error, when| HookFailure::new(masker.text(&failure(call, e, when)));
+        let failed = |e: &reqwest::Error, when| HookFailure {
+            message: masker.text(&failure(call, e, when)),
+            hint: hint_of_failure(call, e),
+        };
         let answer = answer.map_err(|e| failed(&e, "while awaiting headers"))?;
         let (status, url) = (answer.status(), answer.url().clone());
         let hint = hint_of_redirect(&answer, masker);
@@ -263,6 +273,11 @@ struct Answer {
     body: Vec<u8>,
 }
 
+/// Hint for a service that answered and refused.
+fn answer_in_log(log_at: &str) -> String {
+    format!("the service's answer is in the hook's log: GET {log_at}")
+}
+
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -287,6 +302,11 @@ fn with_params(url: &Url, params: &[(String, Expanded)]) -> Url {
     let mut url = url.clone();
     url.query_pairs_mut().clear().extend_pairs(pairs);
     url
+}
+
+/// Reads the state from Airflow's description of a run, for [`crate::fuzzing`].
+pub(crate) fn try_dag_run(description: &[u8]) {
+    airflow::try_state(description);
 }
 
 /// Masks a response as for the log, for [`crate::fuzzing`].

@@ -8,7 +8,7 @@ use super::suspicious::{warn, warn_unknown_keys};
 use super::webhook_properties::{Target, WHOLE_URL, read_target, read_timeout};
 use super::yaml::{Diagnostic, Node};
 
-const KEYS: [&str; 7] = [
+pub(super) const KEYS: [&str; 7] = [
     "url",
     "dag_id",
     "username",

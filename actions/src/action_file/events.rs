@@ -70,10 +70,14 @@ fn read_event(name: &str) -> Result<EventKind, Malformed> {
             "event 'schedule' is not supported by this version",
         ));
     }
-    let hint = nearest(name, &EVENTS.map(EventKind::as_str))
-        .map_or(String::new(), |known| format!("; did you mean '{known}'?"));
+    let known = EVENTS.map(EventKind::as_str);
+    let hint = nearest(name, &known).map_or_else(
+        || format!("the events are {}", known.join(", ")),
+        |meant| format!("did you mean '{meant}'?"),
+    );
     Err(Malformed::new(format!(
-        "event '{name}' is not supported{hint}"
+        "event '{}' is not supported; {hint}",
+        base::glob::quoted(name)
     )))
 }
 
@@ -111,6 +115,17 @@ fn read_filters(
         }
         glob::check_branch_list(&on.branches)
             .map_err(|reason| Diagnostic::new(branches.at, format!("'branches': {reason}")))?;
+        for item in branches.list().unwrap_or_default() {
+            let pattern = item.text().unwrap_or_default();
+            if pattern.len() > base::glob::MAX_PATTERN_BYTES {
+                let reason = format!(
+                    "'branches': '{}' has more than {} bytes",
+                    base::glob::quoted(pattern),
+                    base::glob::MAX_PATTERN_BYTES
+                );
+                return Err(Diagnostic::new(item.at, reason));
+            }
+        }
         // lakeFS parses a branch glob only when an event is matched against it, so a malformed glob
         // is only a warning here.
         warn_of_branches(branches, warnings);

@@ -4,10 +4,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::suspicious::warn_unknown_keys;
+use super::suspicious::{MOVE_BELOW, warn_unknown_keys_above};
 use super::yaml::{Diagnostic, Node, Position, Value};
 use super::{
-    AirflowProperties, WasmProperties, WebhookProperties, check_description, lua_properties,
+    AirflowProperties, WasmProperties, WebhookProperties, airflow_properties, check_description,
+    lua_properties, wasm_properties, webhook_properties,
 };
 use crate::condition::Condition;
 use crate::env;
@@ -79,7 +80,9 @@ pub(super) fn read_hook(
             format!("hook[{index}] must be a map with 'id', 'type' and 'properties'"),
         ));
     }
-    warn_unknown_keys(&format!("hook[{index}]."), node, &KEYS, warnings);
+    let type_name = node.get("type").and_then(Node::text).unwrap_or_default();
+    let of = format!("hook[{index}].");
+    warn_unknown_keys_above(&of, node, &KEYS, property_keys(type_name), warnings);
     let Some(id) = node.get("id") else {
         return Err(Diagnostic::new(
             node.at,
@@ -170,11 +173,10 @@ fn read_kind(
             format!("hook[{index}] type '{name}' unknown; use wasm, webhook or airflow"),
         ));
     }
+    let misplaced = misplaced(hook, name);
     let Some(properties) = hook.get("properties") else {
-        return Err(Diagnostic::new(
-            hook.at,
-            format!("hook[{index}] type '{name}': missing hook properties"),
-        ));
+        let reason = format!("hook[{index}] type '{name}': missing hook properties{misplaced}");
+        return Err(Diagnostic::new(hook.at, reason));
     };
     if properties.map().is_none() {
         return Err(Diagnostic::new(
@@ -196,5 +198,31 @@ fn read_kind(
         ..diagnostic
     };
     warnings.extend(found.into_iter().map(named));
-    read.map_err(named)
+    read.map_err(|diagnostic| {
+        let mut diagnostic = named(diagnostic);
+        diagnostic.reason.push_str(&misplaced);
+        diagnostic
+    })
+}
+
+/// Returns the keys below `properties` of a hook type.
+fn property_keys(type_name: &str) -> &'static [&'static str] {
+    match type_name {
+        "webhook" => &webhook_properties::KEYS,
+        "wasm" => &wasm_properties::KEYS,
+        "airflow" => &airflow_properties::KEYS,
+        "lua" => &lua_properties::KEYS,
+        _ => &[],
+    }
+}
+
+/// Returns advice, to be appended to an error, on the first property that stands beside
+/// `properties` instead of below it.
+fn misplaced(hook: &Node, type_name: &str) -> String {
+    let properties = property_keys(type_name);
+    let mut keys = hook.map().unwrap_or_default().iter();
+    let found = keys.find(|(key, _)| properties.contains(&key.text.as_str()));
+    found.map_or_else(String::new, |(key, _)| {
+        format!("; '{}' stands directly in the hook: {MOVE_BELOW}", key.text)
+    })
 }

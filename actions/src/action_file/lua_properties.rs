@@ -4,7 +4,7 @@
 use super::suspicious::{warn, warn_unknown_keys};
 use super::yaml::{Diagnostic, Node};
 
-const KEYS: [&str; 3] = ["script", "script_path", "args"];
+pub(super) const KEYS: [&str; 3] = ["script", "script_path", "args"];
 
 /// Warning for a Lua hook. The hook is never skipped silently, because it may be a gate.
 const NOT_RUN: &str = "Lua hooks are not run by this version: the hook always fails, and a failing prepare- or pre- hook refuses the change; use wasm, webhook or airflow";

@@ -27,9 +27,11 @@ use regex::Regex;
 
 pub(crate) use airflow_properties::AirflowProperties;
 pub(crate) use hook::{Hook, HookKind};
-pub(crate) use units::format_duration;
+pub(crate) use units::{edit_distance, format_duration};
 pub(crate) use wasm_properties::{Reaction, WasmProperties};
-pub(crate) use webhook_properties::{Target, WHOLE_URL, WebhookProperties};
+pub(crate) use webhook_properties::{
+    MAX_TIMEOUT, Target, WHOLE_URL, WebhookProperties, is_own_header,
+};
 pub(crate) use yaml::{Diagnostic, Node, Position};
 
 use hook::read_hook;
@@ -44,6 +46,9 @@ pub(crate) const MAX_FILES: usize = 1_000;
 /// Maximum number of hooks in one action. They run in sequence.
 pub(crate) const MAX_HOOKS: usize = 100;
 
+/// Maximum length of an action's name in bytes. It is stored with every hook run.
+const MAX_NAME_BYTES: usize = 1_024;
+
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^[0-9A-Za-z_][0-9A-Za-z_\-. ]+$").expect("the pattern is a constant")
 });
@@ -56,6 +61,13 @@ pub(crate) struct FileError {
 }
 
 impl FileError {
+    /// Reports whether the file may be in the folder by mistake: it has no name of an action, or
+    /// its own name is not that of a YAML file.
+    pub(crate) fn is_perhaps_no_action(&self) -> bool {
+        let is_yaml = [".yaml", ".yml"].iter().any(|end| self.path.ends_with(end));
+        !is_yaml || [NO_NAME, NO_MAP].contains(&self.diagnostic.reason.as_str())
+    }
+
     /// An error at a position in the file.
     pub(crate) fn at(path: &str, diagnostic: Diagnostic) -> Self {
         Self {
@@ -154,24 +166,33 @@ impl Action {
     }
 }
 
+/// Reason why a file without a name is refused.
+const NO_NAME: &str = "'name' is required";
+/// Reason why a file that is not a map is refused.
+const NO_MAP: &str = "an action file must be a map with 'name', 'on' and 'hooks'";
+
 /// Top-level keys of an action file.
 const KEYS: [&str; 4] = ["name", "description", "on", "hooks"];
 
 fn read_action(root: &Node) -> Result<Action, Diagnostic> {
     if root.map().is_none() && !root.is_null() {
-        return Err(Diagnostic::new(
-            root.at,
-            "an action file must be a map with 'name', 'on' and 'hooks'",
-        ));
+        return Err(Diagnostic::new(root.at, NO_MAP));
     }
     let mut warnings = Vec::new();
     warn_unknown_keys("", root, &KEYS, &mut warnings);
     let Some(name) = root.get("name") else {
-        return Err(Diagnostic::new(root.at, "'name' is required"));
+        return Err(Diagnostic::new(root.at, NO_NAME));
     };
     let name = match name.text() {
+        Some(text) if text.len() > MAX_NAME_BYTES => {
+            let why = format!(
+                "'name' has {} bytes; it may have at most {MAX_NAME_BYTES}",
+                text.len()
+            );
+            return Err(Diagnostic::new(name.at, why));
+        }
         Some(text) if NAME.is_match(text) => text.to_owned(),
-        Some("") => return Err(Diagnostic::new(name.at, "'name' is required")),
+        Some("") => return Err(Diagnostic::new(name.at, NO_NAME)),
         _ => {
             let why = "'name' is invalid: use at least two characters, letters, digits, '_', '-', '.' and spaces, with a letter, digit or '_' first";
             return Err(Diagnostic::new(name.at, why));

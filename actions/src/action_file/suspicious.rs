@@ -10,6 +10,9 @@ const MAX_WARNINGS: usize = 50;
 /// Keys with this prefix are ignored on purpose: they hold anchors.
 const EXTENSION_PREFIX: &str = "x-";
 
+/// Advice for a property that is not below `properties`.
+pub(super) const MOVE_BELOW: &str = "move it below 'properties:'";
+
 /// Warns of unknown keys and suggests the closest known key.
 pub(super) fn warn_unknown_keys(
     of: &str,
@@ -17,14 +20,30 @@ pub(super) fn warn_unknown_keys(
     known: &[&str],
     warnings: &mut Vec<Diagnostic>,
 ) {
+    warn_unknown_keys_above(of, node, known, &[], warnings);
+}
+
+/// Warns of unknown keys. Says of `properties`, the keys of the map `properties` below the node,
+/// that they belong there.
+pub(super) fn warn_unknown_keys_above(
+    of: &str,
+    node: &Node,
+    known: &[&str],
+    properties: &[&str],
+    warnings: &mut Vec<Diagnostic>,
+) {
     for (key, _) in node.map().unwrap_or_default() {
         if known.contains(&key.text.as_str()) || key.text.starts_with(EXTENSION_PREFIX) {
             continue;
         }
-        let hint = nearest(&key.text, known).map_or_else(
-            || format!("known keys are {}", known.join(", ")),
-            |meant| format!("did you mean '{meant}'?"),
-        );
+        let hint = if properties.contains(&key.text.as_str()) {
+            MOVE_BELOW.to_owned()
+        } else {
+            nearest(&key.text, known).map_or_else(
+                || format!("known keys are {}", known.join(", ")),
+                |meant| format!("did you mean '{meant}'?"),
+            )
+        };
         let reason = format!("unknown key '{of}{}' is ignored; {hint}", key.text);
         warn(warnings, Diagnostic::new(key.at, reason));
     }

@@ -1,5 +1,7 @@
 //! Tests of the parser: accepted files, errors and warnings.
 
+mod names;
+
 use std::time::Duration;
 
 use graveler::EventKind;
@@ -373,6 +375,8 @@ fn select_that_can_match_nothing_is_rejected() {
     }
 }
 
+const EVENT_LIST: &str = "the events are prepare-commit, pre-commit, post-commit, pre-merge, post-merge, pre-create-branch, post-create-branch, pre-delete-branch, post-delete-branch, pre-create-tag, post-create-tag, pre-delete-tag, post-delete-tag, pre-revert, post-revert, pre-cherry-pick, post-cherry-pick";
+
 #[test]
 fn errors_have_file_line_and_reason() {
     let name_rule = "'name' is invalid: use at least two characters, letters, digits, '_', '-', '.' and spaces, with a letter, digit or '_' first";
@@ -380,7 +384,7 @@ fn errors_have_file_line_and_reason() {
         ("on:\n  pre-commit:\nhooks: []\n".to_owned(), "1:1: 'name' is required".to_owned()),
         (format!("name: a\non:\n  pre-commit:\n{GOOD_HOOK}"), format!("1:7: {name_rule}")),
         (format!("name: [a, b]\non:\n  pre-commit:\n{GOOD_HOOK}"), format!("1:7: {name_rule}")),
-        (format!("name: gate\non:\n  pre-dance:\n{GOOD_HOOK}"), "3:3: event 'pre-dance' is not supported".to_owned()),
+        (format!("name: gate\non:\n  pre-dance:\n{GOOD_HOOK}"), format!("3:3: event 'pre-dance' is not supported; {EVENT_LIST}")),
         (format!("name: gate\non:\n  pre-comit:\n{GOOD_HOOK}"), "3:3: event 'pre-comit' is not supported; did you mean 'pre-commit'?".to_owned()),
         (format!("name: gate\non:\n  schedule: {{cron: '0 3 * * *'}}\n{GOOD_HOOK}"), "3:3: event 'schedule' is not supported by this version".to_owned()),
         (format!("name: gate\n{GOOD_HOOK}"), "1:1: 'on' is required".to_owned()),
@@ -390,6 +394,7 @@ fn errors_have_file_line_and_reason() {
         ("name: gate\non:\n  pre-commit:\nhooks:\n  - type: webhook\n    properties:\n      url: http://x\n".to_owned(), "5:5: hook[0] missing ID".to_owned()),
         (format!("name: gate\non:\n  pre-commit:\n{GOOD_HOOK}  - id: aa\n    type: webhook\n    properties:\n      url: http://x\n"), "9:9: hook[1] duplicate ID 'aa'".to_owned()),
         (format!("name: gate\non:\n  pre-create-tag:\n    branches: [a]\n{GOOD_HOOK}"), "4:15: 'branches' is not supported in tag event types".to_owned()),
+        (format!("name: gate\non:\n  pre-commit:\n    branches: [main, {}]\n{GOOD_HOOK}", "b".repeat(1025)), format!("4:22: 'branches': '{}…' has more than 1024 bytes", "b".repeat(100))),
         (format!("name: gate\non:\n  pre-commit:\n    branches: main\n{GOOD_HOOK}"), "4:15: 'branches' must be a list".to_owned()),
         ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: 1a\n    type: lua\n".to_owned(), "5:9: hook[0] ID '1a' is invalid: use a letter or '_', then one to 255 letters, digits, '-' or '_'".to_owned()),
         ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    if: maybe()\n    type: lua\n".to_owned(), "6:9: hook[0] 'if' 'maybe()': 'maybe' is not known; use success(), failure(), true, false, &&, || and !".to_owned()),
@@ -397,7 +402,13 @@ fn errors_have_file_line_and_reason() {
         ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    type: airflow\n    properties: {url: x}\n".to_owned(), "7:17: hook[0] type 'airflow': 'dag_id' is required".to_owned()),
         (webhook("      timeout: 1s\n"), "8:7: hook[0] type 'webhook': 'url' is required".to_owned()),
         (webhook("      url: 1\n"), "8:12: hook[0] type 'webhook': 'url' must be a string".to_owned()),
-        (webhook("      url: http://x\n      timeout: soon\n"), "9:16: hook[0] type 'webhook': 'timeout' 'soon' is not a duration; write 10s, 1m30s or 500ms".to_owned()),
+        (webhook("      url: http://x\n      timeout: soon\n"), "9:16: hook[0] type 'webhook': 'timeout' 'soon' is not a duration above zero and up to 1h; write 10s, 1m30s or 500ms".to_owned()),
+        (wasm("      timeout: 100d\n"), "9:16: hook[0] type 'wasm': 'timeout' '100d' is not a duration above zero and up to 1h; write 10s, 1m30s or 500ms".to_owned()),
+        (wasm("      timeout: 0s\n"), "9:16: hook[0] type 'wasm': 'timeout' '0s' is not a duration above zero and up to 1h; write 10s, 1m30s or 500ms".to_owned()),
+        (wasm("      limits: {time_per_object: 1d}\n"), "9:33: hook[0] type 'wasm': 'limits.time_per_object' '1d' is not a duration above zero and up to 10m; write 10s, 1m30s or 500ms".to_owned()),
+        ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    type: wasm\n    component: hooks/a.wasm\n".to_owned(), "5:5: hook[0] type 'wasm': missing hook properties; 'component' stands directly in the hook: move it below 'properties:'".to_owned()),
+        ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    type: webhook\n    url: http://x\n    properties: {timeout: 1s}\n".to_owned(), "8:17: hook[0] type 'webhook': 'url' is required; 'url' stands directly in the hook: move it below 'properties:'".to_owned()),
+        (format!("name: {}\non:\n  pre-commit:\n{GOOD_HOOK}", "n".repeat(1025)), "1:7: 'name' has 1025 bytes; it may have at most 1024".to_owned()),
         (webhook("      url: http://x\n      headers: [a]\n"), "9:16: hook[0] type 'webhook': 'headers' must be a map".to_owned()),
     ] {
         check_refused(&text, &reason);

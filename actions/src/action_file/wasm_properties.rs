@@ -10,7 +10,7 @@ use super::yaml::{Diagnostic, Node, Position};
 use crate::glob;
 use crate::wasm::{Limits, Select};
 
-const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 11] = [
     "component",
     "sha256",
     "config",
@@ -153,6 +153,11 @@ fn read_component(node: &Node) -> Result<(String, Position), Diagnostic> {
             "'component' must be the path of a Wasm component in this repository",
         ));
     };
+    if path.len() > glob::MAX_PATH_BYTES {
+        let (bytes, most) = (path.len(), glob::MAX_PATH_BYTES);
+        let reason = format!("'component' has {bytes} bytes; paths have at most {most}");
+        return Err(Diagnostic::new(component.at, reason));
+    }
     if let Some((scheme, _)) = path.split_once("://") {
         let reason = format!(
             "components from {scheme}:// are not supported by this version; commit the component to this repository and name its path"

@@ -11,9 +11,47 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum length of a URL in bytes. Servers do not accept longer ones.
 const MAX_URL_BYTES: usize = 8 << 10;
 /// Maximum timeout that an action file can set.
-const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
-const KEYS: [&str; 4] = ["url", "timeout", "query_params", "headers"];
+pub(super) const KEYS: [&str; 4] = ["url", "timeout", "query_params", "headers"];
+
+/// Headers that describe the connection or the length of the body. The client sets them itself;
+/// with values from an action file, a service and a proxy could read different requests. `Host`
+/// belongs to them, as in Go's client and in browsers: it follows from the URL, which is checked
+/// against the permitted targets.
+const OWN_HEADERS: [&str; 9] = [
+    "connection",
+    "content-length",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+/// Prefix of headers for a proxy, which the client sets itself too.
+const PROXY_PREFIX: &str = "proxy-";
+
+/// Reports whether the client sets a header itself and never sends an action file's value.
+pub(crate) fn is_own_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    OWN_HEADERS.contains(&name.as_str()) || name.starts_with(PROXY_PREFIX)
+}
+
+/// Warns of headers that are not sent.
+fn warn_of_own_headers(node: &Node, warnings: &mut Vec<Diagnostic>) {
+    let headers = node.get("headers").and_then(Node::map);
+    for (key, _) in headers.unwrap_or_default() {
+        if is_own_header(&key.text) {
+            let reason = format!(
+                "header '{}' is not sent: the server sets the headers of the connection itself",
+                base::glob::quoted(&key.text)
+            );
+            warn(warnings, Diagnostic::new(key.at, reason));
+        }
+    }
+}
 
 /// Hint for a URL that cannot be called.
 pub(crate) const WHOLE_URL: &str =
@@ -60,6 +98,7 @@ impl WebhookProperties {
             let reason = format!("'url' '{shown_url}' cannot be called: {why}; {WHOLE_URL}");
             warn(warnings, Diagnostic::new(url.at, reason));
         }
+        warn_of_own_headers(node, warnings);
         Ok(Self {
             target,
             shown_url,
@@ -119,12 +158,16 @@ pub(super) fn read_timeout(
             warn(warnings, Diagnostic::new(value.at, reason));
             Ok(DEFAULT_TIMEOUT)
         }
-        None => Err(invalid_duration("timeout", value, text)),
+        None => Err(invalid_duration("timeout", value, text, MAX_TIMEOUT)),
     }
 }
 
-fn invalid_duration(name: &str, node: &Node, text: &str) -> Diagnostic {
-    let reason = format!("'{name}' '{text}' is not a duration; write 10s, 1m30s or 500ms");
+fn invalid_duration(name: &str, node: &Node, text: &str, max: Duration) -> Diagnostic {
+    let quoted = base::glob::quoted(text);
+    let max = humantime::format_duration(max);
+    let reason = format!(
+        "'{name}' '{quoted}' is not a duration above zero and up to {max}; write 10s, 1m30s or 500ms"
+    );
     Diagnostic::new(node.at, reason)
 }
 
@@ -143,7 +186,7 @@ fn shown(text: &str, url: &url::Url) -> String {
 pub(super) fn duration(name: &str, node: &Node, max: Duration) -> Result<Duration, Diagnostic> {
     let text = node.text().unwrap_or_default();
     match parse_duration(text) {
-        Some(Duration::ZERO) | None => Err(invalid_duration(name, node, text)),
+        Some(Duration::ZERO) | None => Err(invalid_duration(name, node, text, max)),
         Some(duration) => Ok(duration.min(max)),
     }
 }

@@ -37,12 +37,14 @@ impl HookRunner for AirflowRunner {
     }
 
     async fn run(&self, invocation: Invocation<'_>) -> HookResult {
+        let log_at = invocation.log_at();
         let Invocation {
             event,
             matched,
             hook,
             hook_run_id,
             mut log,
+            ..
         } = invocation;
         let HookKind::Airflow(airflow) = &hook.kind else {
             return HookResult::new(log, Err(HookFailure::of_other_type(hook, self)));
@@ -51,7 +53,7 @@ impl HookRunner for AirflowRunner {
         let dag_run_id = dag_run_id(matched, &hook.id, event, hook_run_id);
         let outcome = self
             .webhooks
-            .run_dag(airflow, &dag_run_id, event, &payload, &mut log)
+            .run_dag(airflow, &dag_run_id, event, &payload, &mut log, &log_at)
             .await;
         HookResult::new(log, outcome)
     }

@@ -43,6 +43,7 @@ async fn failure(runner: &dyn HookRunner, matched: &MatchedAction, hook: usize) 
         matched,
         hook: &matched.action.hooks[hook],
         hook_run_id: "0000_0000",
+        compile_wait: &CompileWait::default(),
         log: Output::new(MAX_LOG_BYTES),
     };
     runner.run(invocation).await.failure.unwrap().message

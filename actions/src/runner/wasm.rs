@@ -54,11 +54,15 @@ impl WasmRunner {
             event,
             matched,
             hook,
+            compile_wait,
             ..
-        } = invocation;
+        } = *invocation;
         let repository = event.repository.partition();
         let component = self.components.of(&matched.tree, properties).await?;
-        if let Ok(description) = self.host.describe(&repository, &component).await {
+        let described = self
+            .host
+            .describe_within(&repository, &component, compile_wait);
+        if let Ok(description) = described.await {
             self.check_config(properties, description).await?;
         }
         let request = Request {
@@ -74,6 +78,7 @@ impl WasmRunner {
             parallelism: properties.parallelism,
             // With `on_error: warn`, an error on one object must not hide verdicts on the others.
             keep_going: properties.on_error == Reaction::Warn,
+            compile_wait: compile_wait.clone(),
         };
         Ok(self.host.run(request).await)
     }
@@ -160,7 +165,9 @@ impl HookRunner for WasmRunner {
             }
         };
         let repository = spec.event.repository.partition();
-        let failure = match self.host.describe(&repository, &component).await {
+        let host = &self.host;
+        let described = host.describe_within(&repository, &component, spec.compile_wait);
+        let failure = match described.await {
             Ok(description) => return self.validate_config(spec, wasm, description).await,
             Err(failure) => failure,
         };

@@ -35,6 +35,7 @@ impl HookRunner for WebhookRunner {
     }
 
     async fn run(&self, invocation: Invocation<'_>) -> HookResult {
+        let log_at = invocation.log_at();
         let Invocation {
             event,
             matched,
@@ -46,7 +47,10 @@ impl HookRunner for WebhookRunner {
             return HookResult::new(log, Err(HookFailure::of_other_type(hook, self)));
         };
         let payload = payload(event, &matched.action.name, &hook.id);
-        let outcome = self.webhooks.run(webhook, event, &payload, &mut log).await;
+        let outcome = self
+            .webhooks
+            .run(webhook, event, &payload, &mut log, &log_at)
+            .await;
         HookResult::new(log, outcome)
     }
 }

@@ -15,6 +15,7 @@ use super::artifact::{self, Artifact};
 use super::check;
 use super::compile::Compiler;
 use super::compile::queue::CompileQueue;
+use super::compile_wait::CompileWait;
 use super::component::{Component, ComponentDigest};
 use super::disk::{CodeKey, Disk};
 use super::engine::{Engines, Lane};
@@ -91,6 +92,7 @@ impl Cache {
         &self,
         repository: &str,
         component: &Component,
+        wait: &CompileWait,
     ) -> Result<Arc<Ready>, Failure> {
         check::check_header(component.bytes())?;
         if let Some(ready) = self.known(component.digest()).await? {
@@ -101,9 +103,9 @@ impl Cache {
         let compiled = self
             .clone()
             .compile(repository.to_owned(), component.clone());
-        match tokio::time::timeout(COMPILE_WAIT, tokio::spawn(compiled)).await {
-            Ok(ended) => ended.unwrap_or_else(|e| Err(host_failed(&e))),
-            Err(_) => {
+        match wait.wait_for(tokio::spawn(compiled)).await {
+            Some(ended) => ended.unwrap_or_else(|e| Err(host_failed(&e))),
+            None => {
                 let after = COMPILE_WAIT.as_secs();
                 Err(Failure::new(
                     Cause::LimitTime,

@@ -17,6 +17,7 @@ use super::capability::Rights;
 use super::check::World;
 use super::collect::Collector;
 use super::compile::Compiler;
+use super::compile_wait::CompileWait;
 use super::component::Component;
 use super::describe;
 use super::disk::CodeKey;
@@ -133,7 +134,8 @@ impl Host {
     }
 
     /// Returns the component's description (the JSON of `describe`), cached by digest. Compiling
-    /// and running count toward the limits of `repository` (`Repository::partition`).
+    /// and running count toward the limits of `repository` (`Repository::partition`). Waits up to
+    /// 120 s for a compilation.
     ///
     /// # Errors
     /// The cause, a message, and a hint where there is one.
@@ -142,7 +144,18 @@ impl Host {
         repository: &str,
         component: &Component,
     ) -> Result<Value, Failure> {
-        let ready = self.inner.cache.get(repository, component).await?;
+        let wait = CompileWait::default();
+        self.describe_within(repository, component, &wait).await
+    }
+
+    /// Like [`Self::describe`], but waits for a compilation only within `wait`.
+    pub(crate) async fn describe_within(
+        &self,
+        repository: &str,
+        component: &Component,
+        wait: &CompileWait,
+    ) -> Result<Value, Failure> {
+        let ready = self.inner.cache.get(repository, component, wait).await?;
         let share = self.inner.calls.admission.share(repository);
         let description = self.inner.calls.description(&ready, &share).await?;
         Ok(Value::clone(&description))
@@ -161,7 +174,7 @@ impl Host {
         let ready = self
             .inner
             .cache
-            .get(&repository, &request.component)
+            .get(&repository, &request.component, &request.compile_wait)
             .await?;
         let share = self.inner.calls.admission.share(&repository);
         let mut defaults = Vec::new();

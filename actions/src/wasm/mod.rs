@@ -18,6 +18,7 @@ mod capability;
 mod check;
 mod collect;
 mod compile;
+mod compile_wait;
 mod component;
 mod describe;
 mod disk;
@@ -43,11 +44,13 @@ mod v0_1;
 mod wasi;
 
 pub use compile::{CompileLimits, Compiler, compile_job};
+pub use compile_wait::CompileWait;
 pub use component::Component;
 #[cfg(test)]
 pub(crate) use component::count as component_count;
 pub use disk::CodeKey;
 pub use host::{Host, HostOptions};
+pub(crate) use limits::COMPILE_WAIT;
 pub use report::{Cause, Failure, Report, Verdict};
 pub use request::{Limits, Request, Select};
 pub use tree::{Side, SnapshotTrees, Trees};

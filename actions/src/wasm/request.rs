@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use graveler::Event;
 
+use super::compile_wait::CompileWait;
 use super::component::Component;
 use super::tree::Trees;
 
@@ -59,4 +60,6 @@ pub struct Request {
     /// Whether an object gate continues with the remaining objects after it broke on one (trap or
     /// limit).
     pub keep_going: bool,
+    /// How long to wait if the component must be compiled. The compilation continues afterwards.
+    pub compile_wait: CompileWait,
 }

@@ -19,7 +19,8 @@ use serde_json::value::RawValue;
 use tokio::time::MissedTickBehavior;
 use url::Url;
 
-use super::{Answer, Call, Masker, TextLog, Webhooks};
+use super::redirects::drops_body;
+use super::{Answer, Call, Masker, TextLog, Webhooks, answer_in_log};
 use crate::action_file::{AirflowProperties, format_duration};
 use crate::env::{Expanded, MASK};
 use crate::output::Output;
@@ -32,6 +33,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_DAG_RUN_BYTES: usize = 1 << 20;
 /// Maximum length of a state's name in the log. Airflow's states are short words.
 const MAX_STATE_CHARS: usize = 32;
+
+/// Hint for a redirect, for example to a login page.
+const OTHER_URL: &str = "a redirect leads to another URL, which starts no DAG: set 'url' to the address of Airflow's web server, and check that it allows basic authentication";
 
 /// Request body that creates a run. The fields are in lakeFS's order.
 #[derive(Serialize)]
@@ -55,7 +59,8 @@ struct DagRun<'a> {
 }
 
 impl Webhooks {
-    /// Starts the hook's DAG with the given run id. The log records everything; the error says why the hook failed.
+    /// Starts the hook's DAG with the given run id. The log records everything; the error says why the hook failed,
+    /// and that the log can be read at `log_at`.
     pub(crate) async fn run_dag(
         &self,
         hook: &AirflowProperties,
@@ -63,6 +68,7 @@ impl Webhooks {
         event: &Event,
         payload: &str,
         log: &mut Output,
+        log_at: &str,
     ) -> Result<(), HookFailure> {
         let password = self.environment.expand(&hook.password);
         let Expanded {
@@ -87,6 +93,7 @@ impl Webhooks {
             url: runs,
             shown_url: &hook.shown_runs,
             masker: &masker,
+            timeout: None,
         };
         let request = client
             .post(runs.clone())
@@ -95,7 +102,7 @@ impl Webhooks {
             .timeout(REQUEST_TIMEOUT)
             .body(body);
         let answer = self.exchange(request, call, 0, log).await?;
-        check(&answer, runs)?;
+        check(&answer, runs, log_at)?;
         if !hook.wait_for_dag {
             return Ok(());
         }
@@ -104,7 +111,7 @@ impl Webhooks {
         if let Ok(mut path) = run.path_segments_mut() {
             path.push(run_id);
         }
-        let waited = self.wait(&run, headers, &masker, log);
+        let waited = self.wait(&run, headers, &masker, log, log_at);
         match tokio::time::timeout(hook.timeout, waited).await {
             Ok(ended) => ended,
             Err(_) => Err(HookFailure {
@@ -127,6 +134,7 @@ impl Webhooks {
         headers: HeaderMap,
         masker: &Masker,
         log: &mut Output,
+        log_at: &str,
     ) -> Result<(), HookFailure> {
         let mut ticks = tokio::time::interval(self.dag_poll_interval);
         // If Airflow responds slowly, skip polls instead of catching up.
@@ -142,6 +150,7 @@ impl Webhooks {
                 url: run,
                 shown_url: run.as_str(),
                 masker,
+                timeout: None,
             };
             log.text(&format!("Request:\nGET {run}\n"));
             let request = client
@@ -149,7 +158,7 @@ impl Webhooks {
                 .headers(headers.clone())
                 .timeout(REQUEST_TIMEOUT);
             let answer = self.exchange(request, call, MAX_DAG_RUN_BYTES, log).await?;
-            check(&answer, run)?;
+            check(&answer, run, log_at)?;
             let state = state(&answer.body)?;
             let _ = write!(
                 TextLog(log),
@@ -191,12 +200,13 @@ fn body(hook: &AirflowProperties, run_id: &str, payload: &str) -> Result<String,
 }
 
 /// Checks that Airflow accepted the request. A login page behind a redirect also returns status
-/// 200.
-fn check(answer: &Answer, asked: &Url) -> Result<(), HookFailure> {
+/// 200. `log_at` says where Airflow's answer can be read.
+fn check(answer: &Answer, asked: &Url, log_at: &str) -> Result<(), HookFailure> {
     let status = answer.status.as_u16();
     let message = format!("status code ({status}): airflow hook request failed");
     if answer.status != StatusCode::OK {
         let hint = match answer.status {
+            status if drops_body(status) => Some(OTHER_URL.to_owned()),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some(
                 "Airflow rejects 'username' and 'password', or does not allow basic authentication"
                     .to_owned(),
@@ -207,15 +217,12 @@ fn check(answer: &Answer, asked: &Url) -> Result<(), HookFailure> {
             ),
             _ => answer.hint.clone(),
         };
-        return Err(HookFailure { message, hint });
+        return Err(HookFailure { message, hint }.also(answer_in_log(log_at)));
     }
     if answer.url != *asked {
         return Err(HookFailure {
             message: format!("redirected: {message}"),
-            hint: Some(
-                "a redirect led to another URL, which started no DAG: set 'url' to the address of Airflow's API, and check that it allows basic authentication"
-                    .to_owned(),
-            ),
+            hint: Some(OTHER_URL.to_owned()),
         });
     }
     Ok(())
@@ -242,6 +249,11 @@ fn state(body: &[u8]) -> Result<Cow<'_, str>, HookFailure> {
             "the description of the DAG run from airflow has no state",
         )),
     }
+}
+
+/// Extracts the state from arbitrary bytes, for [`crate::fuzzing`].
+pub(super) fn try_state(body: &[u8]) {
+    drop(state(body));
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
+use crate::action_file::is_own_header;
 use crate::env::Expanded;
 use crate::runner::HookFailure;
 
@@ -13,7 +14,7 @@ pub(super) struct Headers {
 
 impl Headers {
     /// Combines the action file's headers and the nesting headers. Of the latter, the action file
-    /// can replace only the user agent.
+    /// can replace only the user agent. Leaves out headers that the client sets itself.
     ///
     /// # Errors
     /// If a name or a value cannot be sent.
@@ -30,11 +31,15 @@ impl Headers {
         to_send.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let mut shown = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         for (name, value) in pairs {
+            let quoted = base::glob::quoted(&name);
             let key: HeaderName = name
                 .parse()
-                .map_err(|_| HookFailure::new(format!("header name {name:?} is not valid")))?;
+                .map_err(|_| HookFailure::new(format!("header name {quoted:?} is not valid")))?;
+            if is_own_header(key.as_str()) {
+                continue;
+            }
             let mut sent: HeaderValue = value.text.parse().map_err(|_| {
-                HookFailure::new(format!("the value of header {name:?} is not valid"))
+                HookFailure::new(format!("the value of header {quoted:?} is not valid"))
             })?;
             sent.set_sensitive(value.secret);
             to_send.insert(&key, sent);

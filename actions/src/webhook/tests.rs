@@ -57,7 +57,13 @@ async fn deliver(
     let mut log = Output::new(MAX_LOG_BYTES);
     let event = event(EventKind::PreCommit);
     let outcome = webhooks
-        .run(hook, &event, r#"{"event_type":"pre-commit"}"#, &mut log)
+        .run(
+            hook,
+            &event,
+            r#"{"event_type":"pre-commit"}"#,
+            &mut log,
+            "/log",
+        )
         .await;
     (outcome, String::from_utf8(log.finish(None)).unwrap())
 }
@@ -178,6 +184,94 @@ async fn redirects_are_limited_and_stay_on_their_host() {
     assert_eq!(error, "webhook request failed (status code: 307)");
 }
 
+/// Regression test: a redirect of this kind was followed with a GET, and a service that answered the
+/// GET with 200 let every change pass.
+#[tokio::test]
+async fn redirect_that_drops_the_event_fails_the_hook() {
+    let (url, seen) = server().await;
+    for (path, status) in [
+        ("301", 301),
+        ("302", 302),
+        ("303", 303),
+        ("307-to-302", 302),
+    ] {
+        let hook = hook(&format!("{url}/{path}"));
+        let (outcome, log) = deliver(&hook, WebhookOptions::default(), Proxies::of_process()).await;
+        let failed = outcome.unwrap_err();
+        assert_eq!(
+            failed.message,
+            format!("webhook request failed (status code: {status})")
+        );
+        let expected = format!(
+            "the service answered {status} with Location {url}/ok: name that address in 'url'; a redirect of this kind would drop the request's body, so it is not followed; "
+        );
+        let hint = failed.hint.unwrap();
+        assert!(hint.starts_with(&expected), "{hint}");
+        assert!(log.contains(&format!("HTTP/1.1 {status} ")), "{log}");
+    }
+    assert!(
+        seen.lock()
+            .unwrap()
+            .iter()
+            .all(|(uri, ..)| !uri.starts_with("/ok"))
+    );
+}
+
+/// Regression test: the log did not show that another address had answered.
+#[tokio::test]
+async fn followed_redirect_repeats_the_event_and_is_logged() {
+    let (url, seen) = server().await;
+    for (path, status, target) in [("moved", 307, "/ok"), ("308", 308, "/ok?token=t0ken")] {
+        let (outcome, log) = run(&hook(&format!("{url}/{path}"))).await;
+        assert_eq!(outcome, Ok(()));
+        let line = format!("\nRequest duration: 0s\nRedirect: {status} to {url}/ok\n\nResponse:\n");
+        assert!(log.contains(&line), "{log}");
+        let (uri, _, body) = seen.lock().unwrap().pop().unwrap();
+        assert_eq!(
+            (&*uri, &*body),
+            (target, &br#"{"event_type":"pre-commit"}"#[..])
+        );
+    }
+    let (_, log) = run(&hook(&format!("{url}/loop"))).await;
+    assert_eq!(log.matches("Redirect: 307 to ").count(), 10, "{log}");
+}
+
+/// Regression test: a `Content-Length` of an action file was sent as it was, so that a service and
+/// a proxy could disagree about where the request ends.
+#[tokio::test]
+async fn headers_of_the_connection_are_not_taken_from_the_action_file() {
+    let (url, seen) = server().await;
+    let mut hook = hook(&format!("{url}/tell"));
+    hook.headers = pairs(&[
+        ("Content-Length", "3"),
+        ("transfer-encoding", "chunked"),
+        ("Connection", "upgrade"),
+        ("HOST", "other.example"),
+        ("Upgrade", "h2c"),
+        ("TE", "trailers"),
+        ("Trailer", "X-Own"),
+        ("Keep-Alive", "timeout=1"),
+        ("HTTP2-Settings", "AA"),
+        ("Proxy-Authorization", "Basic eA=="),
+        ("X-Own", "v"),
+    ]);
+    let (outcome, log) = run(&hook).await;
+    assert_eq!(outcome, Ok(()));
+    let (_, headers, body) = seen.lock().unwrap().pop().unwrap();
+    assert_eq!(body, r#"{"event_type":"pre-commit"}"#);
+    let length = body.len().to_string();
+    assert_eq!(headers["content-length"], *length);
+    assert_eq!(headers["host"], *url.strip_prefix("http://").unwrap());
+    assert_eq!(headers["x-own"], "v");
+    for (name, _) in &hook.headers[1..10] {
+        assert!(name == "HOST" || !headers.contains_key(name), "{name}");
+    }
+    assert!(
+        log.contains("\nHeaders:\nContent-Type: application/json\nX-Own: v\nRequest Body:"),
+        "{log}"
+    );
+}
+
 /// Regression test: `failed (status code: 307)` did not say that a redirect was not followed.
 #[tokio::test]
 async fn fixable_failure_has_a_hint() {
@@ -190,9 +284,22 @@ async fn fixable_failure_has_a_hint() {
     };
     assert_eq!(
         hint(&hook(&format!("{url}/away"))).await.unwrap(),
-        "the response redirects to another server (http://127.0.0.2:9); such redirects are not followed because requests may contain secrets: set 'url' to the final address of the service"
+        "the response redirects to another server (http://127.0.0.2:9); such redirects are not followed because requests may contain secrets: set 'url' to the final address of the service; the service's answer is in the hook's log: GET /log"
     );
-    assert_eq!(hint(&hook(&format!("{url}/fail"))).await, None);
+    assert_eq!(
+        hint(&hook(&format!("{url}/fail"))).await.unwrap(),
+        "the service's answer is in the hook's log: GET /log"
+    );
+    let mut slow = hook(&format!("{url}/slow"));
+    slow.timeout = Duration::from_millis(50);
+    assert_eq!(
+        hint(&slow).await.unwrap(),
+        "the service did not answer within 'timeout', which is 50ms: let it answer sooner, or raise 'timeout' (at most 1h)"
+    );
+    assert_eq!(
+        hint(&hook(&url.replace("http:", "https:"))).await.unwrap(),
+        "the service answers this port without TLS: write 'http://' in 'url', or the port at which it serves https"
+    );
     let mut unusable = hook(&url);
     unusable.target = Target::Unusable("unsupported protocol scheme \"\"".to_owned());
     assert_eq!(

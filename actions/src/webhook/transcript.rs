@@ -5,6 +5,7 @@
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use reqwest::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
@@ -13,6 +14,7 @@ use url::Url;
 
 use super::headers::{Headers, canonical};
 use super::masking::Masker;
+use crate::action_file::{MAX_TIMEOUT, format_duration};
 use crate::env::Expanded;
 use crate::output::Output;
 
@@ -27,6 +29,8 @@ pub(super) struct Call<'a> {
     pub(super) url: &'a Url,
     pub(super) shown_url: &'a str,
     pub(super) masker: &'a Masker,
+    /// The hook's `timeout`, if it limits this request.
+    pub(super) timeout: Option<Duration>,
 }
 
 /// Lets `write!` append to a log.
@@ -167,6 +171,42 @@ pub(super) fn failure(call: Call<'_>, error: &reqwest::Error, when: &str) -> Str
         root_cause(error)
     };
     format!("{method} \"{shown_url}\": {reason}")
+}
+
+/// Returns what the author of the action file can do about a request without a response.
+pub(super) fn hint_of_failure(call: Call<'_>, error: &reqwest::Error) -> Option<String> {
+    if error.is_timeout() {
+        let timeout = format_duration(call.timeout?);
+        let most = humantime::format_duration(MAX_TIMEOUT);
+        return Some(format!(
+            "the service did not answer within 'timeout', which is {timeout}: let it answer sooner, or raise 'timeout' (at most {most})"
+        ));
+    }
+    if call.url.scheme() == "https" && is_answer_without_tls(error) {
+        return Some(
+            "the service answers this port without TLS: write 'http://' in 'url', or the port at which it serves https".to_owned(),
+        );
+    }
+    None
+}
+
+/// Reports whether a TLS handshake failed because the peer answered something that is not TLS.
+fn is_answer_without_tls(error: &reqwest::Error) -> bool {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if let Some(rustls::Error::InvalidMessage(_)) = cause.downcast_ref() {
+            return true;
+        }
+        // The source of an I/O error is that of the error inside, which is skipped.
+        let inside = cause
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        next = match inside {
+            Some(inside) => Some(inside),
+            None => cause.source(),
+        };
+    }
+    false
 }
 
 fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {

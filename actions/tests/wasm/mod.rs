@@ -17,8 +17,8 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use actions::wasm::{
-    CodeKey, CompileLimits, Compiler, Component, Host, HostOptions, Limits, Report, Request,
-    Select, Side, Trees, Verdict,
+    CodeKey, CompileLimits, CompileWait, Compiler, Component, Host, HostOptions, Limits, Report,
+    Request, Select, Side, Trees, Verdict,
 };
 use async_trait::async_trait;
 use base::{OffsetDateTime, Page};
@@ -298,6 +298,7 @@ fn request(component: Bytes, trees: Memory, config: Value) -> Request {
         limits: limits(),
         parallelism: 4,
         keep_going: false,
+        compile_wait: CompileWait::default(),
     }
 }
 

@@ -42,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     target("configuration", configuration),
     target("connection_string", kv::fuzzing::connection_string),
     target("continuation", catalog::fuzzing::continuation),
+    target("dag_run", actions::fuzzing::dag_run),
     target("description", actions::fuzzing::description),
     target("event", graveler::fuzzing::event),
     target("hook_config", actions::fuzzing::hook_config),

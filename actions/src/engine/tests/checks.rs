@@ -9,6 +9,7 @@ const NO_LIMITS: preflight::Limits = preflight::Limits {
     errors: usize::MAX,
     hooks: usize::MAX,
     time: Duration::from_hours(1),
+    compile_wait: Duration::from_hours(1),
 };
 
 async fn lake(limits: preflight::Limits, compiler: Compiler) -> Lake {
@@ -33,11 +34,40 @@ fn limits_match_the_readme() {
         errors,
         hooks,
         time,
+        compile_wait,
     } = preflight::Limits::default();
     assert_eq!(
-        (errors, hooks, time),
-        (100, 1_000, Duration::from_secs(120))
+        (errors, hooks, time, compile_wait),
+        (100, 1_000, Duration::from_mins(2), Duration::from_mins(2))
     );
+}
+
+fn never_ending_compiler() -> Compiler {
+    Compiler::Child {
+        program: "/bin/sh".into(),
+        arguments: vec!["-c".to_owned(), "sleep 600".to_owned()],
+        limits: crate::wasm::CompileLimits::default(),
+    }
+}
+
+/// Regression test: the checks, the description and the run of a hook each waited for the compiler
+/// anew, so one commit waited three times as long as documented.
+#[tokio::test]
+async fn change_waits_for_compilations_once() {
+    let wait = Duration::from_secs(2);
+    let limits = preflight::Limits {
+        compile_wait: wait,
+        ..NO_LIMITS
+    };
+    let lake = lake(limits, never_ending_compiler()).await;
+    put_component(&lake, "main", GUEST).await;
+    let two = hooks(2, "hooks/gate.wasm", "{}").replace("post-delete-tag", "pre-commit");
+    lake.gate("main", "gate.yaml", &two).await;
+    let started = std::time::Instant::now();
+    let message = lake.commit("main").await.unwrap_err().message;
+    let waited = started.elapsed();
+    assert!(message.contains("still being compiled"), "{message}");
+    assert!((wait..2 * wait).contains(&waited), "{waited:?}");
 }
 
 #[tokio::test]
@@ -110,16 +140,11 @@ async fn number_of_checked_hooks_is_limited() {
 /// The compiler in this test never finishes, so the change proceeds with a warning.
 #[tokio::test]
 async fn checks_have_a_time_limit() {
-    let never_ends = Compiler::Child {
-        program: "/bin/sh".into(),
-        arguments: vec!["-c".to_owned(), "sleep 600".to_owned()],
-        limits: crate::wasm::CompileLimits::default(),
-    };
     let limits = preflight::Limits {
         time: Duration::from_millis(10),
         ..NO_LIMITS
     };
-    let lake = lake(limits, never_ends).await;
+    let lake = lake(limits, never_ending_compiler()).await;
     put_component(&lake, "main", GUEST).await;
     lake.gate("main", "gate.yaml", &hooks(1, "hooks/gate.wasm", "{}"))
         .await;

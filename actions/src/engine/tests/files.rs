@@ -16,14 +16,14 @@ async fn invalid_action_file_blocks_only_its_branch() {
     assert_eq!(
         rejection.message,
         format!(
-            "prepare-commit hook aborted, run id '{}': 3 errors occurred:\n\t* parsing file _lakefs_actions/gate.yaml:3:3: event 'pre-dance' is not supported\n\t* parsing file _lakefs_actions/notes:1:1: 'name' is required\n\t* parsing file _lakefs_actions/two.yaml:1:1: 'name' is required\n\n",
+            "prepare-commit hook aborted, run id '{}': 3 errors occurred:\n\t* parsing file _lakefs_actions/gate.yaml:3:3: event 'pre-dance' is not supported; the events are prepare-commit, pre-commit, post-commit, pre-merge, post-merge, pre-create-branch, post-create-branch, pre-delete-branch, post-delete-branch, pre-create-tag, post-create-tag, pre-delete-tag, post-delete-tag, pre-revert, post-revert, pre-cherry-pick, post-cherry-pick\n\t* parsing file _lakefs_actions/notes:1:1: 'name' is required\n\t* parsing file _lakefs_actions/two.yaml:1:1: 'name' is required\n\n",
             rejection.run_id
         )
     );
     assert_eq!(
         rejection.hint.as_deref(),
         Some(
-            "correct the action files on branch main, or delete them there, and try again; no hook ran, so this run id has no record"
+            "correct the action files on branch main, or delete them there, and try again; every object directly below _lakefs_actions/ is an action file, so keep other files elsewhere; no hook ran, so this run id has no record"
         )
     );
     lake.put("other", "x").await;
@@ -48,6 +48,50 @@ async fn every_object_in_the_folder_is_an_action_file() {
         let message = lake.commit("main").await.unwrap_err().message;
         assert!(message.contains("status code: 400"), "{name}: {message}");
     }
+}
+
+/// Regression test: the search for action files stepped to the last assigned code point below a
+/// subfolder and never got past an object with a later name.
+#[tokio::test]
+async fn subfolders_with_any_names_are_stepped_over() {
+    let lake = Lake::new().await;
+    lake.gate("main", "sub/\u{10FFFF}\u{10FFFF}", "no action")
+        .await;
+    lake.gate("main", "sub0", REFUSE).await;
+    lake.gate("main", "sub1/x", "no action").await;
+    lake.gate(
+        "main",
+        "sub2",
+        &REFUSE.replace("name: gate", "name: second"),
+    )
+    .await;
+    let message = lake.commit("main").await.unwrap_err().message;
+    for name in ["gate", "second"] {
+        assert!(message.contains(&format!("action '{name}'")), "{message}");
+    }
+}
+
+/// Nobody was told that such files judge nothing.
+#[tokio::test]
+async fn misplaced_action_files_are_warnings() {
+    let lake = Lake::new().await;
+    for path in ["_lakefs_actions/sub/gate.yaml", "_lakefs_action/gate.yaml"] {
+        lake.put("main", path).await;
+    }
+    let warnings = lake.commit_with_gates("main").await.warnings;
+    assert_eq!(
+        warnings,
+        [
+            "_lakefs_action/gate.yaml: is no action file and judges nothing, because the folder of action files is _lakefs_actions/",
+            "_lakefs_actions/sub/gate.yaml: is no action file and judges nothing, because it is in a folder below _lakefs_actions/; move it to _lakefs_actions/gate.yaml"
+        ]
+    );
+    lake.put("main", "other").await;
+    assert_eq!(
+        lake.commit_with_gates("main").await.warnings,
+        Vec::<String>::new(),
+        "only the commit that adds the files gets the warning"
+    );
 }
 
 /// A folder marker, and objects in folders below.

@@ -43,6 +43,35 @@ async fn change_cannot_edit_its_own_gate() {
     }
 }
 
+/// Regression test: the change that deleted a dead gate was told to commit the deletion by itself,
+/// which it did already.
+#[tokio::test]
+async fn hint_of_a_dead_gate_leads_out() {
+    let lake = Lake::new().await;
+    lake.gate(
+        "main",
+        "gate.yaml",
+        &REFUSE.replace("pre-commit", "pre-merge"),
+    )
+    .await;
+    lake.commit("main").await.unwrap();
+    lake.branch("dev").await;
+    lake.delete("dev", "_lakefs_actions/gate.yaml").await;
+    lake.commit("dev").await.unwrap();
+    let hint = async || lake.merge("dev", "main").await.unwrap_err().hint.unwrap();
+    let starts = "gate 'gate' of branch main before this change; the change edits or removes _lakefs_actions/gate.yaml or its component, so the version before it checks the change too: ";
+    let way_out = "let the gate pass (start its service if that is down), or let the operator set actions.gates_source: source until the gate is repaired; hook 'no': ";
+    let alone = hint().await;
+    assert!(alone.starts_with(&format!("{starts}{way_out}")), "{alone}");
+    lake.put("dev", "a").await;
+    lake.commit("dev").await.unwrap();
+    let with_others = hint().await;
+    let expected = format!(
+        "{starts}commit that edit to main by itself first; if the gate refuses that too, {way_out}"
+    );
+    assert!(with_others.starts_with(&expected), "{with_others}");
+}
+
 #[tokio::test]
 async fn unchanged_gate_runs_once() {
     let lake = Lake::new().await;

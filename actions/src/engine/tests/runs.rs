@@ -238,6 +238,61 @@ async fn path_filter_requires_a_matching_change() {
     lake.commit("main").await.unwrap_err();
 }
 
+/// Regression test: a refusal did not say where the service's answer can be read, and had no
+/// warnings of the action files, which only the run had.
+#[tokio::test]
+async fn hint_of_a_refusal_has_the_log_and_the_warnings() {
+    let lake = Lake::new().await;
+    lake.gate(
+        "main",
+        "gate.yaml",
+        &format!("{REFUSE}x-note: 1\nhoks: []\n"),
+    )
+    .await;
+    let refused = lake.commit("main").await.unwrap_err();
+    let run = refused.run_id;
+    assert_eq!(
+        refused.hint.unwrap(),
+        format!(
+            "gate 'gate' of branch main; hook 'no': the service's answer is in the hook's log: GET /api/v1/repositories/lake/actions/runs/{run}/hooks/0000_0000/output; warning: _lakefs_actions/gate.yaml:8:1: unknown key 'hoks' is ignored; did you mean 'hooks'?"
+        )
+    );
+    assert!(
+        lake.output(&run, "0000_0000")
+            .await
+            .unwrap()
+            .contains("checked")
+    );
+}
+
+/// Regression test: a server that stopped dropped post hooks that still ran, without a run and
+/// without a line in its log.
+#[tokio::test]
+async fn post_hook_that_is_cut_off_is_recorded_as_failed() {
+    let lake = Lake::new().await;
+    let gate = "name: tell\non: {post-commit: }\nhooks:\n  - {id: slow, type: webhook, properties: {url: HOOK/slow}}\n  - {id: next, type: webhook, properties: {url: HOOK/next}}\n  - {id: after, if: failure(), type: webhook, properties: {url: HOOK/after}}\n";
+    lake.gate("main", "tell.yaml", gate).await;
+    let commit = lake.commit("main").await.unwrap();
+    while lake.seen.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    lake.actions.cut_off();
+    assert_eq!(
+        lake.runs("main").await,
+        "post-commit failed commit: 0000_0000 tell/slow Failed, 0000_0001 tell/next Skipped, 0000_0002 tell/after Failed\n"
+    );
+    let run = lake.run_of(&commit).await;
+    assert_eq!(
+        lake.output(&run.run_id, "0000_0000").await.unwrap(),
+        "Error: action failed: the server stopped before the hook ended\n"
+    );
+    assert_eq!(lake.calls().await, ["/slow"]);
+    // Hooks that judge a change are part of its request, which the server finishes.
+    lake.delete("main", "_lakefs_actions/tell.yaml").await;
+    lake.gate("main", "gate.yaml", "name: gate\non: {pre-commit: }\nhooks: [{id: ok, type: webhook, properties: {url: HOOK/ok}}]\n").await;
+    lake.commit("main").await.unwrap();
+}
+
 #[tokio::test]
 async fn refusal_has_a_hint_for_the_failed_hook() {
     let lake = Lake::new().await;

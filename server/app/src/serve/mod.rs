@@ -56,6 +56,9 @@ use crate::{jobs, telemetry, unread_body, welcome};
 /// How long running requests may take after a stop signal.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long the hooks that are cut off afterwards may take to store their records.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Runs the server until it is stopped by SIGINT, SIGTERM or `parent`.
 ///
 /// # Errors
@@ -189,7 +192,16 @@ impl Server {
             .await
             .is_err()
         {
-            tracing::warn!("aborting post-event hooks that did not finish in time");
+            tracing::warn!("ending post-event hooks that did not finish in time");
+            self.layers.actions.cut_off();
+            if tokio::time::timeout(RECORD_TIMEOUT, self.layers.actions.drain())
+                .await
+                .is_err()
+            {
+                tracing::warn!(
+                    "some post-event hooks have no record of their run: too many events were waiting"
+                );
+            }
         }
         while self.jobs.join_next().await.is_some() {}
         if let Err(e) = self.layers.auth.flush_usage().await {

@@ -126,25 +126,35 @@ fn read(path: &Path) -> anyhow::Result<Option<Keys>> {
     Ok(Some(keys))
 }
 
+/// An auth service without an administrator.
+#[cfg(test)]
+pub(crate) fn test_auth() -> Auth {
+    let clock: std::sync::Arc<dyn base::Clock> = std::sync::Arc::new(base::SystemClock);
+    let ids = std::sync::Arc::new(base::SystemIds::new(std::sync::Arc::clone(&clock)));
+    let options = auth::Options {
+        secret_key: "a secret key for tests".to_owned(),
+        login_duration: std::time::Duration::from_secs(60),
+        cache_enabled: false,
+        cache_size: 1,
+        cache_ttl: std::time::Duration::from_secs(1),
+        fixed_installation_id: None,
+    };
+    Auth::new(
+        std::sync::Arc::new(kv::MemoryStore::default()),
+        clock,
+        ids,
+        options,
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
-    use std::sync::Arc;
 
     use super::*;
 
     fn auth() -> Auth {
-        let clock: Arc<dyn base::Clock> = Arc::new(base::SystemClock);
-        let ids = Arc::new(base::SystemIds::new(Arc::clone(&clock)));
-        let options = auth::Options {
-            secret_key: "a secret key for tests".to_owned(),
-            login_duration: std::time::Duration::from_secs(60),
-            cache_enabled: false,
-            cache_size: 1,
-            cache_ttl: std::time::Duration::from_secs(1),
-            fixed_installation_id: None,
-        };
-        Auth::new(Arc::new(kv::MemoryStore::default()), clock, ids, options)
+        super::test_auth()
     }
 
     #[tokio::test]

@@ -17,9 +17,11 @@ pub(crate) async fn not_found(request: Request) -> Response {
         "/health" | "/healthz" | "/_health/" | "/healthcheck" => {
             format!("the health check is GET /_health; {OFFER}")
         }
-        _ if path.contains("/api/v1") || path.starts_with("/lakefs") => format!(
-            "set the endpoint of the client to this server's address, without a folder; {OFFER}"
-        ),
+        _ if path.contains("/api/v1") || path == "/lakefs" || path.starts_with("/lakefs/") => {
+            format!(
+                "set the endpoint of the client to this server's address, without a folder; {OFFER}"
+            )
+        }
         _ if path.starts_with("/api/") => {
             format!("the only version of the REST API is /api/v1; {OFFER}")
         }

@@ -153,14 +153,10 @@ mod tests {
 
     use super::*;
 
-    fn auth() -> Auth {
-        super::test_auth()
-    }
-
     #[tokio::test]
     async fn keys_are_random_and_stored_in_a_private_file() {
         let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let auth = auth();
+        let auth = test_auth();
         let (first, made) = keys(&auth, dir.path()).unwrap();
         assert!(made);
         let (elsewhere, _) = keys(&auth, other.path()).unwrap();
@@ -198,7 +194,7 @@ mod tests {
 
     #[tokio::test]
     async fn published_keys_are_recognized() {
-        let auth = auth();
+        let auth = test_auth();
         let (id, secret) = PUBLISHED_KEYS;
         auth.setup("quickstart", Some((id.into(), secret.into())))
             .await
@@ -214,7 +210,7 @@ mod tests {
             r#"{"secret_access_key": "hunter2""#,
         )
         .unwrap();
-        let said = format!("{:#}", keys(&auth(), dir.path()).err().unwrap());
+        let said = format!("{:#}", keys(&test_auth(), dir.path()).err().unwrap());
         assert!(
             said.contains(CREDENTIALS_FILE) && !said.contains("hunter2"),
             "{said}"

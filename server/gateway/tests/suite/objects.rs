@@ -181,6 +181,20 @@ async fn conditions_on_reads_and_writes_are_honored() {
     assert_eq!(lake.send(fresh).await.outcome(), "200");
 }
 
+/// The answer was that the signature is wrong.
+#[tokio::test]
+async fn content_type_must_be_printable() {
+    let lake = Lake::new().await;
+    let put = |kind| {
+        let call = lake.call("PUT", "/lake/main/a").body("one");
+        call.header("content-type", kind)
+    };
+    let refused = lake.send(put("text/\tplain")).await;
+    assert_eq!(refused.outcome(), "400 InvalidArgument");
+    assert!(refused.all("Message").contains("Content-Type"));
+    assert_eq!(lake.send(put("text/plain")).await.outcome(), "200");
+}
+
 #[tokio::test]
 async fn overridden_headers_must_be_valid() {
     let lake = Lake::new().await;

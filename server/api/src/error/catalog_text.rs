@@ -84,7 +84,7 @@ fn of_state(error: &Error) -> ErrorText {
         ),
         E::Protected { action, branch } => {
             ErrorText::message(format!("cannot {action} to protected branch")).hint(format!(
-                "branch {branch} can be changed only by merges: change another branch and merge it (lakectl merge)"
+                "branch {branch} takes no direct writes and commits: change another branch and merge it (lakectl merge)"
             ))
         }
         E::DefaultBranch(branch) => ErrorText::message("cannot delete repository default branch")

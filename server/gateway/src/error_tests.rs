@@ -45,7 +45,7 @@ fn disk_failures_name_their_cause() {
 #[test]
 fn errors_map_to_code_and_status() {
     let name = || "x".to_owned();
-    let cut_off = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+    let cut_off = || io::Error::from(io::ErrorKind::UnexpectedEof);
     let table: Vec<(S3Error, u16, &str)> = vec![
         (missing(Kind::Repository).into(), 404, "NoSuchBucket"),
         (missing(Kind::Key).into(), 404, "NoSuchKey"),

@@ -137,7 +137,7 @@ async fn signed_request_rejects_unsigned_amz_headers() {
     assert_eq!(lake.paths().await, "secret");
 }
 
-/// CloudFront adds its id to requests that it forwards.
+/// `CloudFront` adds its id to requests that it forwards.
 #[tokio::test]
 async fn header_of_a_proxy_need_not_be_signed() {
     let lake = Lake::new().await;

@@ -157,7 +157,7 @@ pub(super) fn in_context() -> Vec<(ErrorText, &'static str)> {
         error.text()
     };
     let engine = rows.into_iter().map(|(error, during, message)| {
-        let error = Error::from(catalog::Error::from(error));
+        let error = Error::from(error);
         (describe(error, during), message)
     });
     let user = Error::from(auth::Error::NotFound("user".to_owned()));

@@ -305,9 +305,7 @@ fn engine_failures() -> Vec<(Error, u16, &'static str, Hint)> {
         ),
     ];
     rows.into_iter()
-        .map(|(error, status, message, hint)| {
-            (catalog::Error::from(error).into(), status, message, hint)
-        })
+        .map(|(error, status, message, hint)| (error.into(), status, message, hint))
         .collect()
 }
 

@@ -13,7 +13,7 @@ use futures::StreamExt as _;
 use graveler::{Event, EventKind, TreeSource};
 use sha2::{Digest as _, Sha256};
 
-use crate::GatesSource;
+use crate::gates_source::GatesSource;
 use crate::action_file::{Action, FOLDER, FileError, MAX_FILE_BYTES, MAX_FILES};
 use crate::matching;
 

@@ -6,10 +6,11 @@
 //! times every operation.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use api_types as types;
-use axum::extract::{FromRequestParts as _, Request, State};
+use axum::extract::{FromRequestParts as _, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base::Reservation;
@@ -17,12 +18,16 @@ use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 
 use crate::body::{MAX_ANONYMOUS_BODY_BYTES, MAX_BODY_BYTES, read_json};
-use crate::error::{Error, Result};
+use crate::error::{During, Error, Result};
 use crate::extract::{Caller, ParsedBody, Path, authenticate, session_cookie};
+use crate::generated::OPERATIONS;
 use crate::permissions::{Access, Fields};
 use crate::query::Params;
 use crate::schema::Operation;
 use crate::{ApiState, binding, site};
+
+/// The operation that `curl -T` calls by mistake, because it has the method PUT and the path of uploads.
+const STAGE_OBJECT: &str = "stageObject";
 
 /// What the guard of one route knows. Every route has its own, so that no request needs a search.
 #[derive(Debug, Clone)]
@@ -30,6 +35,8 @@ pub(crate) struct Guard {
     pub(crate) api: ApiState,
     pub(crate) operation: &'static Operation,
     pub(crate) access: &'static Access,
+    /// Whether an administrator was seen. Shared by all routes; it never becomes false again.
+    pub(crate) is_set_up: Arc<AtomicBool>,
 }
 
 /// Passes on requests that satisfy the contract and whose caller has the permissions of the route.
@@ -39,7 +46,7 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
     let method = request.method().clone();
     if method != operation.method {
         // The router passes HEAD requests to GET routes.
-        return Error::NoEndpoint.into_response();
+        return wrong_method_of(operation.path, &method).into_response();
     }
     if let Some(refusal) = refuse_other_pages(operation, &request) {
         measure(operation, &method, &refusal, started);
@@ -54,7 +61,7 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
                 Err(error) => error.into_response(),
             },
         },
-        Err(error) => error.into_response(),
+        Err(error) => guard.explained(error).await.into_response(),
     };
     measure(operation, &method, &response, started);
     response
@@ -84,6 +91,33 @@ fn refuse_other_pages(operation: &Operation, request: &Request) -> Option<Respon
 }
 
 impl Guard {
+    /// Adds to a refusal what only this place knows: that the server has no administrator yet, which
+    /// `GET /setup_lakefs` tells everyone, or that the caller probably wants another method.
+    async fn explained(&self, error: Error) -> Error {
+        if self.operation.id == STAGE_OBJECT
+            && matches!(
+                error,
+                Error::Invalid(_) | Error::InvalidWith(_) | Error::TooLarge(_)
+            )
+        {
+            return error.described(During::StageObject);
+        }
+        if !matches!(error, Error::Auth(auth::Error::Unauthenticated))
+            || self.is_set_up.load(Ordering::Relaxed)
+        {
+            return error;
+        }
+        match self.api.auth.setup_state().await {
+            Ok(state) if !state.initialized => error.described(During::FirstStart),
+            Ok(_) => {
+                self.is_set_up.store(true, Ordering::Relaxed);
+                error
+            }
+            // The refusal holds whatever the state.
+            Err(_) => error,
+        }
+    }
+
     async fn admit(&self, mut request: Request) -> Result<(Request, Option<Reservation>)> {
         let (api, operation) = (&self.api, self.operation);
         let query = request.uri().query().unwrap_or_default();
@@ -147,6 +181,27 @@ fn measure(operation: &Operation, method: &Method, response: &Response, started:
     metrics::counter!("api_requests_total", "code" => code.clone(), "method" => method.as_str().to_owned()).increment(1);
     metrics::histogram!("api_request_duration_seconds", "operation" => operation.id, "code" => code)
         .record(started.elapsed().as_secs_f64());
+}
+
+/// The response for other methods of known paths. lakeFS answers them like unknown paths.
+pub(crate) async fn wrong_method(request: Request) -> Error {
+    let path = request.extensions().get::<MatchedPath>();
+    let path = path.and_then(|path| path.as_str().strip_prefix(crate::PREFIX));
+    path.map_or(Error::NoEndpoint, |path| {
+        wrong_method_of(path, request.method())
+    })
+}
+
+fn wrong_method_of(path: &str, method: &Method) -> Error {
+    let of_path = OPERATIONS.iter().filter(|o| o.path == path);
+    let allowed: Vec<String> = of_path
+        .map(|o| format!("{} ({})", o.method.to_ascii_uppercase(), o.id))
+        .collect();
+    Error::WrongMethod {
+        method: method.as_str().to_owned(),
+        path: format!("{}{path}", crate::PREFIX),
+        allowed: allowed.join(", "),
+    }
 }
 
 /// The response for unknown routes.

@@ -105,7 +105,7 @@ pub(crate) async fn merge_pull_request(
         .with_gate_log(&gates)
         .merge_pull_request(&repository, &pull, committer)
         .await;
-    match merged.during(During::Merge {
+    match merged.during(During::MergePullRequest {
         destination: &to.destination_branch,
     }) {
         Ok(commit) => Ok(diff::answer_merge(&commit, gates.gates())),

@@ -2,6 +2,9 @@
 //!
 //! A test compares the table with the contract. `not_implemented` answers 501.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, head, patch, post, put};
 use axum::{Extension, Router};
@@ -9,7 +12,7 @@ use http::{HeaderName, HeaderValue};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::generated::OPERATIONS;
-use crate::guard::{Guard, guard, unknown_endpoint};
+use crate::guard::{Guard, guard, unknown_endpoint, wrong_method};
 use crate::not_implemented::not_implemented;
 use crate::permissions::Access::{self, Authenticated, Public, Requires};
 use crate::permissions::Field::{Body, Path, Query};
@@ -67,6 +70,7 @@ macro_rules! routes {
 /// The routes below `/api/v1` and `/openapi.json`, ready to be merged into a server's router.
 pub fn router(state: ApiState) -> Router {
     let mut api = Router::new();
+    let is_set_up = Arc::new(AtomicBool::new(false));
     for (route, handler) in ROUTES.iter().zip(handlers()) {
         let operation = OPERATIONS
             .iter()
@@ -76,12 +80,13 @@ pub fn router(state: ApiState) -> Router {
             api: state.clone(),
             operation,
             access: &route.access,
+            is_set_up: Arc::clone(&is_set_up),
         };
         let handler = handler.route_layer(from_fn_with_state(guarded, guard));
         api = api.route(route.path, handler);
     }
     let api = api
-        .method_not_allowed_fallback(unknown_endpoint)
+        .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_endpoint)
         // Tells browsers not to guess content types.
         .layer(SetResponseHeaderLayer::overriding(

@@ -115,6 +115,34 @@ impl Pattern {
     }
 }
 
+/// What to write instead of a value that does not match a pattern of the contract, by the pattern that the message
+/// ends with.
+const PATTERN_HINTS: &[(&str, &str)] = &[
+    (
+        "^[a-z0-9][a-z0-9-]{2,62}$",
+        "write 3 to 63 lower-case letters, digits and dashes, with no dash at the start, such as my-repo",
+    ),
+    (
+        "^(s3|gs|https?|mem|local|transient)://.*$",
+        "write the scheme of the server's store and a name, such as local://NAME",
+    ),
+    (
+        "^bytes=((\\d*-\\d*,? ?)+)$",
+        "write the first and the last byte, such as bytes=0-99",
+    ),
+];
+
+/// The hint for a message of a check, if there is more to say than the message does.
+pub(crate) fn hint_of(message: &str) -> Option<&'static str> {
+    if message.contains("the format \"date-time\"") {
+        return Some("write a time with its zone, such as 2026-01-31T00:00:00Z");
+    }
+    let mut known = PATTERN_HINTS.iter();
+    known
+        .find(|(pattern, _)| message.ends_with(&format!("\"{pattern}\"")))
+        .map(|(_, hint)| *hint)
+}
+
 impl Operation {
     /// Checks query and header parameters.
     pub(crate) fn check_parameters(
@@ -352,7 +380,7 @@ fn check_known(properties: &[Property], members: &Map<String, Value>) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use super::{Operation, Schema};
+    use super::{Operation, Schema, hint_of};
     use crate::generated::OPERATIONS;
     use http::{HeaderMap, HeaderValue};
     use serde_json::{Value, json};
@@ -407,7 +435,10 @@ mod tests {
         assert_eq!(refuse("statObject", ""), missing);
         assert!(refuse("statObject", "path=").contains("empty value"));
         assert!(refuse("statObject", "path=a&presign=yes").contains("invalid boolean"));
-        assert!(refuse("logCommits", "since=yesterday").contains("date-time"));
+        let time = refuse("logCommits", "since=yesterday");
+        assert!(time.contains("date-time"));
+        assert!(hint_of(&time).is_some_and(|hint| hint.contains("2026-01-31T00:00:00Z")));
+        assert_eq!(hint_of(missing), None);
         let good = operation("logCommits");
         let text = "since=2020-01-01T00:00:00Z&objects=a&objects=b&amount=-1&after=";
         assert_eq!(
@@ -481,6 +512,11 @@ mod tests {
                     ..
                 } => {
                     regex::Regex::new(pattern.text).expect("a pattern of the contract");
+                    let told = format!(
+                        "string doesn't match the regular expression \"{}\"",
+                        pattern.text
+                    );
+                    assert!(hint_of(&told).is_some(), "{told}: no hint");
                     *seen += 1;
                 }
                 Schema::Array { items, .. } | Schema::Map(items) => walk(items, seen),

@@ -33,6 +33,104 @@ async fn unknown_routes_and_methods_are_not_found() {
     );
 }
 
+/// `curl -T` sends PUT, and the hint named only /openapi.json.
+#[tokio::test]
+async fn wrong_method_is_told_the_right_ones() {
+    let api = TestApi::new().await;
+    let path = "/repositories/lake/branches/main/objects?path=x";
+    for (method, path, allowed) in [
+        (Method::PATCH, path, "POST (uploadObject)"),
+        (Method::PATCH, "/repositories", "POST (createRepository)"),
+    ] {
+        let answer = api.ask(method, path, Ask::default()).await.expect(404);
+        assert_eq!(answer.message(), "invalid API endpoint");
+        let hint = answer.json()["hint"].clone();
+        assert!(hint.as_str().unwrap().contains(allowed), "{hint}");
+    }
+    // `curl -T` finds another operation, which takes JSON.
+    for (kind, status) in [("", 400), ("application/json", 501)] {
+        let body = json!({"physical_address": "mem://x", "checksum": "x", "size_bytes": 1});
+        let ask = Ask {
+            headers: vec![("content-type", kind.to_owned())],
+            body: body.to_string().into_bytes(),
+            anonymous: false,
+        };
+        let hint = api.ask(Method::PUT, path, ask).await.expect(status).hint();
+        assert!(hint.contains("send POST instead of PUT"), "{hint}");
+    }
+}
+
+/// These refusals named only the rule's regular expression, or did not say what to do.
+#[tokio::test]
+async fn refusals_say_what_to_write() {
+    let api = TestApi::new().await;
+    let repository = |name: &str| json!({"name": name, "storage_namespace": "mem://x"});
+    for name in ["wh", "my_repo"] {
+        let refused = api.post("/repositories", &repository(name)).await;
+        let hint = refused.expect(400).json()["hint"].clone();
+        let hint = hint.as_str().unwrap();
+        assert!(hint.contains("3 to 63 lower-case letters"), "{hint}");
+    }
+    api.repository("lake").await;
+    for (method, path, body, status, says) in [
+        (
+            Method::POST,
+            "/repositories/lake/branches",
+            json!({"name": "feature/x", "source": "main"}),
+            400,
+            "feature-x",
+        ),
+        (
+            Method::GET,
+            "/repositories/lake/refs/main/commits?since=yesterday",
+            json!(null),
+            400,
+            "2026-01-31T00:00:00Z",
+        ),
+        (
+            Method::POST,
+            "/repositories/lake/branches/none/undo",
+            json!({}),
+            404,
+            "there is no branch 'none'",
+        ),
+        (
+            Method::POST,
+            "/repositories/lake/tags/none/undo",
+            json!({}),
+            404,
+            "there is no tag 'none'",
+        ),
+        (
+            Method::GET,
+            "/repositories/lake/branches/main/staging/backing?path=x",
+            json!(null),
+            501,
+            "leave out `pre_sign`",
+        ),
+    ] {
+        let answer = match method {
+            Method::GET => api.get(path).await,
+            _ => api.post(path, &body).await,
+        };
+        let hint = answer.expect(status).json()["hint"].clone();
+        assert!(
+            hint.as_str().unwrap_or_default().contains(says),
+            "{path}: {hint}"
+        );
+    }
+    let user = api.get("/user").await.expect(200).json();
+    let name = user["user"]["id"].as_str().unwrap();
+    let path = format!("/auth/users/{name}/credentials");
+    let second = api.post(&path, &json!({})).await.expect(400).json();
+    assert!(
+        second["hint"]
+            .as_str()
+            .unwrap()
+            .contains("use the existing key")
+    );
+}
+
 /// Operations without authentication.
 const OPEN: &[&str] = &[
     "setupCommPrefs",

@@ -55,7 +55,7 @@ async fn branch_protection_rules_have_an_etag() {
     assert!(
         refused
             .hint()
-            .contains("branch main can be changed only by merges")
+            .contains("branch main takes no direct writes and commits")
     );
     let commits = "/repositories/lake/branches/main/commits";
     let refused = api

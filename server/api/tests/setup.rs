@@ -14,10 +14,16 @@ async fn server_is_set_up_once() {
         (&state["state"], &state["login_config"]["RBAC"]),
         (&json!("not_initialized"), &json!("none"))
     );
-    assert_eq!(
-        api.get("/repositories").await.expect(401).message(),
-        "error authenticating request"
-    );
+    let refused = api.get("/repositories").await.expect(401);
+    assert_eq!(refused.message(), "error authenticating request");
+    // "check the access key" was no help: there is none.
+    let key = json!({"access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY});
+    let login = api.post("/auth/login", &key).await.expect(401);
+    for refused in [refused, login] {
+        let hint = refused.json()["hint"].clone();
+        let hint = hint.as_str().unwrap();
+        assert!(hint.contains("POST /api/v1/setup_lakefs"), "{hint}");
+    }
     api.post(
         "/setup_comm_prefs",
         &json!({"featureUpdates": false, "securityUpdates": false}),
@@ -37,6 +43,9 @@ async fn server_is_set_up_once() {
         "initialized"
     );
     api.get("/repositories").await.expect(200);
+    let unknown = api.get_anonymous("/repositories").await.expect(401).json();
+    let hint = unknown["hint"].as_str().unwrap();
+    assert!(!hint.contains("setup_lakefs"), "{hint}");
 
     let form = json!({"email": "a@example.com", "featureUpdates": false, "securityUpdates": false});
     api.post("/setup_comm_prefs", &form).await.expect(200);

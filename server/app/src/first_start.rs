@@ -16,6 +16,9 @@ use crate::quickstart::{self, AdminKeys};
 /// Length of a generated setup token.
 const SETUP_TOKEN_CHARS: usize = 32;
 
+/// Minimum length of the secret of a new administrator, as of `auth.encrypt.secret_key`.
+const MIN_SECRET_BYTES: usize = 16;
+
 /// State found or created at start.
 pub(crate) struct FirstStart {
     /// False if there is no administrator yet.
@@ -145,6 +148,12 @@ async fn make_administrator(
         );
         return Ok(());
     };
+    if key.1.len() < MIN_SECRET_BYTES {
+        anyhow::bail!(
+            "installation.secret_access_key has fewer than {MIN_SECRET_BYTES} bytes and can be guessed: \
+             choose a longer one, for example with `openssl rand -hex 20`"
+        );
+    }
     match auth.setup(name, Some(key)).await {
         // Another server on the same database may have created it.
         Ok(_) | Err(auth::Error::AlreadyExists(_)) => Ok(()),
@@ -192,6 +201,22 @@ mod tests {
     use std::path::Path;
 
     use super::{absolute, how_to_set_up};
+
+    /// A secret of a few bytes was accepted without a word.
+    #[tokio::test]
+    async fn short_secret_of_the_administrator_is_refused() {
+        let auth = crate::quickstart::test_auth();
+        let key = |secret: &str| Some(("AKIAEXAMPLE".to_owned(), secret.to_owned()));
+        let refused = super::make_administrator(&auth, Some("me"), key("short")).await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(
+            refused.starts_with("installation.secret_access_key has fewer than 16 bytes"),
+            "{refused}"
+        );
+        super::make_administrator(&auth, Some("me"), key("sixteen bytes, or more"))
+            .await
+            .unwrap();
+    }
 
     #[test]
     fn data_folder_is_logged_with_its_absolute_path() {

@@ -4,6 +4,8 @@
 //! layers through their constructors.
 
 pub mod config;
+mod docs;
+mod elsewhere;
 mod first_start;
 pub mod health;
 mod jobs;

@@ -126,31 +126,37 @@ fn read(path: &Path) -> anyhow::Result<Option<Keys>> {
     Ok(Some(keys))
 }
 
+/// An auth service without an administrator.
+#[cfg(test)]
+pub(crate) fn test_auth() -> Auth {
+    let clock: std::sync::Arc<dyn base::Clock> = std::sync::Arc::new(base::SystemClock);
+    let ids = std::sync::Arc::new(base::SystemIds::new(std::sync::Arc::clone(&clock)));
+    let options = auth::Options {
+        secret_key: "a secret key for tests".to_owned(),
+        login_duration: std::time::Duration::from_secs(60),
+        cache_enabled: false,
+        cache_size: 1,
+        cache_ttl: std::time::Duration::from_secs(1),
+        fixed_installation_id: None,
+    };
+    Auth::new(
+        std::sync::Arc::new(kv::MemoryStore::default()),
+        clock,
+        ids,
+        options,
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
-    use std::sync::Arc;
 
     use super::*;
-
-    fn auth() -> Auth {
-        let clock: Arc<dyn base::Clock> = Arc::new(base::SystemClock);
-        let ids = Arc::new(base::SystemIds::new(Arc::clone(&clock)));
-        let options = auth::Options {
-            secret_key: "a secret key for tests".to_owned(),
-            login_duration: std::time::Duration::from_secs(60),
-            cache_enabled: false,
-            cache_size: 1,
-            cache_ttl: std::time::Duration::from_secs(1),
-            fixed_installation_id: None,
-        };
-        Auth::new(Arc::new(kv::MemoryStore::default()), clock, ids, options)
-    }
 
     #[tokio::test]
     async fn keys_are_random_and_stored_in_a_private_file() {
         let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let auth = auth();
+        let auth = test_auth();
         let (first, made) = keys(&auth, dir.path()).unwrap();
         assert!(made);
         let (elsewhere, _) = keys(&auth, other.path()).unwrap();
@@ -188,7 +194,7 @@ mod tests {
 
     #[tokio::test]
     async fn published_keys_are_recognized() {
-        let auth = auth();
+        let auth = test_auth();
         let (id, secret) = PUBLISHED_KEYS;
         auth.setup("quickstart", Some((id.into(), secret.into())))
             .await
@@ -204,7 +210,7 @@ mod tests {
             r#"{"secret_access_key": "hunter2""#,
         )
         .unwrap();
-        let said = format!("{:#}", keys(&auth(), dir.path()).err().unwrap());
+        let said = format!("{:#}", keys(&test_auth(), dir.path()).err().unwrap());
         assert!(
             said.contains(CREDENTIALS_FILE) && !said.contains("hunter2"),
             "{said}"

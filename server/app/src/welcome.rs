@@ -1,12 +1,12 @@
 //! The page at the server's root: the version, links to the documentation, and the next commands.
 //!
 //! Browsers get HTML, all other clients plain text. The page contains no scripts, and nothing from
-//! the request except a host name that has been validated. [`DOCS`] is the documentation of this
-//! version as text.
+//! the request except a host name that has been validated. `docs.rs` serves the documentation itself.
 
-use axum::extract::Path;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::docs::DOCS;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Shown if the request has no usable host.
@@ -14,62 +14,13 @@ const USUAL_HOST: &str = "127.0.0.1:8000";
 /// Longer host names are not shown.
 const MAX_HOST_BYTES: usize = 255;
 
-/// Reads pages of `docs/`.
-macro_rules! pages {
-    ($($path:literal $about:literal;)+) => {
-        &[$(($path, $about, include_str!(concat!("../../../docs/", $path)))),+]
-    };
-}
-
-/// The documentation: path below `docs/`, topic, text.
-const DOCS: &[(&str, &str, &str)] = pages! {
-    "README.md" "what Weir is, and where to start";
-    "get-started/install.md" "installing and starting a server";
-    "get-started/first-repository.md" "a first repository";
-    "get-started/first-gate.md" "a first gate";
-    "guides/clients.md" "the AWS command line, lakectl and Python";
-    "guides/write-a-hook.md" "writing a hook in Rust";
-    "guides/webhook-gate.md" "writing a webhook gate";
-    "guides/airflow.md" "starting Airflow DAGs";
-    "guides/protect-a-branch.md" "protecting branches";
-    "guides/pull-requests.md" "pull requests";
-    "guides/undo.md" "undoing changes of a branch";
-    "guides/long-changes.md" "commits and merges as tasks";
-    "guides/load-balancer.md" "servers behind a load balancer";
-    "guides/open-lakefs.md" "opening an installation of lakeFS";
-    "guides/back-up-and-restore.md" "backup, dump and restore";
-    "reference/configuration.md" "every key of the configuration";
-    "reference/command-line.md" "the options of the command";
-    "reference/rest.md" "all operations of the REST API";
-    "reference/s3.md" "the operations of S3 that work";
-    "reference/repositories.md" "repositories and listings";
-    "reference/versioning.md" "branches, commits and merges";
-    "reference/hooks.md" "action files, Wasm hooks, webhooks";
-    "reference/errors.md" "error messages and hints";
-    "reference/limits.md" "every limit";
-    "reference/formats.md" "storage formats";
-    "concepts/model.md" "repositories, branches and commits";
-    "concepts/merges.md" "merges and conflicts";
-    "concepts/gates.md" "gates, and which action files judge a change";
-    "concepts/glossary.md" "terms";
-    "operations/first-start.md" "the first administrator, keys and sessions";
-    "operations/connections.md" "limits of connections, slow clients";
-    "operations/monitoring.md" "health, metrics and logs";
-    "operations/upgrades.md" "several servers, upgrades";
-    "operations/garbage-collection.md" "garbage collection";
-};
-
 /// Handles `/`.
 pub(crate) async fn page(headers: HeaderMap) -> Response {
     let host = headers
         .get(header::HOST)
         .and_then(shown_host)
         .unwrap_or(USUAL_HOST);
-    let wants_html = headers.get_all(header::ACCEPT).iter().any(|v| {
-        v.to_str()
-            .is_ok_and(|v| v.to_ascii_lowercase().contains("text/html"))
-    });
-    let mut response = if wants_html {
+    let mut response = if wants_html(&headers) {
         answer("text/html; charset=utf-8", html(host))
     } else {
         answer("text/plain; charset=utf-8", text(host))
@@ -80,19 +31,12 @@ pub(crate) async fn page(headers: HeaderMap) -> Response {
     response
 }
 
-/// Handles `/docs/PATH`.
-pub(crate) async fn doc(Path(name): Path<String>) -> Response {
-    match DOCS.iter().find(|(n, ..)| *n == name) {
-        Some((_, _, text)) => answer("text/plain; charset=utf-8", (*text).to_owned()),
-        None => {
-            let mut response = answer(
-                "text/plain; charset=utf-8",
-                "no such page: / lists the documentation of this server\n".to_owned(),
-            );
-            *response.status_mut() = StatusCode::NOT_FOUND;
-            response
-        }
-    }
+/// Returns whether the client is a browser, which asks for HTML.
+pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
+    headers.get_all(header::ACCEPT).iter().any(|v| {
+        v.to_str()
+            .is_ok_and(|v| v.to_ascii_lowercase().contains("text/html"))
+    })
 }
 
 /// Returns a `Host` header that is safe to display: a name or an address, optionally with a port.
@@ -130,8 +74,10 @@ fn text(host: &str) -> String {
     let mut out = format!(
         "Weir {VERSION}: git for data lakes. This server implements the REST and S3 APIs of lakeFS.\n\nDocumentation:\n"
     );
-    for (name, about, _) in DOCS {
-        out.push_str(&format!("  http://{host}/docs/{name}  {about}\n"));
+    out.push_str(&format!("  http://{host}/README.md  the overview\n"));
+    for page in DOCS {
+        let (path, about) = (page.path, page.about);
+        out.push_str(&format!("  http://{host}/docs/{path}  {about}\n"));
     }
     out.push_str(&format!(
         "  http://{host}/openapi.json  the REST API\n\nNext:\n"
@@ -148,9 +94,11 @@ fn html(host: &str) -> String {
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>Weir</title>\n<h1>Weir {VERSION}</h1>\n\
          <p>Git for data lakes. This server implements the REST and S3 APIs of lakeFS.</p>\n<h2>Documentation</h2>\n<ul>\n"
     );
-    for (name, about, _) in DOCS {
+    out.push_str("<li><a href=\"/README.md\">Overview</a></li>\n");
+    for page in DOCS {
+        let (path, about) = (page.path, page.about);
         out.push_str(&format!(
-            "<li><a href=\"/docs/{name}\">{name}</a>: {about}</li>\n"
+            "<li><a href=\"/docs/{path}\">{path}</a>: {about}</li>\n"
         ));
     }
     out.push_str("<li><a href=\"/openapi.json\">openapi.json</a>: the REST API</li>\n</ul>\n<h2>Next</h2>\n<ol>\n");
@@ -165,7 +113,7 @@ fn html(host: &str) -> String {
     out
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
@@ -174,7 +122,7 @@ fn escape(text: &str) -> String {
 }
 
 /// Returns a response that runs no scripts, cannot be framed by other sites, and is not cached.
-fn answer(content_type: &'static str, body: String) -> Response {
+pub(crate) fn answer(content_type: &'static str, body: String) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();
     for (name, value) in [
@@ -202,7 +150,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue, header};
     use http_body_util::BodyExt as _;
 
-    use super::{DOCS, doc, page};
+    use super::page;
 
     async fn ask(accept: &str, host: &[u8]) -> (HeaderMap, String) {
         let mut headers = HeaderMap::new();
@@ -274,35 +222,5 @@ mod tests {
                 );
             }
         }
-    }
-
-    #[tokio::test]
-    async fn documentation_is_served_as_text() {
-        for (name, about, text) in DOCS {
-            assert!(!about.is_empty() && text.starts_with("# "), "{name}");
-            let response = doc(axum::extract::Path((*name).to_owned())).await;
-            assert_eq!(
-                response.headers()[header::CONTENT_TYPE],
-                "text/plain; charset=utf-8"
-            );
-        }
-        let response = doc(axum::extract::Path("../Cargo.toml".to_owned())).await;
-        assert_eq!(response.status(), 404);
-    }
-
-    /// Every user-facing page must be served, including new ones.
-    #[test]
-    fn all_documents_are_listed() {
-        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
-        let summary = std::fs::read_to_string(format!("{docs}/SUMMARY.md")).unwrap();
-        let pages = summary
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next());
-        let is_for_users =
-            |page: &&str| !page.starts_with("decisions/") && *page != "operations/benchmarks.md";
-        let listed: Vec<&str> = pages.filter(is_for_users).collect();
-        let served: Vec<&str> = DOCS.iter().map(|(name, ..)| *name).collect();
-        assert_eq!(served, listed);
     }
 }

@@ -3,6 +3,7 @@
 //! Callers match on [`Error`] only. `error/lower_layers.rs` converts the errors of the engine and the stores; the
 //! causes stay in the chain of sources, for the log.
 
+mod disk;
 mod lower_layers;
 
 use std::error::Error as StdError;
@@ -10,6 +11,8 @@ use std::error::Error as StdError;
 use graveler::{Kind, Rejection};
 
 use crate::{NamespaceProblem, ReferenceProblem};
+
+pub use disk::DiskProblem;
 
 /// The result of a service operation.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -57,7 +57,7 @@ mod upload;
 pub use catalog::Catalog;
 pub use completion::COMPLETION_RETENTION;
 pub use entry::{AddressType, DEFAULT_CONTENT_TYPE, Entry};
-pub use error::{Cause, Error, Result};
+pub use error::{Cause, DiskProblem, Error, Result};
 pub use gates::{GateLog, Gates};
 pub use gc_commits::PreparedCommits;
 pub use gc_uncommitted::PreparedUncommitted;

@@ -1,7 +1,7 @@
 //! The reflog (the history of branches and tags) and undo.
 
 use base::Page;
-use graveler::{RefName, ReflogEntry, Repository, UndoOutcome, UndoParams};
+use graveler::{Kind, RefName, ReflogEntry, Repository, UndoOutcome, UndoParams};
 use tracing::{info, instrument};
 
 use crate::{Catalog, Reader, Result};
@@ -25,14 +25,35 @@ impl Reader {
     /// The entry that an undo would revert: the entry with this id, or the newest entry of the reference.
     ///
     /// # Errors
-    /// Not found.
+    /// Not found: the entry, or the branch or tag itself if it has no entries.
     pub async fn entry_to_undo(
         &self,
         repository: &Repository,
         of: &RefName,
         id: Option<&str>,
     ) -> Result<ReflogEntry> {
-        Ok(self.graveler.entry_to_undo(repository, of, id).await?)
+        match self.graveler.entry_to_undo(repository, of, id).await {
+            Err(
+                error @ graveler::Error::NotFound {
+                    kind: Kind::ReflogEntry,
+                    ..
+                },
+            ) => {
+                let entries = self.reflog(repository, Some(of), "", 1).await?;
+                // A name without any entry usually never existed, which is the more useful answer.
+                match of {
+                    _ if !entries.results.is_empty() => {}
+                    RefName::Branch(branch) => {
+                        self.branch(repository, branch.as_str()).await?;
+                    }
+                    RefName::Tag(tag) => {
+                        self.tag(repository, tag.as_str()).await?;
+                    }
+                }
+                Err(error.into())
+            }
+            found => Ok(found?),
+        }
     }
 }
 

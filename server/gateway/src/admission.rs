@@ -1,7 +1,7 @@
 //! Checks that run before s3s verifies the signature, because s3s does not make them.
 //!
 //! They reject stale V2 dates, presigned URLs that live too long, `x-amz-` headers that a V4
-//! signature does not cover, and form uploads, which s3s would buffer in memory.
+//! signature does not cover, unprintable content types, and form uploads, which s3s would buffer in memory.
 
 use base::OffsetDateTime;
 use http::request::Parts;
@@ -38,6 +38,7 @@ pub(crate) fn check(request: &Parts, now: OffsetDateTime) -> Result<()> {
             "HTML form uploads are not implemented".into(),
         ));
     }
+    check_content_type(&request.headers)?;
     match authorization(&request.headers) {
         Some(value) if value.starts_with("AWS ") => check_v2_date(&request.headers, now)?,
         Some(value) if value.starts_with("AWS4-HMAC-SHA256") => {
@@ -112,6 +113,20 @@ fn is_form(headers: &HeaderMap) -> bool {
     kind.trim_start()
         .to_ascii_lowercase()
         .starts_with("multipart/form-data")
+}
+
+/// s3s leaves a value that is not printable ASCII out of the signature, so the error would be that the signature is wrong.
+fn check_content_type(headers: &HeaderMap) -> Result<()> {
+    let is_printable = |value: &http::HeaderValue| {
+        let mut bytes = value.as_bytes().iter();
+        bytes.all(|byte| (b' '..=b'~').contains(byte))
+    };
+    if headers.get(header::CONTENT_TYPE).is_none_or(is_printable) {
+        return Ok(());
+    }
+    Err(S3Error::InvalidArgument(
+        "Content-Type has characters that are not printable ASCII".to_owned(),
+    ))
 }
 
 /// Checks the date that a V2 signature covers. s3s does not, so without this check a captured

@@ -104,7 +104,7 @@ impl S3Api {
         .await?;
         match self.find_repository(bucket).await? {
             Some(_) => Err(S3Error::BucketExists),
-            None => Err(S3Error::not_implemented()),
+            None => Err(S3Error::buckets_are_repositories()),
         }
     }
 
@@ -120,7 +120,7 @@ impl S3Api {
         )
         .await?;
         self.repository(&request.extensions, bucket).await?;
-        Err(S3Error::NotSupported)
+        Err(S3Error::BucketDeletion)
     }
 
     pub(crate) async fn get_bucket_location(

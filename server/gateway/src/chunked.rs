@@ -26,7 +26,12 @@ pub(crate) fn bound_chunks(body: Body, signed: bool) -> Body {
     };
     let pieces = body
         .into_data_stream()
-        .map(move |piece| chunks.rewrite(piece.map_err(io::Error::other)?))
+        .map(Some)
+        .chain(futures::stream::iter([None]))
+        .map(move |piece| match piece {
+            Some(piece) => chunks.rewrite(piece.map_err(io::Error::other)?),
+            None => chunks.finish().map(|()| Vec::new()),
+        })
         .map_ok(|pieces| futures::stream::iter(pieces.into_iter().map(io::Result::Ok)))
         .try_flatten();
     Body::from_stream(pieces)
@@ -114,6 +119,15 @@ impl ChunkRewriter {
         }
         Ok(out)
     }
+
+    /// Fails unless the last chunk, which is empty, has come. A body that was cut off between two chunks would otherwise
+    /// pass for a complete one.
+    fn finish(&self) -> io::Result<()> {
+        match self.state {
+            State::Trailers => Ok(()),
+            _ => Err(io::Error::other(BodyError::Incomplete)),
+        }
+    }
 }
 
 /// Feeds the pieces of a body to the rewriter, for [`crate::fuzzing`].
@@ -151,6 +165,7 @@ mod tests {
         for piece in body.chunks(piece) {
             out.extend(chunks.rewrite(Bytes::copy_from_slice(piece))?);
         }
+        chunks.finish()?;
         Ok(out.concat())
     }
 
@@ -196,6 +211,10 @@ mod tests {
 
     #[test]
     fn malformed_chunk_is_an_error() {
+        // Cut off between two chunks.
+        assert!(rewrite(b"1\r\na\r\n", 10, false).is_err());
+        assert!(rewrite(b"1;chunk-signature=ab\r\na\r\n", 10, true).is_err());
+        assert!(rewrite(b"", 10, false).is_err());
         assert!(rewrite(b"zz\r\n", 10, false).is_err());
         assert!(rewrite(b"1\r\nabc", 10, false).is_err());
         assert!(rewrite(&[b'1'; 2000], 100, false).is_err());

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::io;
 use std::str::FromStr as _;
 
-use catalog::Kind;
+use catalog::{DiskProblem, Kind};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use s3s::S3ErrorCode;
 
@@ -43,6 +43,8 @@ pub(crate) enum S3Error {
     NotImplemented(Cow<'static, str>),
     /// A sub-resource or operation that the gateway does not support.
     NotSupported,
+    /// Deleting a bucket, which would delete a repository with its history.
+    BucketDeletion,
     ReadOnly,
     Protected,
     PreconditionFailed,
@@ -59,7 +61,7 @@ pub(crate) enum S3Error {
     MalformedXml,
     DocumentTooLarge,
     MetadataTooLarge,
-    /// A listing with a malformed reference or a marker outside the prefix's reference.
+    /// A listing with a malformed reference.
     BadRequest,
     InvalidDigest,
     BadDigest(&'static str),
@@ -70,6 +72,8 @@ pub(crate) enum S3Error {
     /// Too many retries or not enough memory; the client should retry later.
     SlowDown,
     Conflict,
+    /// The server's disk is full or cannot be written.
+    Disk(DiskProblem, Box<catalog::Error>),
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -91,7 +95,9 @@ impl S3Error {
             Self::NoSuchUpload => ("NoSuchUpload", StatusCode::NOT_FOUND),
             Self::BucketExists => ("BucketAlreadyExists", StatusCode::CONFLICT),
             Self::NotImplemented(_) => ("NotImplemented", StatusCode::NOT_IMPLEMENTED),
-            Self::NotSupported => ("ERRLakeFSNotSupported", StatusCode::METHOD_NOT_ALLOWED),
+            Self::NotSupported | Self::BucketDeletion => {
+                ("ERRLakeFSNotSupported", StatusCode::METHOD_NOT_ALLOWED)
+            }
             Self::ReadOnly => ("ErrReadOnlyRepository", StatusCode::FORBIDDEN),
             Self::Protected => ("ErrWriteToProtectedBranch", StatusCode::FORBIDDEN),
             Self::PreconditionFailed => ("PreconditionFailed", StatusCode::PRECONDITION_FAILED),
@@ -114,13 +120,22 @@ impl S3Error {
             Self::EntityTooLarge => ("EntityTooLarge", StatusCode::BAD_REQUEST),
             Self::SlowDown => ("SlowDown", StatusCode::SERVICE_UNAVAILABLE),
             Self::Conflict => ("OperationAborted", StatusCode::CONFLICT),
-            Self::Internal(_) => ("InternalError", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::Disk(..) | Self::Internal(_) => {
+                ("InternalError", StatusCode::INTERNAL_SERVER_ERROR)
+            }
         }
     }
 
     /// Returns the message.
     fn message(&self) -> Cow<'static, str> {
         let message: &'static str = match self {
+            Self::Disk(problem, _) => {
+                return Cow::Owned(format!(
+                    "{}: {}",
+                    INTERNAL_ERROR_MESSAGE.trim_end_matches('.'),
+                    problem.explanation()
+                ));
+            }
             Self::InvalidArgument(message) | Self::InvalidPart(message) => {
                 return Cow::Owned(message.clone());
             }
@@ -142,6 +157,7 @@ impl S3Error {
             Self::NoSuchUpload => NO_SUCH_UPLOAD_MESSAGE,
             Self::BucketExists => BUCKET_EXISTS_MESSAGE,
             Self::NotSupported => "This operation is not supported in LakeFS",
+            Self::BucketDeletion => BUCKET_DELETION_MESSAGE,
             Self::ReadOnly => READ_ONLY_MESSAGE,
             Self::Protected => PROTECTED_MESSAGE,
             Self::PreconditionFailed => {
@@ -180,6 +196,13 @@ impl S3Error {
         Self::NotImplemented(Cow::Borrowed(NOT_IMPLEMENTED_MESSAGE))
     }
 
+    /// The error for creating a bucket.
+    pub(crate) fn buckets_are_repositories() -> Self {
+        Self::NotImplemented(Cow::Owned(format!(
+            "{NOT_IMPLEMENTED_MESSAGE}: a bucket is a repository; create it by POST /api/v1/repositories"
+        )))
+    }
+
     /// Converts an error that occurred outside of an s3s operation to a response.
     pub(crate) fn into_response(self) -> http::Response<s3s::Body> {
         let (_, status) = self.code_and_status();
@@ -193,15 +216,19 @@ impl S3Error {
     }
 
     fn log(&self) {
-        if let Self::Internal(source) = self {
-            tracing::error!(error = %base::error_chain(source.as_ref()), "S3 request failed");
-        }
+        let source: &(dyn std::error::Error + 'static) = match self {
+            Self::Internal(source) => source.as_ref(),
+            Self::Disk(_, source) => source.as_ref(),
+            _ => return,
+        };
+        tracing::error!(error = %base::error_chain(source), "S3 request failed");
     }
 }
 
 const NO_SUCH_BRANCH_MESSAGE: &str = "The specified bucket does not exist: a key must start with an existing branch, and the repository has no branch with this name";
 const BUCKET_IS_API_MESSAGE: &str = "Repository \"api\" not found; this can happen if your endpoint URL mistakenly ends in \"/api/v1\".";
 const NO_SUCH_UPLOAD_MESSAGE: &str = "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
+const BUCKET_DELETION_MESSAGE: &str = "This operation is not supported in LakeFS: a bucket is a repository; delete it by DELETE /api/v1/repositories/NAME";
 const BUCKET_EXISTS_MESSAGE: &str = "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.";
 const READ_ONLY_MESSAGE: &str = "Attempted to write to a read-only repository: write to another repository, or use the REST API with `force`";
 const PROTECTED_MESSAGE: &str =
@@ -303,6 +330,9 @@ impl From<auth::Error> for S3Error {
 impl From<catalog::Error> for S3Error {
     fn from(error: catalog::Error) -> Self {
         use catalog::Error as E;
+        if let Some(problem) = error.disk_problem() {
+            return Self::Disk(problem, Box::new(error));
+        }
         match error {
             E::NotFound { kind, .. } => match kind {
                 Kind::Repository => Self::NoSuchBucket,

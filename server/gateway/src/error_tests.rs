@@ -1,5 +1,7 @@
 //! The error response for each error of the layers below.
 
+use std::io;
+
 use catalog::Kind;
 
 use super::{S3Error, read_error, write_error};
@@ -17,10 +19,33 @@ fn missing(kind: Kind) -> catalog::Error {
     }
 }
 
+fn disk_failure(kind: io::ErrorKind) -> S3Error {
+    catalog::Error::Storage {
+        message: "failed to write local://lake/x".to_owned(),
+        source: io::Error::from(kind).into(),
+    }
+    .into()
+}
+
+/// The message was "We encountered an internal error" only.
+#[test]
+fn disk_failures_name_their_cause() {
+    for (kind, cause) in [
+        (io::ErrorKind::StorageFull, "no space left"),
+        (io::ErrorKind::PermissionDenied, "may not write"),
+    ] {
+        let error = s3s::S3Error::from(disk_failure(kind));
+        let message = error.message().expect("a message");
+        assert!(message.contains(cause), "{message}");
+        let told = status_and_code(disk_failure(kind));
+        assert_eq!(told, (500, "InternalError".to_owned()));
+    }
+}
+
 #[test]
 fn errors_map_to_code_and_status() {
     let name = || "x".to_owned();
-    let cut_off = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+    let cut_off = || io::Error::from(io::ErrorKind::UnexpectedEof);
     let table: Vec<(S3Error, u16, &str)> = vec![
         (missing(Kind::Repository).into(), 404, "NoSuchBucket"),
         (missing(Kind::Key).into(), 404, "NoSuchKey"),
@@ -153,6 +178,18 @@ fn messages_start_with_the_text_of_lakefs() {
         (
             S3Error::Protected,
             "Attempted to write to a protected branch",
+        ),
+        (
+            S3Error::buckets_are_repositories(),
+            "A header you provided implies functionality that is not implemented",
+        ),
+        (
+            S3Error::BucketDeletion,
+            "This operation is not supported in LakeFS",
+        ),
+        (
+            disk_failure(io::ErrorKind::StorageFull),
+            "We encountered an internal error, please try again",
         ),
     ] {
         let error = s3s::S3Error::from(error);

@@ -92,6 +92,22 @@ impl S3Api {
             if_unmodified_since: input.if_unmodified_since.as_ref(),
         };
         conditions.check(&object.entry.etag, object.entry.last_modified)?;
+        check_overrides([
+            ("response-content-type", &input.response_content_type),
+            (
+                "response-content-disposition",
+                &input.response_content_disposition,
+            ),
+            (
+                "response-content-encoding",
+                &input.response_content_encoding,
+            ),
+            (
+                "response-content-language",
+                &input.response_content_language,
+            ),
+            ("response-cache-control", &input.response_cache_control),
+        ])?;
         let requested = RequestedRange::new(&object, input.range, input.part_number)?;
         let output = HeadObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
@@ -238,6 +254,23 @@ impl RequestedRange {
             self.size
         ))
     }
+}
+
+/// Checks that values for headers of the response can be sent. s3s would answer 500.
+fn check_overrides<'a>(
+    given: impl IntoIterator<Item = (&'static str, &'a Option<String>)>,
+) -> Result<()> {
+    for (name, value) in given {
+        if value
+            .as_deref()
+            .is_some_and(|value| HeaderValue::from_str(value).is_err())
+        {
+            return Err(S3Error::InvalidArgument(format!(
+                "{name} has characters that a header cannot have"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the content type to send. Imported objects have none, and stored ones need not be valid

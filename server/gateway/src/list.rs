@@ -200,15 +200,13 @@ impl S3Api {
             reference,
             path: prefix,
         } = ObjectPath::parse(query.prefix);
-        let after = match query.after {
-            "" => "",
-            after => {
-                let after = ObjectPath::parse(after);
-                if after.reference != reference {
-                    return Err(S3Error::BadRequest);
-                }
-                after.path
-            }
+        let root = key(reference, "");
+        let after = match query.after.strip_prefix(&root) {
+            Some(path) => path,
+            // All keys below the reference come after this one.
+            None if query.after < root.as_str() => "",
+            // They come before it.
+            None => return Ok(ListPage::default()),
         };
         let list = ListRequest {
             prefix: prefix.to_owned(),

@@ -205,7 +205,8 @@ impl S3Api {
             .await?;
         let if_absent = if_absent(input.if_none_match.as_ref())?;
         let to = object_target(&repository, &input.key);
-        self.refuse_if_match(to, input.if_match.as_ref()).await?;
+        self.refuse_if_match(to, input.if_match.as_ref(), if_absent)
+            .await?;
         let named = input
             .multipart_upload
             .and_then(|named| named.parts)

@@ -41,7 +41,8 @@ impl S3Api {
             path,
         };
         let if_absent = if_absent(input.if_none_match.as_ref())?;
-        self.refuse_if_match(to, input.if_match.as_ref()).await?;
+        self.refuse_if_match(to, input.if_match.as_ref(), if_absent)
+            .await?;
         let options = UploadOptions {
             content_type: input.content_type.unwrap_or_default(),
             metadata: metadata::to_stored(input.metadata)?,
@@ -94,10 +95,16 @@ impl S3Api {
         &self,
         to: ObjectTarget<'_>,
         condition: Option<&ETagCondition>,
+        if_absent: bool,
     ) -> Result<()> {
         let Some(condition) = condition else {
             return Ok(());
         };
+        if if_absent {
+            return Err(S3Error::InvalidRequest(
+                "If-Match and If-None-Match exclude each other: send one of them".into(),
+            ));
+        }
         match self
             .catalog
             .reader()

@@ -55,6 +55,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {
+        [.., "--help" | "-h"] | ["help"] => {
+            shell::say(MENU);
+            return ExitCode::SUCCESS;
+        }
         ["quickstart", rest @ ..] => quickstart::start(rest),
         ["test"] => test::run_all(None),
         ["test", filter] => test::run_all(Some(filter)),

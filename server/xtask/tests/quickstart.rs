@@ -50,6 +50,19 @@ fn script(folder: &Path, body: &str) -> String {
 }
 
 #[test]
+fn help_is_not_an_unknown_option() {
+    for arguments in [["quickstart", "--help"], ["test", "-h"]] {
+        let ended = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let output = text(&ended);
+        assert!(ended.status.success(), "{output}");
+        assert!(output.contains("usage: cargo xtask COMMAND"), "{output}");
+    }
+}
+
+#[test]
 fn used_port_fails_before_building_and_without_calling_the_other_server() {
     let dir = tempfile::tempdir().unwrap();
     let other = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -34,10 +34,13 @@ pub(super) fn of_catalog(error: &Error, during: During<'_>) -> ErrorText {
         | E::NoSuchUpload(_)
         | E::InvalidPart(_)
         | E::Body(_)
-        | E::Records(_)
-        | E::StoredData(_)
-        | E::Storage { .. }
         | E::Corrupt { .. } => ErrorText::of(error),
+        E::Records(_) | E::StoredData(_) | E::Storage { .. } => ErrorText {
+            message: error.to_string(),
+            hint: error
+                .disk_problem()
+                .map(|problem| problem.explanation().to_owned()),
+        },
         E::InDeletion(_)
         | E::ReadOnly(_)
         | E::Protected { .. }
@@ -81,7 +84,7 @@ fn of_state(error: &Error) -> ErrorText {
         ),
         E::Protected { action, branch } => {
             ErrorText::message(format!("cannot {action} to protected branch")).hint(format!(
-                "branch {branch} can be changed only by merges: change another branch and merge it (lakectl merge)"
+                "branch {branch} takes no direct writes and commits: change another branch and merge it (lakectl merge)"
             ))
         }
         E::DefaultBranch(branch) => ErrorText::message("cannot delete repository default branch")
@@ -188,13 +191,15 @@ fn about_reference(id: &str, during: During<'_>) -> String {
         During::Diff => format!("get commit by ref {id}: "),
         During::FindMergeBase { source } if id == source => format!("get commit by branch {id}: "),
         During::FindMergeBase { .. } => format!("get commit by ref {id}: "),
-        During::Merge { destination } => {
+        During::Merge { destination } | During::MergePullRequest { destination } => {
             format!("update branch {destination}: get commit by ref {id}: ")
         }
         During::Revert | During::CherryPick => format!("get commit from ref {id}: "),
         During::HardReset { branch } => format!("hard-reset {branch} to {id}: "),
         During::Any
         | During::Setup
+        | During::FirstStart
+        | During::StageObject
         | During::CreateTag
         | During::CreateCredentials
         | During::Upload
@@ -284,7 +289,8 @@ fn invalid_name(kind: Kind, rule: &str) -> ErrorText {
         }
         Kind::Branch => ErrorText::message(format!(
             "argument branch: branch id: invalid value: validation error: {rule}"
-        )),
+        ))
+        .hint("choose a name without `/`, dots and spaces, such as feature-x or feature_x"),
         Kind::Tag => {
             ErrorText::message("argument tagID: tag id: invalid value: validation error").hint(rule)
         }
@@ -320,7 +326,9 @@ fn invalid_reference(reference: &str, problem: &ReferenceProblem, during: During
 fn prefixed(during: During<'_>, text: &str) -> String {
     match during {
         During::Commit => format!("commit: {text}"),
-        During::Merge { destination } => format!("update branch {destination}: {text}"),
+        During::Merge { destination } | During::MergePullRequest { destination } => {
+            format!("update branch {destination}: {text}")
+        }
         During::Revert | During::CherryPick => format!("update branch: {text}"),
         _ => text.to_owned(),
     }
@@ -333,6 +341,9 @@ fn no_changes(why: &str, during: During<'_>) -> ErrorText {
         }
         During::Merge { .. } => {
             "commit its staged changes first, or merge all the same with `allow_empty` (lakectl: --allow-empty)"
+        }
+        During::MergePullRequest { .. } => {
+            "commit the staged changes of the source branch first, or close the pull request (`status` closed)"
         }
         During::Revert => {
             "create an empty commit with `allow_empty` (lakectl: --allow-empty-commit)"
@@ -347,6 +358,9 @@ fn conflict(keys: &[Vec<u8>], count: u64, during: During<'_>) -> ErrorText {
     let first = keys.first().map(|key| String::from_utf8_lossy(key));
     let first = first.unwrap_or_default();
     let advice = match during {
+        During::MergePullRequest { .. } => {
+            "resolve them on the source branch: merge the destination into it, and repair the paths"
+        }
         During::Merge { .. } => {
             "resolve them on the source branch, or give `strategy` (lakectl: --strategy) dest-wins or source-wins"
         }
@@ -388,7 +402,10 @@ fn of_namespace(problem: &NamespaceProblem) -> ErrorText {
             namespace,
             expected,
         } => ErrorText::message(format!("failed to match required regex {expected}: invalid namespace"))
-            .hint(format!("'{namespace}' is not in this server's store")),
+            .hint(format!(
+                "'{namespace}' is not in this server's store: write {}NAME",
+                expected.trim_start_matches('^')
+            )),
         P::Invalid { .. } => ErrorText::of(problem).hint("choose another `storage_namespace`"),
     }
 }

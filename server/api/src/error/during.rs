@@ -9,6 +9,10 @@ pub(crate) enum During<'a> {
     /// An operation without special texts.
     Any,
     Setup,
+    /// Any operation on a server without an administrator.
+    FirstStart,
+    /// Called by mistake to upload a file.
+    StageObject,
     CreateBranch,
     CreateTag,
     CreateCredentials,
@@ -24,6 +28,10 @@ pub(crate) enum During<'a> {
         source: &'a str,
     },
     Merge {
+        destination: &'a str,
+    },
+    /// A merge without the options of `mergeIntoBranch`.
+    MergePullRequest {
         destination: &'a str,
     },
     Revert,

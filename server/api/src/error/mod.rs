@@ -60,6 +60,15 @@ pub(crate) enum Error {
     /// The route does not exist.
     #[error("invalid API endpoint")]
     NoEndpoint,
+    /// The path exists, but not with this method.
+    #[error("{path} has no {method}: use {allowed}")]
+    WrongMethod {
+        method: String,
+        /// The template of the path.
+        path: String,
+        /// The methods that the path has, and what they do.
+        allowed: String,
+    },
     #[error("{0} not found")]
     NotFound(String),
     /// The hook run does not exist. The message is lakeFS's.
@@ -95,9 +104,11 @@ impl Error {
             Self::Invalid(_) | Self::InvalidWith(_) | Self::NoPresign(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) | Self::TooManyValues(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NoEndpoint | Self::NotFound(_) | Self::NoRun | Self::NoHookOutput => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NoEndpoint
+            | Self::WrongMethod { .. }
+            | Self::NotFound(_)
+            | Self::NoRun
+            | Self::NoHookOutput => StatusCode::NOT_FOUND,
             Self::Precondition(_) => StatusCode::PRECONDITION_FAILED,
             Self::NotImplemented(_) | Self::NoPresignMultipart => StatusCode::NOT_IMPLEMENTED,
         }
@@ -109,7 +120,7 @@ impl Error {
     }
 
     /// Fixes the text of the failure for the given operation.
-    fn described(self, during: During<'_>) -> Self {
+    pub(crate) fn described(self, during: During<'_>) -> Self {
         let text = text::of(&self, during);
         Self::Described {
             error: Box::new(self),

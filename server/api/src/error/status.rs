@@ -1,5 +1,6 @@
 //! The HTTP status of each failure.
 
+use catalog::DiskProblem;
 use http::StatusCode;
 
 pub(super) fn of_catalog(error: &catalog::Error) -> StatusCode {
@@ -45,6 +46,11 @@ pub(super) fn of_catalog(error: &catalog::Error) -> StatusCode {
             StatusCode::TOO_MANY_REQUESTS
         }
         E::RecordsBusy(_) | E::ServerDied { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        E::Records(_) | E::StoredData(_) | E::Storage { .. }
+            if error.disk_problem() == Some(DiskProblem::NoSpace) =>
+        {
+            StatusCode::INSUFFICIENT_STORAGE
+        }
         E::Records(_)
         | E::StoredData(_)
         | E::Storage { .. }

@@ -3,12 +3,27 @@
 //! Lower layers describe failures in terms of their domain. This module uses the messages of lakeFS, which
 //! clients match on, and writes hints in terms of the caller: request fields and lakectl flags.
 
+use catalog::DiskProblem;
+
 use super::catalog_text::{DATABASE_BUSY, of_catalog};
 use super::{During, Error, ErrorText};
+
+/// The message of lakeFS for a path or method that the API does not have.
+const INVALID_ENDPOINT: &str = "invalid API endpoint";
+
+/// For callers that send a file with PUT.
+const USE_POST: &str = "to upload a file, send POST instead of PUT (curl: -X POST -T FILE)";
+
+/// The operations that clients use for uploads with presigned URLs.
+const PHYSICAL_ADDRESS: &[&str] = &["getPhysicalAddress", "linkPhysicalAddress"];
 
 /// The text of a failure of the given operation.
 pub(super) fn of(error: &Error, during: During<'_>) -> ErrorText {
     match error {
+        Error::NotImplemented("stageObject") => ErrorText::message("Not Implemented").hint(format!(
+            "stageObject is not implemented in this version of Weir: {USE_POST}"
+        )),
+        _ if during == During::StageObject => of(error, During::Any).hint(USE_POST),
         Error::Catalog(error) => of_catalog(error, during),
         Error::Auth(error) => of_auth(error, during),
         Error::Described { text, .. } | Error::InvalidWith(text) => text.clone(),
@@ -23,6 +38,11 @@ pub(super) fn of(error: &Error, during: During<'_>) -> ErrorText {
             ErrorText::of(error).hint("upload through the server: uploadObject, or multipart uploads of S3")
         }
         Error::NoEndpoint => ErrorText::of(error).hint("see GET /openapi.json for all operations"),
+        Error::NotImplemented(what) if PHYSICAL_ADDRESS.contains(what) => {
+            ErrorText::message("Not Implemented").hint(format!(
+                "{what} is not implemented in this version of Weir: leave out `pre_sign` (SDK: pre_sign=False), and the object is uploaded through the server"
+            ))
+        }
         Error::NotImplemented(what) => ErrorText::message("Not Implemented").hint(format!(
             "{what} is not implemented in this version of Weir; see CHANGELOG.md for what other versions implement"
         )),
@@ -30,7 +50,12 @@ pub(super) fn of(error: &Error, during: During<'_>) -> ErrorText {
             .hint("the repository has no run with this id (lakectl actions runs list shows all); a change rejected with 400 because of its action files runs no hooks"),
         Error::NoHookOutput => ErrorText::of(error)
             .hint("the run has no such hook, or its log was deleted; lakectl actions runs describe shows the hooks"),
-        Error::Invalid(_) | Error::NotFound(_) | Error::Precondition(_) => ErrorText::of(error),
+        Error::WrongMethod { .. } => ErrorText::message(INVALID_ENDPOINT).hint(error.to_string()),
+        Error::Invalid(message) => ErrorText {
+            message: message.clone(),
+            hint: crate::schema::hint_of(message).map(str::to_owned),
+        },
+        Error::NotFound(_) | Error::Precondition(_) => ErrorText::of(error),
     }
 }
 
@@ -49,10 +74,20 @@ fn of_auth(error: &auth::Error, during: During<'_>) -> ErrorText {
         E::AlreadyExists(_) => ErrorText::message("Already exists")
             .hint("this server has one user, the administrator: use the administrator's access key"),
         E::NotImplemented(_) => ErrorText::message("Not Implemented").hint(error.to_string()),
+        E::Unauthenticated if during == During::FirstStart => ErrorText::of(error).hint(
+            "this server has no administrator yet, and therefore no access keys: POST /api/v1/setup_lakefs creates one (the server's start log shows the command)",
+        ),
         E::Unauthenticated => ErrorText::of(error).hint(
             "check the access key and the secret key (lakectl: `credentials` in its configuration), or log in again",
         ),
-        E::Forbidden(_) | E::InvalidValue(_) | E::Secret | E::Records(_) => ErrorText::of(error),
+        E::InvalidValue(_) if during == During::CreateCredentials => ErrorText::of(error).hint(
+            "the administrator has an access key, and this version creates no second one: use the existing key",
+        ),
+        E::Records(source) => ErrorText {
+            message: error.to_string(),
+            hint: DiskProblem::of(source.as_ref()).map(|problem| problem.explanation().to_owned()),
+        },
+        E::Forbidden(_) | E::InvalidValue(_) | E::Secret => ErrorText::of(error),
         E::RecordsBusy(_) => ErrorText::of(error).hint(DATABASE_BUSY),
     }
 }

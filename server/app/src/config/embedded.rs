@@ -10,6 +10,12 @@ use super::source::{Error, Source};
 /// Explicit values take precedence, with a warning. Stores that do not persist anything are
 /// refused.
 pub(super) fn embedded_defaults(source: &mut Source, dir: &Path) -> Result<(), Error> {
+    if dir.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
+        return Err(Error(format!(
+            "--data must name a folder, but {} is a file",
+            dir.display()
+        )));
+    }
     check_explicit_values(source, dir)?;
     warn_of_open_permissions(source, dir);
     let below = |name: &str| dir.join(name).display().to_string();

@@ -253,6 +253,12 @@ fn listen_address(source: &Source) -> Result<String, Error> {
     } else {
         address
     };
+    if address.contains('/') {
+        return Err(source.unusable(
+            "listen_address",
+            "is not an address to listen on: write HOST:PORT without scheme and path, such as 127.0.0.1:8000",
+        ));
+    }
     let port_fits = address
         .rsplit_once(':')
         .is_some_and(|(_, port)| port.parse::<u16>().is_ok());

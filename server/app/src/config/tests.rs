@@ -62,6 +62,19 @@ fn secrets_are_never_printed() {
 }
 
 #[test]
+fn data_folder_that_is_a_file_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("afile");
+    std::fs::write(&file, "").unwrap();
+    let overrides = Overrides {
+        data: Some(file),
+        ..Overrides::default()
+    };
+    let error = Config::from_yaml("", &overrides).unwrap_err().to_string();
+    assert!(error.starts_with("--data must name a folder"), "{error}");
+}
+
+#[test]
 fn errors_name_key_value_and_remedy() {
     for (yaml, expected) in [
         (
@@ -124,6 +137,10 @@ fn errors_name_key_value_and_remedy() {
         (
             "listen_address: here",
             "listen_address: here (config.yaml) is not HOST:PORT",
+        ),
+        (
+            "listen_address: http://127.0.0.1:8807",
+            "listen_address: http://127.0.0.1:8807 (config.yaml) is not an address to listen on: write HOST:PORT",
         ),
         (
             "logging: {level: loud}",

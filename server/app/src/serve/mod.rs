@@ -51,13 +51,18 @@ use crate::local_only::{self, LocalNames};
 use crate::parent::Parent;
 use crate::telemetry::{Interface, REQUEST_ID, RequestIds};
 use crate::wiring::{self, Layers};
-use crate::{jobs, telemetry, unread_body, welcome};
+use crate::{docs, elsewhere, jobs, telemetry, unread_body, welcome};
+
+pub(crate) use connection::refusal;
 
 /// How long running requests may take after a stop signal.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the hooks that are cut off afterwards may take to store their records.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Signals in this time after the first one belong to it: `timeout`, terminals and process managers may signal both
+/// the process and its group.
+const SAME_STOP: Duration = Duration::from_secs(1);
 
 /// Runs the server until it is stopped by SIGINT, SIGTERM or `parent`.
 ///
@@ -80,7 +85,7 @@ pub fn run(config: Config, parent: &Parent) -> anyhow::Result<()> {
         tracing::info!("stopping: waiting for running requests");
         tokio::select! {
             () = server.stop() => anyhow::Ok(Shutdown::Drained),
-            () = signals.next() => {
+            () = signals.second() => {
                 tracing::warn!("stopping immediately after a second signal: aborting running requests");
                 Ok(Shutdown::CutOff)
             }
@@ -214,15 +219,17 @@ impl Server {
 fn router(layers: &Layers, metrics: PrometheusHandle, installation_id: &str) -> Router {
     let ids = RequestIds(Arc::new(SystemIds::new(Arc::new(SystemClock))));
     let alive = format!("alive! {installation_id}");
-    Router::new()
+    let routes = Router::new()
         .route("/_health", get(move || std::future::ready(alive.clone())))
         .route(
             "/metrics",
             get(move || std::future::ready(metrics.render())),
         )
-        .route("/", get(welcome::page))
-        .route("/docs/{*name}", get(welcome::doc))
+        .route("/", get(welcome::page));
+    docs::routes(routes)
         .merge(layers.api.clone())
+        .fallback(elsewhere::not_found)
+        .method_not_allowed_fallback(elsewhere::wrong_method)
         .layer(
             ServiceBuilder::new()
                 .layer(from_fn_with_state(layers.clone(), classify))
@@ -263,7 +270,7 @@ async fn route_s3(State(gateway): State<Gateway>, request: Request, next: Next) 
     }
 }
 
-/// Signals that stop the server. Signals after the first one are not lost.
+/// Signals that stop the server.
 struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
@@ -282,5 +289,45 @@ impl StopSignals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+    }
+
+    /// Waits for a signal that comes later than [`SAME_STOP`] after this call.
+    async fn second(&mut self) {
+        let first = tokio::time::Instant::now();
+        loop {
+            self.next().await;
+            if first.elapsed() >= SAME_STOP {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{SAME_STOP, StopSignals};
+
+    /// `timeout` signals a process and then its group, which counted as a second signal and aborted
+    /// running requests.
+    #[tokio::test]
+    async fn signals_that_come_together_are_one() {
+        let mut signals = StopSignals::listen().unwrap();
+        let raise = || {
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM)
+                .unwrap();
+        };
+        raise();
+        signals.next().await;
+        let first = Instant::now();
+        std::thread::spawn(move || {
+            for pause in [20, 1100] {
+                std::thread::sleep(Duration::from_millis(pause));
+                raise();
+            }
+        });
+        signals.second().await;
+        assert!(first.elapsed() >= SAME_STOP, "{:?}", first.elapsed());
     }
 }

@@ -48,10 +48,10 @@ async fn buckets_cannot_be_created_or_deleted() {
         lake.put("/lake", "").await.outcome(),
         "409 BucketAlreadyExists"
     );
-    assert_eq!(
-        lake.put("/new-one", "").await.outcome(),
-        "501 NotImplemented"
-    );
+    let new = lake.put("/new-one", "").await;
+    assert_eq!(new.outcome(), "501 NotImplemented");
+    let message = new.all("Message");
+    assert!(message.contains("POST /api/v1/repositories"), "{message}");
     assert_eq!(
         lake.send(lake.call("DELETE", "/lake")).await.outcome(),
         "405 ERRLakeFSNotSupported"

@@ -74,7 +74,7 @@ async fn truncated_body_is_discarded() {
 #[tokio::test]
 async fn each_signed_chunk_is_verified() {
     let lake = Lake::new().await;
-    let put = |tamper: bool| {
+    let put = |tamper: bool, chunks: &'static [&'static str]| {
         let signer = lake.signer.clone();
         let call = lake
             .call("PUT", "/lake/main/a")
@@ -83,7 +83,7 @@ async fn each_signed_chunk_is_verified() {
         call.sign_with(move |seed, _| {
             let mut previous = seed.to_owned();
             let mut body = String::new();
-            for chunk in ["hello ", "world", ""] {
+            for chunk in chunks {
                 previous = signer.chunk(&previous, chunk.as_bytes());
                 body += &format!(
                     "{:x};chunk-signature={previous}\r\n{chunk}\r\n",
@@ -97,11 +97,18 @@ async fn each_signed_chunk_is_verified() {
             }
         })
     };
+    let all = &["hello ", "world", ""];
+    // The last chunk, which is empty, ends the body.
     assert_eq!(
-        lake.raw(put(true)).await.outcome(),
+        lake.raw(put(false, &all[..2])).await.outcome(),
+        "400 IncompleteBody"
+    );
+    assert_eq!(lake.paths().await, "");
+    assert_eq!(
+        lake.raw(put(true, all)).await.outcome(),
         "403 SignatureDoesNotMatch"
     );
     assert_eq!(lake.paths().await, "");
-    assert_eq!(lake.raw(put(false)).await.outcome(), "200");
+    assert_eq!(lake.raw(put(false, all)).await.outcome(), "200");
     assert_eq!(lake.get("/lake/main/a").await.body, "hello world");
 }

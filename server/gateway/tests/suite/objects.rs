@@ -169,12 +169,41 @@ async fn conditions_on_reads_and_writes_are_honored() {
         lake.send(put("if-match", tag)).await.outcome(),
         "501 NotImplemented"
     );
+    let both = put("if-match", "*").header("if-none-match", "*");
+    let both = lake.send(both).await;
+    assert_eq!(both.outcome(), "400 InvalidRequest");
+    assert!(both.all("Message").contains("exclude each other"));
     assert_eq!(lake.get("/lake/main/a").await.body, "one\n");
     let fresh = lake
         .call("PUT", "/lake/main/b")
         .header("if-none-match", "*")
         .body("b");
     assert_eq!(lake.send(fresh).await.outcome(), "200");
+}
+
+/// The answer was that the signature is wrong.
+#[tokio::test]
+async fn content_type_must_be_printable() {
+    let lake = Lake::new().await;
+    let put = |kind| {
+        let call = lake.call("PUT", "/lake/main/a").body("one");
+        call.header("content-type", kind)
+    };
+    let refused = lake.send(put("text/\tplain")).await;
+    assert_eq!(refused.outcome(), "400 InvalidArgument");
+    assert!(refused.all("Message").contains("Content-Type"));
+    assert_eq!(lake.send(put("text/plain")).await.outcome(), "200");
+}
+
+#[tokio::test]
+async fn overridden_headers_must_be_valid() {
+    let lake = Lake::new().await;
+    lake.put("/lake/main/a", "one").await;
+    for (value, status) in [("text/html", 200), ("a\nb", 400), ("a\u{1}b", 400)] {
+        let path = format!("/lake/main/a?response-content-type={value}");
+        let answer = lake.send(lake.call("HEAD", &path)).await;
+        assert_eq!(answer.status, status, "{value}");
+    }
 }
 
 #[tokio::test]

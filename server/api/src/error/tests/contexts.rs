@@ -122,6 +122,16 @@ pub(super) fn in_context() -> Vec<(ErrorText, &'static str)> {
             "update branch: no changes",
         ),
         (conflict(), merge, "update branch d: conflict found"),
+        (
+            no_changes(),
+            During::MergePullRequest { destination: "d" },
+            "update branch d: no changes",
+        ),
+        (
+            conflict(),
+            During::MergePullRequest { destination: "d" },
+            "update branch d: conflict found",
+        ),
         (conflict(), During::Revert, "update branch: conflict found"),
         (
             E::NoMergeBase(x(), "y".to_owned()),
@@ -152,8 +162,17 @@ pub(super) fn in_context() -> Vec<(ErrorText, &'static str)> {
     });
     let user = Error::from(auth::Error::NotFound("user".to_owned()));
     let administrator = Error::from(auth::Error::AlreadyExists("the administrator".to_owned()));
+    let second_key = || Error::from(auth::Error::InvalidValue("exceeded".to_owned()));
     engine
         .chain([
+            (
+                describe(second_key(), During::CreateCredentials),
+                "exceeded",
+            ),
+            (
+                describe(auth::Error::Unauthenticated.into(), During::FirstStart),
+                "error authenticating request",
+            ),
             (describe(user, During::CreateCredentials), "not found"),
             (
                 describe(administrator, During::Setup),

@@ -162,7 +162,7 @@ fn engine_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             },
             400,
             "argument branch: branch id: invalid value: validation error: branch id must be short",
-            Hint::None,
+            Given,
         ),
         (
             E::InvalidName {
@@ -428,6 +428,24 @@ fn service_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             Hint::None,
         ),
         (
+            E::Storage {
+                message: "failed to write l".to_owned(),
+                source: std::io::Error::from(std::io::ErrorKind::StorageFull).into(),
+            },
+            507,
+            "failed to write l",
+            Given,
+        ),
+        (
+            E::Storage {
+                message: "failed to write l".to_owned(),
+                source: std::io::Error::from(std::io::ErrorKind::PermissionDenied).into(),
+            },
+            500,
+            "failed to write l",
+            Given,
+        ),
+        (
             E::StoredData(io().into()),
             500,
             "failed to access stored data",
@@ -535,6 +553,16 @@ fn own_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             Given,
         ),
         (Error::NoEndpoint, 404, "invalid API endpoint", Given),
+        (
+            Error::WrongMethod {
+                method: "PUT".to_owned(),
+                path: "/api/v1/repositories".to_owned(),
+                allowed: "GET (listRepositories), POST (createRepository)".to_owned(),
+            },
+            404,
+            "invalid API endpoint",
+            Given,
+        ),
         (Error::NoRun, 404, "not found: not found", Given),
         (Error::NoHookOutput, 404, "not found", Given),
         (
@@ -551,6 +579,18 @@ fn own_failures() -> Vec<(Error, u16, &'static str, Hint)> {
         ),
         (
             Error::NotImplemented("createGroup"),
+            501,
+            "Not Implemented",
+            Given,
+        ),
+        (
+            Error::NotImplemented("stageObject"),
+            501,
+            "Not Implemented",
+            Given,
+        ),
+        (
+            Error::NotImplemented("getPhysicalAddress"),
             501,
             "Not Implemented",
             Given,

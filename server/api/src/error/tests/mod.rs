@@ -201,3 +201,36 @@ fn causes_are_logged_but_not_sent() {
     );
     assert_eq!(error.text().message, "failed to access auth records");
 }
+
+/// Hints name what the caller of this operation can do, and nothing about the machine.
+#[test]
+fn hints_fit_the_operation() {
+    let hint = |error: catalog::Error, during| {
+        let result: Result<(), Error> = Err(Error::from(error));
+        let error = result.during(during).expect_err("it was an error");
+        error.text().hint.expect("a hint")
+    };
+    let no_changes = catalog::Error::NoChanges("why".to_owned());
+    let of_pull = hint(no_changes, During::MergePullRequest { destination: "d" });
+    // That operation has neither `allow_empty` nor `strategy`.
+    assert!(!of_pull.contains("allow"), "{of_pull}");
+    let of_pull = hint(conflict(), During::MergePullRequest { destination: "d" });
+    assert!(!of_pull.contains("strategy"), "{of_pull}");
+    let full = catalog::Error::Storage {
+        message: "failed to write local://lake/x".to_owned(),
+        source: std::io::Error::from(std::io::ErrorKind::StorageFull).into(),
+    };
+    let of_full = hint(full, During::Upload);
+    assert!(of_full.contains("no space left"), "{of_full}");
+    let namespace = catalog::NamespaceProblem::OtherStore {
+        namespace: "s3://x".to_owned(),
+        expected: "^local://".to_owned(),
+    };
+    let of_namespace = hint(catalog::Error::Namespace(namespace), During::Any);
+    assert!(
+        of_namespace.ends_with("write local://NAME"),
+        "{of_namespace}"
+    );
+    let branch = catalog::Error::from(catalog::BranchId::parse("feature/x").expect_err("a slash"));
+    assert!(hint(branch, During::Any).contains("without `/`"));
+}

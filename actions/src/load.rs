@@ -13,8 +13,8 @@ use futures::StreamExt as _;
 use graveler::{Event, EventKind, TreeSource};
 use sha2::{Digest as _, Sha256};
 
-use crate::gates_source::GatesSource;
 use crate::action_file::{Action, FOLDER, FileError, MAX_FILE_BYTES, MAX_FILES};
+use crate::gates_source::GatesSource;
 use crate::matching;
 
 /// Maximum total size of the action files of one tree.

@@ -10,6 +10,7 @@ mod first_start;
 pub mod health;
 mod jobs;
 mod local_only;
+mod page;
 mod parent;
 mod quickstart;
 mod secret_file;

@@ -3,10 +3,11 @@
 //! Browsers get HTML, all other clients plain text. The page contains no scripts, and nothing from
 //! the request except a host name that has been validated. `docs.rs` serves the documentation itself.
 
-use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, header};
 
 use crate::docs::DOCS;
+use crate::page::{answer, escape, wants_html};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Shown if the request has no usable host.
@@ -29,14 +30,6 @@ pub(crate) async fn page(headers: HeaderMap) -> Response {
         .headers_mut()
         .insert(header::VARY, HeaderValue::from_static("accept, host"));
     response
-}
-
-/// Returns whether the client is a browser, which asks for HTML.
-pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
-    headers.get_all(header::ACCEPT).iter().any(|v| {
-        v.to_str()
-            .is_ok_and(|v| v.to_ascii_lowercase().contains("text/html"))
-    })
 }
 
 /// Returns a `Host` header that is safe to display: a name or an address, optionally with a port.
@@ -111,38 +104,6 @@ fn html(host: &str) -> String {
     }
     out.push_str("</ol>\n</html>\n");
     out
-}
-
-pub(crate) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-        .replace('\'', "&#39;")
-}
-
-/// Returns a response that runs no scripts, cannot be framed by other sites, and is not cached.
-pub(crate) fn answer(content_type: &'static str, body: String) -> Response {
-    let mut response = body.into_response();
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_TYPE, content_type),
-        (header::CACHE_CONTROL, "no-store"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        ),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (
-            HeaderName::from_static("cross-origin-resource-policy"),
-            "same-origin",
-        ),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    response
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Implements [`Hooks`] for the versioning engine and reads run records.
 //!
-//! A change cannot edit the gate that checks it: see [`GatesSource::Both`](crate::GatesSource::Both).
+//! A change cannot edit the gate that checks it: see [`GatesSource::Both`].
 
 use std::fmt::Display;
 use std::path::PathBuf;

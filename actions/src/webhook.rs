@@ -305,6 +305,7 @@ fn with_params(url: &Url, params: &[(String, Expanded)]) -> Url {
 }
 
 /// Reads the state from Airflow's description of a run, for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_dag_run(description: &[u8]) {
     airflow::try_state(description);
 }

@@ -252,6 +252,7 @@ fn state(body: &[u8]) -> Result<Cow<'_, str>, HookFailure> {
 }
 
 /// Extracts the state from arbitrary bytes, for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
 pub(super) fn try_state(body: &[u8]) {
     drop(state(body));
 }

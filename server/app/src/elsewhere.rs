@@ -52,7 +52,7 @@ fn refuse(status: StatusCode, headers: &HeaderMap, message: &str, hint: &str) ->
         name.starts_with("x-amz-") || name.starts_with("amz-sdk-")
     });
     if !is_s3_client {
-        return crate::serve::refusal(status, message, hint);
+        return crate::refusal::refusal(status, message, hint);
     }
     let document = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code><Message>{UNSIGNED}</Message></Error>"

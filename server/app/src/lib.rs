@@ -13,6 +13,7 @@ mod local_only;
 mod page;
 mod parent;
 mod quickstart;
+mod refusal;
 mod secret_file;
 mod serve;
 mod telemetry;

@@ -1,6 +1,6 @@
 //! How a body differs from what its headers announce.
 
-/// How a body differs from what the headers announce. The block stores pass it on inside an [`io::Error`].
+/// How a body differs from what the headers announce. The block stores pass it on inside an [`std::io::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BodyError {
     #[error("the body does not match the announced {0}")]

@@ -11,11 +11,33 @@ use crate::postgres::Postgres;
 use crate::shell::{cargo, command, run, say, target_dir};
 use crate::{check, fuzz, hooks, setup};
 
+/// A step of `cargo xtask test`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Check,
+    Tests,
+}
+
+/// The steps, in order. With a filter, only the Rust tests run.
+fn steps(filter: Option<&str>) -> &'static [Step] {
+    match filter {
+        None => &[Step::Check, Step::Tests],
+        Some(_) => &[Step::Tests],
+    }
+}
+
 /// Runs all checks and tests, or only the Rust tests whose name contains `filter`.
 pub(crate) fn run_all(filter: Option<&str>) -> Result<()> {
-    if filter.is_none() {
-        check::run_all()?;
+    for step in steps(filter) {
+        match step {
+            Step::Check => check::run_all()?,
+            Step::Tests => run_tests(filter)?,
+        }
     }
+    Ok(())
+}
+
+fn run_tests(filter: Option<&str>) -> Result<()> {
     let environment = TestEnvironment::new()?;
     let sstables = empty_folder("tables-of-the-tests")?;
     let mut tests = environment.tests();
@@ -123,5 +145,16 @@ impl TestEnvironment {
             .env("WEIR_TEST_HOOKS", &self.components)
             .env("WEIR_TEST_BIN", target_dir().join("debug/weir"));
         tests
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Step, steps};
+
+    #[test]
+    fn all_checks_run_before_the_tests() {
+        assert_eq!(steps(None), [Step::Check, Step::Tests]);
+        assert_eq!(steps(Some("merge")), [Step::Tests]);
     }
 }

@@ -36,7 +36,7 @@ paths of one deletion; 1,000; server/api/src; MAX_DELETE_PATHS
 paths in a conflict answer; 1,000; server/graveler/src; MAX_REPORTED_CONFLICTS
 name of a branch or tag; 900 bytes; server/graveler/src; MAX_REF_NAME_BYTES
 ref expression; 4,096 bytes; server/graveler/src; MAX_EXPRESSION_BYTES
-object path; 1,024 bytes; server/catalog/src/upload.rs; MAX_PATH_BYTES
+object path; 1,024 bytes; server/catalog/src/constants.rs; MAX_PATH_BYTES
 message of a commit; 64 KiB; server/catalog/src; MAX_MESSAGE_BYTES
 metadata of a commit; 1 MiB; server/catalog/src; MAX_COMMIT_METADATA_BYTES
 user metadata of an object; 64 KiB; server/catalog/src; MAX_USER_METADATA_BYTES
@@ -45,11 +45,11 @@ metadata of a repository; 1 MiB; server/catalog/src; MAX_REPOSITORY_METADATA_BYT
 title of a pull request; 1 KiB; server/catalog/src; MAX_PULL_TITLE_BYTES
 description of a pull request; 32 KiB; server/catalog/src; MAX_PULL_DESCRIPTION_BYTES
 branch protection rules; 32 KiB; server/graveler/src/protection.rs; MAX_RULES_BYTES
-parents of a commit; 16; server/graveler/src; MAX_PARENTS
+parents of a commit; 16; server/graveler/src/commit_record.rs; MAX_PARENTS
 parts of a multipart upload; 10,000; server/catalog/src; MAX_PARTS
 setup token; 16 characters; server/app/src; MIN_SETUP_TOKEN_BYTES
 secret key; 16 bytes; server/auth/src; MIN_SECRET_KEY_BYTES
-attempts of a commit or merge; 50; server/graveler/src/landing.rs; MAX_TRIES
+attempts of a commit or merge; 50; server/graveler/src/change/mod.rs; MAX_TRIES
 changes of one branch that wait; 1,024; server/graveler/src/queue.rs; MAX_WAITING
 running tasks; 32; server/catalog/src; MAX_RUNNING_TASKS
 unfinished tasks; 1,000; server/catalog/src; MAX_OPEN_TASKS
@@ -87,8 +87,8 @@ globs (; 1024 bytes; server/base/src; MAX_PATTERN_BYTES
 globs (; 32 opening; server/base/src; MAX_BRACES
 `if`; 256 tokens; actions/src/condition.rs; MAX_TOKENS
 `if`; 32 levels; actions/src/condition.rs; MAX_DEPTH
-YAML of an action file; 64 levels; actions/src/action_file/yaml.rs; MAX_DEPTH
-YAML of an action file; 100,000; actions/src/action_file/yaml.rs; MAX_NODES
+YAML of an action file; 64 levels; actions/src/action_file/yaml/parser.rs; MAX_DEPTH
+YAML of an action file; 100,000; actions/src/action_file/yaml/parser.rs; MAX_NODES
 URL of a webhook; 8 KiB; actions/src/action_file/webhook_properties.rs; MAX_URL_BYTES
 nesting of a component; 16 levels; actions/src/wasm/nesting.rs; MAX_COMPONENTS
 nesting of a component; 2000; actions/src/wasm/nesting.rs; MAX_COMPOUND_TYPES
@@ -96,7 +96,7 @@ hooks |; 100 per; actions/src/action_file; MAX_HOOKS
 hooks |; 1000 per; actions/src/load.rs; MAX_EVENT_HOOKS
 action files of a tree; 1000 files; actions/src/action_file; MAX_FILES
 action files of a tree; 16 MiB; actions/src/load.rs; MAX_TREE_BYTES
-logged part; 64 KiB; actions/src/webhook.rs; MAX_RESPONSE_BYTES
+logged part; 64 KiB; actions/src/webhook/transcript.rs; MAX_RESPONSE_BYTES
 Airflow's description; 1 MiB; actions/src/webhook; MAX_DAG_RUN_BYTES
 hooks that wait for webhooks; 256 changes; actions/src/nesting.rs; MAX_IN_FLIGHT
 nesting of changes; 3 levels; actions/src/nesting.rs; MAX_DEPTH

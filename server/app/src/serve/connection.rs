@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
 use crate::config::Http;
+use crate::refusal::refusal;
 
 use super::bodies::{Paced, ResponseBody};
 use super::connection_state::ConnectionState;
@@ -233,12 +234,6 @@ fn explain_slow_body(response: Response, was_too_slow: &AtomicBool) -> Response 
     told.headers_mut()
         .insert(header::CONNECTION, HeaderValue::from_static("close"));
     told
-}
-
-/// Returns an error response from outside the handlers.
-pub(crate) fn refusal(status: StatusCode, message: &str, hint: &str) -> Response {
-    let body = serde_json::json!({ "message": message, "hint": hint });
-    (status, axum::Json(body)).into_response()
 }
 
 /// Value of `Retry-After` for refusals because of full capacity.

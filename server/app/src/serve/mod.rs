@@ -53,8 +53,6 @@ use crate::telemetry::{Interface, REQUEST_ID, RequestIds};
 use crate::wiring::{self, Layers};
 use crate::{docs, elsewhere, jobs, telemetry, unread_body, welcome};
 
-pub(crate) use connection::refusal;
-
 /// How long running requests may take after a stop signal.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 

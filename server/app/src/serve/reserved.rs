@@ -14,8 +14,9 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
-use super::connection::{RETRY_AFTER, refusal};
+use super::connection::RETRY_AFTER;
 use super::registry::Ticket;
+use crate::refusal::refusal;
 
 /// Time limit for reading the request's head, writing the response and closing the connection.
 const TIMEOUT: Duration = Duration::from_secs(3);

@@ -53,7 +53,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
 /// Generates all objects, in no particular order. Takes noticeable CPU time; call it on the blocking thread pool.
 ///
 /// # Errors
-/// [`Error::Block`] if a file cannot be encoded.
+/// [`Error::Storage`] if a file cannot be encoded.
 pub(crate) fn objects() -> Result<Vec<SampleObject>> {
     let text =
         |&(path, content_type, text): &(&'static str, &'static str, &'static str)| SampleObject {

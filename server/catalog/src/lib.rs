@@ -36,7 +36,6 @@ mod marker;
 mod model;
 mod multipart;
 mod pending;
-mod problem;
 mod protection;
 mod pull_merge;
 mod pull_records;
@@ -70,7 +69,6 @@ pub use model::{
     DiffQuery, Difference, DifferenceKind, ListRequest, LogQuery, MultipartUpload, Object,
     ObjectOrPrefix, ObjectTarget, UploadOptions, WriteOptions,
 };
-pub use problem::{NamespaceProblem, ReferenceProblem};
 pub use pull_records::{PullRequest, PullStatus};
 pub use pulls::{NewPullRequest, PullFilter, PullRequestUpdate};
 pub use reader::Reader;
@@ -90,6 +88,7 @@ pub use block::{ByteStream, CompletedPart, PartInfo, StoreInfo, from_bytes};
 pub use graveler::{
     Branch, BranchId, BranchProtection, CherryPickParams, Commit, CommitId, CommitParams,
     CreateRepository, EventKind, Finding, Kind, MergeBase, MergeOutcome, MergeParams,
-    MergeStrategy, MetaRangeId, Operation, RefName, ReflogEntry, RefsDump, Rejection, Repository,
-    RepositoryId, RepositoryState, ResetScope, RevertParams, Tag, TagId, UndoOutcome, UndoParams,
+    MergeStrategy, MetaRangeId, NamespaceProblem, Operation, RefName, ReferenceProblem,
+    ReflogEntry, RefsDump, Rejection, Repository, RepositoryId, RepositoryState, ResetScope,
+    RevertParams, Tag, TagId, UndoOutcome, UndoParams,
 };

@@ -3,6 +3,8 @@
 
 #[path = "suite/completions.rs"]
 mod completions;
+#[path = "suite/copies.rs"]
+mod copies;
 #[path = "suite/deletion.rs"]
 mod deletion;
 #[path = "suite/gc_moves.rs"]
@@ -13,6 +15,8 @@ mod gc_prepare;
 mod hangups;
 #[path = "suite/history.rs"]
 mod history;
+#[path = "suite/internal_files.rs"]
+mod internal_files;
 #[path = "suite/large_pages.rs"]
 mod large_pages;
 #[path = "suite/models.rs"]
@@ -35,6 +39,8 @@ mod pulls;
 mod repositories;
 #[path = "suite/retention.rs"]
 mod retention;
+#[path = "suite/spawned.rs"]
+mod spawned;
 #[path = "suite/symlinks.rs"]
 mod symlinks;
 #[path = "suite/tasks.rs"]

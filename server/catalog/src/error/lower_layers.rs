@@ -6,7 +6,6 @@
 use graveler::Error as Engine;
 
 use super::Error;
-use crate::{NamespaceProblem, ReferenceProblem};
 
 impl From<graveler::Error> for Error {
     fn from(error: graveler::Error) -> Self {
@@ -21,10 +20,9 @@ impl From<graveler::Error> for Error {
             Engine::Advised { problem, advice } => Self::Advised { problem, advice },
             Engine::InvalidName { kind, rule } => Self::InvalidName { kind, rule },
             Engine::WrongCommitId { given, right } => Self::WrongCommitId { given, right },
-            Engine::InvalidReference { reference, problem } => Self::InvalidReference {
-                reference,
-                problem: problem.into(),
-            },
+            Engine::InvalidReference { reference, problem } => {
+                Self::InvalidReference { reference, problem }
+            }
             Engine::NoChanges(why) => Self::NoChanges(why),
             Engine::DirtyBranch(branch) => Self::DirtyBranch(branch),
             Engine::Conflict { keys, count } => Self::Conflict { keys, count },
@@ -43,7 +41,7 @@ impl From<graveler::Error> for Error {
             Engine::NoMergeBase(left, right) => Self::NoMergeBase(left, right),
             Engine::PreconditionFailed => Self::PreconditionFailed,
             Engine::Stale(what) => Self::Stale(what),
-            Engine::Namespace(problem) => Self::Namespace(problem.into()),
+            Engine::Namespace(problem) => Self::Namespace(problem),
             Engine::TooManyTries(what) => Self::TooManyTries(what),
             Engine::ConcurrentChange(what) => Self::ConcurrentChange(what),
             Engine::MovedOn { problem, advice } => Self::MovedOn { problem, advice },
@@ -83,43 +81,6 @@ impl From<kv::Error> for Error {
         match error {
             busy @ kv::Error::SlowDown(_) => Self::RecordsBusy(busy.into()),
             error => Self::Records(error.into()),
-        }
-    }
-}
-
-impl From<graveler::NamespaceProblem> for NamespaceProblem {
-    fn from(problem: graveler::NamespaceProblem) -> Self {
-        use graveler::NamespaceProblem as P;
-        match problem {
-            P::InUse { namespace, key } => Self::InUse { namespace, key },
-            P::Overlaps {
-                namespace,
-                theirs,
-                repository,
-            } => Self::Overlaps {
-                namespace,
-                theirs,
-                repository,
-            },
-            P::OtherStore {
-                namespace,
-                expected,
-            } => Self::OtherStore {
-                namespace,
-                expected,
-            },
-            P::Invalid { namespace, reason } => Self::Invalid { namespace, reason },
-        }
-    }
-}
-
-impl From<graveler::ReferenceProblem> for ReferenceProblem {
-    fn from(problem: graveler::ReferenceProblem) -> Self {
-        use graveler::ReferenceProblem as P;
-        match problem {
-            P::Modifier(modifier) => Self::Modifier(modifier),
-            P::Staging => Self::Staging,
-            P::Malformed(why) => Self::Malformed(why),
         }
     }
 }

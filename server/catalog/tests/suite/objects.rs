@@ -1,4 +1,4 @@
-//! Objects: uploads and their checks, listings, copies, deletions, missing bytes.
+//! Objects: uploads and their checks, listings, deletions, missing bytes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use futures::StreamExt as _;
 use graveler::{Graveler, NoHooks, Options};
 use kv::testing::{Faults, FaultyStore};
 
-fn to<'a>(repository: &'a Repository, path: &'a str) -> ObjectTarget<'a> {
+pub(super) fn to<'a>(repository: &'a Repository, path: &'a str) -> ObjectTarget<'a> {
     ObjectTarget {
         repository,
         branch: "main",
@@ -27,13 +27,13 @@ fn to<'a>(repository: &'a Repository, path: &'a str) -> ObjectTarget<'a> {
 }
 
 /// A body that must not be read.
-fn untouched() -> ByteStream {
+pub(super) fn untouched() -> ByteStream {
     Box::pin(futures::stream::once(async {
         panic!("the body was read before the request was checked")
     }))
 }
 
-async fn stored(lake: &TestCatalog, object: &Object) -> bool {
+pub(super) async fn stored(lake: &TestCatalog, object: &Object) -> bool {
     lake.block
         .properties(&Location::full(&object.physical_address))
         .await
@@ -51,7 +51,7 @@ async fn first_object_of_a_twin() -> Object {
     object
 }
 
-fn if_absent() -> UploadOptions {
+pub(super) fn if_absent() -> UploadOptions {
     UploadOptions {
         if_absent: true,
         ..UploadOptions::default()
@@ -343,91 +343,6 @@ async fn deleting_missing_paths_is_no_error() {
 }
 
 #[tokio::test]
-async fn copy_has_its_own_bytes_and_equal_identity() {
-    let lake = TestCatalog::new();
-    let (repository, other) = (
-        lake.repository("lake").await,
-        lake.repository("other").await,
-    );
-    let options = UploadOptions {
-        content_type: "text/csv".to_owned(),
-        metadata: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
-        ..UploadOptions::default()
-    };
-    let source = lake
-        .put_with(&repository, "main", "a", "x,y", options)
-        .await
-        .unwrap();
-
-    let from = (&repository, "main", "a");
-    let copy = lake
-        .copy(from, to(&repository, "b"), None, false)
-        .await
-        .unwrap();
-    assert_ne!(copy.physical_address, source.physical_address);
-    assert_eq!(copy.identity, source.identity);
-    assert_eq!(lake.read(&repository, "main", "b").await, "x,y");
-
-    let elsewhere = lake.copy(from, to(&other, "b"), None, false).await.unwrap();
-    assert!(
-        elsewhere.physical_address.starts_with("mem://other/data/"),
-        "{}",
-        elsewhere.physical_address
-    );
-    assert_eq!(lake.read(&other, "main", "b").await, "x,y");
-
-    let replaced = lake
-        .copy(from, to(&repository, "c"), Some(if_absent()), false)
-        .await
-        .unwrap();
-    assert_eq!(replaced.entry.content_type, "application/octet-stream");
-    assert!(replaced.entry.metadata.is_empty());
-    assert!(matches!(
-        lake.copy(from, to(&repository, "c"), Some(if_absent()), false)
-            .await,
-        Err(Error::PreconditionFailed)
-    ));
-
-    let error = lake
-        .copy(
-            (&repository, "main", "none"),
-            to(&repository, "d"),
-            None,
-            false,
-        )
-        .await
-        .unwrap_err();
-    assert!(matches!(error, Error::ObjectNotFound(_)), "{error}");
-}
-
-#[tokio::test]
-async fn copy_by_reference_shares_bytes_within_a_repository() {
-    let lake = TestCatalog::new();
-    let (repository, other) = (
-        lake.repository("lake").await,
-        lake.repository("other").await,
-    );
-    let source = lake.put(&repository, "main", "a", "x").await;
-    let from = (&repository, "main", "a");
-    let copy = lake
-        .copy_by_reference(from, to(&repository, "b"), None, false)
-        .await
-        .unwrap();
-    assert_eq!(copy.physical_address, source.physical_address);
-    // A refused copy must not delete the shared bytes.
-    let again = lake
-        .copy_by_reference(from, to(&repository, "b"), Some(if_absent()), false)
-        .await;
-    assert!(matches!(again, Err(Error::PreconditionFailed)));
-    assert!(stored(&lake, &source).await);
-    let error = lake
-        .copy_by_reference(from, to(&other, "b"), None, false)
-        .await
-        .unwrap_err();
-    assert!(matches!(error, Error::InvalidValue(_)), "{error}");
-}
-
-#[tokio::test]
 async fn missing_bytes_differ_from_missing_objects() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
@@ -449,48 +364,6 @@ async fn missing_bytes_differ_from_missing_objects() {
         )
         .await;
     assert!(matches!(copied, Err(Error::DataGone(_))));
-}
-
-#[tokio::test]
-async fn internal_files_stay_in_their_folder() {
-    let lake = TestCatalog::new();
-    let repository = lake.repository("lake").await;
-    lake.internal_files()
-        .put(&repository, "actions/log/r/h.log", "said".into())
-        .await
-        .unwrap();
-    let body = lake
-        .reader()
-        .get_internal(&repository, "actions/log/r/h.log")
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(text(body).await, "said");
-    let at = Location::full("mem://lake/_lakefs/actions/log/r/h.log");
-    assert!(lake.block.properties(&at).await.unwrap().is_some());
-    assert!(
-        lake.reader()
-            .get_internal(&repository, "actions/none")
-            .await
-            .unwrap()
-            .is_none()
-    );
-    for key in ["../x", "a/../../x", "/x", "a//b", "", "a/./b", "a\\b"] {
-        let error = lake
-            .reader()
-            .get_internal(&repository, key)
-            .await
-            .err()
-            .unwrap();
-        assert!(matches!(error, Error::InvalidValue(_)), "{key}: {error}");
-        assert!(
-            lake.internal_files()
-                .put(&repository, key, Bytes::new())
-                .await
-                .is_err(),
-            "{key}"
-        );
-    }
 }
 
 #[tokio::test]
@@ -538,98 +411,6 @@ async fn one_of_many_conditional_writers_wins() {
         *object
     );
     assert_eq!(lake.read(&repository, "main", "x").await, *body);
-}
-
-/// Compiles only for futures that a server can spawn.
-fn spawnable<T: Send>(_: T) {}
-
-#[tokio::test]
-async fn writes_can_be_spawned() {
-    let lake = TestCatalog::new();
-    let repository = lake.repository("lake").await;
-    let (from, into) = ((&repository, "main", "a"), to(&repository, "b"));
-    spawnable(lake.create_repository(creation("other")));
-    spawnable(lake.add_sample_data(&repository, "tester"));
-    spawnable(lake.upload(into, untouched(), UploadOptions::default()));
-    spawnable(lake.copy(from, into, None, false));
-    spawnable(lake.delete_objects(&repository, "main", &[], WriteOptions::default()));
-    spawnable(lake.create_branch(&repository, "dev", "main", false, false, "tester"));
-    spawnable(lake.create_tag(&repository, "v1", "main", false, "tester"));
-    spawnable(lake.commit_branch(&repository, "main", commit_params("first")));
-    spawnable(lake.merge(&repository, "dev", "main", merge_params()));
-    spawnable(lake.create_multipart(into, &UploadOptions::default()));
-    spawnable(lake.put_part_copy(into, "id", 1, from, None));
-    spawnable(lake.complete_multipart(into, "id", &[], false));
-}
-
-#[tokio::test]
-async fn reads_can_be_spawned() {
-    let lake = TestCatalog::new();
-    let repository = lake.repository("lake").await;
-    lake.put(&repository, "main", "a/b", "x").await;
-    let commit = lake.commit(&repository, "main", "first").await;
-    let request = ListRequest {
-        prefix: String::new(),
-        after: String::new(),
-        delimiter: "/".to_owned(),
-        limit: 9,
-    };
-    let diffs = DiffQuery {
-        prefix: String::new(),
-        after: String::new(),
-        delimiter: String::new(),
-        limit: 9,
-    };
-    let log = LogQuery {
-        amount: 9,
-        prefixes: vec!["a/".to_owned()],
-        ..LogQuery::default()
-    };
-    let counts = tokio::spawn(async move {
-        let snapshot = lake.reader().snapshot(&repository, &commit.meta_range_id);
-        let empty = lake
-            .reader()
-            .snapshot(&repository, &MetaRangeId::trusted(""));
-        [
-            lake.reader()
-                .list_objects(&repository, "main", &request)
-                .await
-                .unwrap()
-                .results
-                .len(),
-            lake.reader()
-                .diff_uncommitted(&repository, "main", &diffs)
-                .await
-                .unwrap()
-                .results
-                .len(),
-            lake.reader()
-                .diff_refs(&repository, "main~1", "main", false, &diffs)
-                .await
-                .unwrap()
-                .results
-                .len(),
-            lake.reader()
-                .log(&repository, "main", &log)
-                .await
-                .unwrap()
-                .results
-                .len(),
-            snapshot.walk("", "", 9).await.unwrap().results.len(),
-            empty
-                .diff(&snapshot, "", "", 9)
-                .await
-                .unwrap()
-                .results
-                .len(),
-            lake.list_multiparts(&repository, "", ("", ""), 9)
-                .await
-                .unwrap()
-                .results
-                .len(),
-        ]
-    });
-    assert_eq!(counts.await.unwrap(), [1, 0, 1, 1, 1, 1, 0]);
 }
 
 /// After a write with a lost acknowledgement, the upload must not delete its bytes.

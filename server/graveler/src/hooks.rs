@@ -29,8 +29,8 @@ impl HookOutcome {
 
 /// Runs hooks.
 ///
-/// The engine calls it outside of every compare-and-set, and again only for a candidate tree that
-/// changed.
+/// The engine calls it outside of every compare-and-set, and again only for another commit: if the
+/// branch's head moved meanwhile.
 #[async_trait]
 pub trait Hooks: Send + Sync + fmt::Debug {
     /// Judges a change before it lands (prepare- and pre- events).

@@ -2,8 +2,6 @@
 //!
 //! If a hook refuses, the staged changes stay (in a sealed token, which makes no difference to reads).
 
-use std::sync::{Mutex, PoisonError};
-
 use async_trait::async_trait;
 use base::OffsetDateTime;
 
@@ -20,16 +18,13 @@ use crate::{
 
 /// A commit of staged changes or of a given tree.
 #[derive(Debug)]
-struct NewTree<'a> {
+struct NewTree {
     params: CommitParams,
     date: OffsetDateTime,
-    hooks: &'a dyn Hooks,
-    /// The head's tree when the prepare-commit hooks last ran.
-    prepared_on: Mutex<MetaRangeId>,
 }
 
 #[async_trait]
-impl Change for NewTree<'_> {
+impl Change for NewTree {
     fn operation(&self) -> Operation {
         Operation::Commit
     }
@@ -40,11 +35,23 @@ impl Change for NewTree<'_> {
         target: Target<'_>,
         _before: Option<&Merged>,
     ) -> Result<Option<Candidate>> {
-        let built = engine.seal_and_build(target, &self.params).await?;
-        if let Some(candidate) = &built {
-            self.prepare_again(engine, target, &candidate.head).await?;
-        }
-        Ok(built)
+        engine.seal_and_build(target, &self.params).await
+    }
+
+    fn preparation(&self, branch: &BranchId, head: &Commit) -> Option<CommitPreparation> {
+        let params = &self.params;
+        Some(CommitPreparation {
+            branch: branch.clone(),
+            draft: Draft {
+                message: params.message.clone(),
+                committer: params.committer.clone(),
+                metadata: params.metadata.clone(),
+                creation_date: self.date,
+                meta_range_id: head.meta_range_id.clone(),
+                parents: vec![head.id.clone()],
+                version: COMMIT_VERSION,
+            },
+        })
     }
 
     fn commit(&self, candidate: &Candidate) -> Commit {
@@ -64,34 +71,6 @@ impl Change for NewTree<'_> {
 
     fn post_event(&self, landed: After<LandedCommit>) -> EventDetails {
         EventDetails::PostCommit(landed)
-    }
-}
-
-impl NewTree<'_> {
-    /// Runs the prepare-commit hooks if the head's tree has changed since they ran: its action files
-    /// may have changed with it.
-    async fn prepare_again(
-        &self,
-        graveler: &Graveler,
-        target: Target<'_>,
-        head: &Commit,
-    ) -> Result<()> {
-        let is_prepared = {
-            let prepared_on = self.prepared_on.lock();
-            *prepared_on.unwrap_or_else(PoisonError::into_inner) == head.meta_range_id
-        };
-        if is_prepared {
-            return Ok(());
-        }
-        graveler
-            .run_prepare_hooks(target, head, &self.params, self.date, self.hooks)
-            .await?;
-        let mut prepared_on = self
-            .prepared_on
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *prepared_on = head.meta_range_id.clone();
-        Ok(())
     }
 }
 
@@ -136,41 +115,14 @@ impl Graveler {
             .commit(repository, &first.record.commit_id)
             .await?;
         let target = Target { repository, branch };
-        self.run_prepare_hooks(target, &head, &params, date, hooks)
-            .await?;
-        let change = NewTree {
-            params,
-            date,
-            hooks,
-            prepared_on: Mutex::new(head.meta_range_id.clone()),
-        };
-        self.apply(target, &change, hooks, participant).await
-    }
-
-    /// Runs the prepare-commit hooks on a branch with this head, before its change is judged.
-    async fn run_prepare_hooks(
-        &self,
-        Target { repository, branch }: Target<'_>,
-        head: &Commit,
-        params: &CommitParams,
-        date: OffsetDateTime,
-        hooks: &dyn Hooks,
-    ) -> Result<()> {
-        let draft = Draft {
-            message: params.message.clone(),
-            committer: params.committer.clone(),
-            metadata: params.metadata.clone(),
-            creation_date: date,
-            meta_range_id: head.meta_range_id.clone(),
-            parents: vec![head.id.clone()],
-            version: COMMIT_VERSION,
-        };
-        let details = EventDetails::PrepareCommit(CommitPreparation {
-            branch: branch.clone(),
-            draft,
-        });
-        let event = self.event(repository, &params.committer, details);
-        self.run_pre_hooks(hooks, &event).await.map(drop)
+        let change = NewTree { params, date };
+        // Before anything is sealed, so that the tree has what the hooks stage.
+        if let Some(preparation) = change.preparation(branch, &head) {
+            self.prepare(target, preparation, hooks).await?;
+        }
+        let prepared_on = Some(head.meta_range_id.clone());
+        self.apply(target, &change, prepared_on, hooks, participant)
+            .await
     }
 
     /// Seals the staged changes and computes the tree of their commit. `None`: the branch changed;

@@ -231,7 +231,9 @@ impl Graveler {
             repository,
             branch: destination,
         };
-        let commit = self.apply(target, &change, hooks, participant).await?;
+        let commit = self
+            .apply(target, &change, None, hooks, participant)
+            .await?;
         Ok(MergeOutcome {
             commit_id: commit.id,
         })

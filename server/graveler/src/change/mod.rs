@@ -5,8 +5,8 @@
 //! tree is built, how its commit is described and which events it has.
 //!
 //! Hooks run outside of every compare-and-set. If another change moves the head in between, the
-//! candidate is built again on the new head. Hooks run again only if its tree or the head's tree
-//! differs: the head's action files judge the change too, and what changed is counted from the head.
+//! candidate is built again on the new head, and hooks judge again if that makes another commit: the
+//! head's action files judge the change too, and what changed is counted from the head.
 
 mod cherry_pick;
 mod commit;
@@ -29,8 +29,8 @@ use crate::ident::commit_id;
 use crate::queue::Turn;
 use crate::refs::StoredBranch;
 use crate::{
-    After, BranchId, Commit, CommitId, CommitProposal, Draft, Error, EventDetails, Graveler, Hooks,
-    LandedCommit, MetaRangeId, Operation, Repository, Result,
+    After, BranchId, Commit, CommitId, CommitPreparation, CommitProposal, Draft, Error,
+    EventDetails, Graveler, Hooks, LandedCommit, MetaRangeId, Operation, Repository, Result,
 };
 
 #[cfg(test)]
@@ -63,6 +63,12 @@ pub(crate) trait Change: Send + Sync {
     /// Describes the new commit.
     fn commit(&self, candidate: &Candidate) -> Commit;
 
+    /// What prepare-commit hooks get before the change is made on a branch with this head. They get it
+    /// again if the head's tree changes, since its action files may have changed with it.
+    fn preparation(&self, _branch: &BranchId, _head: &Commit) -> Option<CommitPreparation> {
+        None
+    }
+
     /// The event that asks hooks whether the change may land; `id` is the new commit's.
     fn pre_event(&self, proposal: CommitProposal, id: &CommitId) -> EventDetails;
 
@@ -87,16 +93,16 @@ pub(crate) struct Candidate {
     pub merged: Option<Merged>,
 }
 
-/// The change of a head's tree that the hooks allowed, and the id of their run if any action ran.
+/// A commit that the hooks allowed, and the id of their run if any action ran.
 #[derive(Debug)]
 struct Verdict {
-    base: MetaRangeId,
-    tree: MetaRangeId,
+    commit_id: CommitId,
     run_id: Option<String>,
 }
 
 impl Graveler {
-    /// Makes a change of a branch and returns its commit.
+    /// Makes a change of a branch and returns its commit. `prepared_on` is the head's tree for which the
+    /// change was [prepared](Change::preparation), if it was.
     ///
     /// # Errors
     /// Those of the change; [`Error::Rejected`] if a hook refuses; [`Error::ConcurrentChange`] if a
@@ -105,22 +111,38 @@ impl Graveler {
         &self,
         target: Target<'_>,
         change: &dyn Change,
+        mut prepared_on: Option<MetaRangeId>,
         hooks: &dyn Hooks,
         participant: &dyn CommitParticipant,
     ) -> Result<Commit> {
         let mut verdict: Option<Verdict> = None;
         let mut built: Option<Candidate> = None;
+        let mut held: Option<Turn> = None;
         for attempt in 0..MAX_TRIES {
-            let mut turn = self.queue.turn(target.repository, target.branch).await?;
+            let mut turn = match held.take() {
+                Some(turn) => turn,
+                None => self.queue.turn(target.repository, target.branch).await?,
+            };
             let before = built.as_ref().and_then(|built| built.merged.as_ref());
             let Some(candidate) = change.candidate(self, target, before).await? else {
                 continue;
             };
+            if prepared_on.as_ref() != Some(&candidate.head.meta_range_id)
+                && let Some(preparation) = change.preparation(target.branch, &candidate.head)
+            {
+                let prepare = self.prepare(target, preparation, hooks);
+                let run_id;
+                (run_id, turn) = self.run_with_turn(target, turn, attempt, prepare).await?;
+                prepared_on = Some(candidate.head.meta_range_id.clone());
+                if run_id.is_some() {
+                    // The hooks may have staged changes, which belong to the commit.
+                    held = Some(turn);
+                    continue;
+                }
+            }
             participant.on_step(CommitStep::Built);
             let mut commit = change.commit(&candidate);
-            let is_judged = |verdict: &Verdict| {
-                verdict.tree == candidate.tree && verdict.base == candidate.head.meta_range_id
-            };
+            let is_judged = |verdict: &Verdict| verdict.commit_id == commit.id;
             if !verdict.as_ref().is_some_and(is_judged) {
                 let commits = (&commit, candidate.head.as_ref());
                 let judged = self.judge(target, (turn, attempt), change, commits, hooks);
@@ -142,6 +164,19 @@ impl Graveler {
         Err(Error::TooManyTries(format!("branch {}", target.branch)))
     }
 
+    /// Runs the prepare-commit hooks. Returns the id of their run if any action ran.
+    async fn prepare(
+        &self,
+        target: Target<'_>,
+        preparation: CommitPreparation,
+        hooks: &dyn Hooks,
+    ) -> Result<Option<String>> {
+        let actor = preparation.draft.committer.clone();
+        let details = EventDetails::PrepareCommit(preparation);
+        let event = self.event(target.repository, &actor, details);
+        self.run_pre_hooks(hooks, &event).await
+    }
+
     /// Runs the pre-hooks of a commit. Returns their verdict and the branch's turn, acquired again if
     /// it was given up meanwhile.
     async fn judge(
@@ -161,12 +196,8 @@ impl Graveler {
         let event = self.event(target.repository, &commit.committer, details);
         let run = self.run_pre_hooks(hooks, &event);
         let (run_id, turn) = self.run_with_turn(target, turn, attempt, run).await?;
-        let verdict = Verdict {
-            base: head.meta_range_id.clone(),
-            tree: commit.meta_range_id.clone(),
-            run_id,
-        };
-        Ok((verdict, turn))
+        let commit_id = commit.id.clone();
+        Ok((Verdict { commit_id, run_id }, turn))
     }
 
     /// Runs `hooks` while the branch's turn is held: for [`Options::brief_hooks`](crate::Options::brief_hooks), or until they finish from

@@ -59,6 +59,7 @@ impl Graveler {
             },
         };
         let target = Target { repository, branch };
-        self.apply(target, &change, hooks, &NoParticipant).await
+        self.apply(target, &change, None, hooks, &NoParticipant)
+            .await
     }
 }

@@ -86,11 +86,11 @@ pub struct After<T> {
     pub change: T,
 }
 
-/// A commit before anything is sealed or computed.
+/// A commit whose tree is not computed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitPreparation {
     pub branch: BranchId,
-    /// Has the head's tree, since the new tree is not computed yet.
+    /// Has the head's tree.
     pub draft: Draft,
 }
 

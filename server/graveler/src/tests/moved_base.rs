@@ -9,8 +9,8 @@ use async_trait::async_trait;
 
 use crate::testing::{Lake, branch, committing, merging, picking, reverting};
 use crate::{
-    CommitParams, Event, HookOutcome, Hooks, MergeParams, MergeStrategy, NoHooks, Rejection,
-    RevertParams,
+    CommitParams, Event, EventKind, HookOutcome, Hooks, MergeParams, MergeStrategy, NoHooks,
+    Rejection, RevertParams,
 };
 
 /// What another server does to main.
@@ -30,6 +30,8 @@ struct MovingHooks {
     judged: Mutex<Vec<[String; 2]>>,
     /// The trees before the change, each time the prepare-commit hooks ran.
     prepared: Mutex<Vec<String>>,
+    /// The commits that the hooks judged, where an event has its id.
+    commits: Mutex<Vec<String>>,
 }
 
 impl MovingHooks {
@@ -43,6 +45,7 @@ impl MovingHooks {
             rival: Mutex::new(Some(rival)),
             judged: Mutex::default(),
             prepared: Mutex::default(),
+            commits: Mutex::default(),
         }
     }
 
@@ -81,6 +84,8 @@ impl Hooks for MovingHooks {
             .lock()
             .unwrap()
             .push([base.to_string(), candidate.to_string()]);
+        let commit = event.commit_id().map(ToString::to_string);
+        self.commits.lock().unwrap().extend(commit);
         let rival = self.rival.lock().unwrap().take();
         let server = &self.server;
         match rival {
@@ -198,9 +203,10 @@ async fn cherry_pick_is_judged_again() {
     hooks.assert_judged_again().await;
 }
 
-/// A head that moves to another commit with the same tree asks for no second verdict.
+/// Hooks see the commit that lands. If the head moves to another commit with the same tree, the commit has
+/// another parent and another id.
 #[tokio::test]
-async fn equal_base_is_not_judged_again() {
+async fn commit_with_another_parent_is_judged_again() {
     let lake = gate_deleted_on_dev().await;
     let empty = CommitParams {
         allow_empty: true,
@@ -214,5 +220,61 @@ async fn equal_base_is_not_judged_again() {
     lake.merge_with("dev", "main", merging(), &hooks)
         .await
         .unwrap();
-    assert_eq!(hooks.judged.lock().unwrap().len(), 1);
+    let judged = hooks.commits.lock().unwrap().clone();
+    assert_eq!(judged.len(), 2);
+    assert_eq!(judged[1], lake.head("main").await.id.to_string());
+}
+
+/// A service that prepares a commit may commit to the same branch: it does not wait for the commit that it prepares.
+#[tokio::test]
+async fn branch_can_be_changed_while_a_commit_is_prepared_again() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    lake.commit("main", "base").await.unwrap();
+    lake.put("main", "b=1").await;
+    lake.commit("main", "head").await.unwrap();
+    lake.put("main", "c=1").await;
+    let hooks = PreparingHooks {
+        lake: lake.clone(),
+        prepared: Mutex::default(),
+    };
+    lake.graveler
+        .commit(&lake.repo, &branch("main"), committing("ours"), &hooks)
+        .await
+        .unwrap();
+    assert_eq!(*hooks.prepared.lock().unwrap(), 3);
+    assert_eq!(lake.show("main@").await, "a=1 c=1 d=1 e=1");
+}
+
+/// Hooks that change the branch while they prepare its commit. They use the same server, on which changes of a branch
+/// take turns.
+#[derive(Debug)]
+struct PreparingHooks {
+    lake: Lake,
+    prepared: Mutex<u32>,
+}
+
+#[async_trait]
+impl Hooks for PreparingHooks {
+    async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
+        if event.kind() == EventKind::PrepareCommit {
+            let run = {
+                let mut prepared = self.prepared.lock().unwrap();
+                *prepared += 1;
+                *prepared
+            };
+            match run {
+                1 => self.lake.hard_reset("main", "main~1").await.unwrap(),
+                2 => {
+                    self.lake.put("main", "d=1").await;
+                    self.lake.commit("main", "by the service").await.unwrap();
+                    self.lake.put("main", "e=1").await;
+                }
+                _ => {}
+            }
+        }
+        Ok(HookOutcome::ran())
+    }
+
+    async fn after(&self, _event: Event) {}
 }

@@ -17,7 +17,7 @@ enum Step {
     CopyRange,
     Enter,
     CopyRecord,
-    /// The change's key is not in the base.
+    /// The change's key is not in the base. A deletion then does nothing.
     Add,
     /// The base's record has the change's key.
     Replace,
@@ -58,7 +58,7 @@ pub(crate) struct Applied {
     pub summary: Summary,
     /// Number of records whose bytes changed but not their identity.
     pub bytes_only: u64,
-    /// Changes read plus records written.
+    /// Number of changes, plus number of base records copied one by one.
     pub cost_rows: u64,
 }
 

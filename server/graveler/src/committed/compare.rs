@@ -52,8 +52,8 @@ impl TreeComparison {
                 Front::Record(record) => return Ok(LeftState::Own(Some(record.clone()))),
                 Front::Range(range) => range,
             };
-            // The range covers the key. If another walker is in the same range or before it, its
-            // record at the key, or the absence of one, holds for the left tree too.
+            // The range covers the key. If the base's or right's walker is at the same range, entered or
+            // not, the left tree agrees with that side at the key.
             if self
                 .changes
                 .left

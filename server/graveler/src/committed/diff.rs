@@ -1,7 +1,7 @@
 //! Two-way differences between trees.
 //!
-//! Both trees are walked side by side. A range that both contain is skipped without being opened. The
-//! content decides where ranges end, so trees that differ little share most ranges.
+//! Both trees are walked side by side. A range that both contain is skipped without being opened. Keys
+//! decide where ranges end, so trees that differ little share most ranges.
 
 use std::cmp::Ordering;
 
@@ -58,8 +58,8 @@ fn decide(left: Front<'_>, right: Front<'_>) -> Step {
         (Some(left), Some(right)) => left.cmp(right),
     };
     let (is_left, is_right) = (order.is_le(), order.is_ge());
-    // The lower side's range starts before the other side's front, so the other side does not contain
-    // it.
+    // A side whose front starts later does not contain the lower side's range; one that starts at the
+    // same key has another range there.
     let enter_left = is_left && matches!(left, Front::Range(_));
     let enter_right = is_right && matches!(right, Front::Range(_));
     if enter_left || enter_right {
@@ -169,14 +169,14 @@ impl DiffSource for TreeDiff {
     }
 }
 
-/// Builds a difference from two records. Its kind is `kind` or, without it, follows from the records.
+/// Builds a difference from two records. Without `kind`, its kind follows from which records exist.
 pub(super) fn difference(
     kind: Option<DiffKind>,
     key: Bytes,
     left: Option<&Record>,
     right: Option<&Record>,
 ) -> Result<Diff> {
-    let shown = match (left, right) {
+    let derived = match (left, right) {
         (None, _) => DiffKind::Added,
         (Some(_), None) => DiffKind::Removed,
         (Some(_), Some(_)) => DiffKind::Changed,
@@ -184,7 +184,7 @@ pub(super) fn difference(
     let left = left.map(value).transpose()?;
     let right = right.map(value).transpose()?;
     Ok(Diff {
-        kind: kind.unwrap_or(shown),
+        kind: kind.unwrap_or(derived),
         key,
         left,
         right,

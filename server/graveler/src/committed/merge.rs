@@ -5,8 +5,8 @@
 //! destination and base are equal, the source wins; if source and destination are equal, either is
 //! the result. Ranges that still overlap are entered.
 //!
-//! A side's record counts only if it has exactly the key being merged. (lakeFS's merge compares only
-//! identities in two places, so it can lose an object whose neighbor has the same content.)
+//! Records are compared only if they have the same key. (lakeFS's merge compares only identities in
+//! two places, so it can lose an object whose neighbor has the same content.)
 
 use futures::future::try_join3;
 
@@ -74,7 +74,8 @@ fn decide(base: Front<'_>, source: Front<'_>, destination: Front<'_>) -> Step {
         return Step::Done;
     };
     let is_lowest = |side: Front<'_>| side.lower_bound() == Some(lowest);
-    // The other sides' fronts start after this range's first key, so they do not contain the range.
+    // A side whose front starts later does not contain this range; one that starts at the same key
+    // has another range there.
     let is_entered = |side: Front<'_>| is_lowest(side) && matches!(side, Front::Range(_));
     let sides_that = |holds: &dyn Fn(Front<'_>) -> bool| Sides {
         base: holds(base),

@@ -1,7 +1,7 @@
 //! The records of a metarange: one per range, keyed by the range's last key.
 //!
-//! The value is a frame with the range's hex id as identity and the message below as data. Ranges do
-//! not overlap.
+//! The value is a frame with the range's hex id as identity and a [`RangeData`] as data. Ranges do not
+//! overlap.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -95,8 +95,8 @@ impl RangeRef {
     }
 }
 
-/// The range that may hold `key`: the first one that ends at or after the key, if it also starts at
-/// or before it.
+/// The range that may hold `key`: the first one that ends at or after the key, unless it starts after
+/// it.
 pub(super) async fn find(metarange: &Reader, id: &str, key: &[u8]) -> Result<Option<RangeRef>> {
     let read_error = |error| tables::read_error(TableKind::MetaRange, id, error);
     let mut cursor = metarange.cursor();

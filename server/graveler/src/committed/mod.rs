@@ -9,13 +9,13 @@
 //! ranges      a b c .. f      g h .. m        n o .. z      key -> identity, data
 //! ```
 //!
-//! Everything here walks trees with a [`walker::Walker`]. Its front is a whole range or, inside an
-//! entered range, a record. [`diff`], [`compare`], [`merge`] and [`apply`] decide from the fronts of
-//! their walkers what to do next, and skip or copy whole ranges wherever possible.
+//! Everything here walks trees with a [`walker::Walker`]. Its front is the next element: a whole range
+//! or, inside an entered range, a record. [`diff`], [`compare`], [`merge`] and [`apply`] decide from
+//! the fronts of their walkers what to do next, and skip or copy whole ranges wherever possible.
 //!
-//! Committed ranges are never rewritten, and ranges with equal ids are never opened. Memory holds,
-//! for each walker, a block and its read-ahead; and for a writer, the list of the new tree's ranges
-//! and a few ranges that are being uploaded.
+//! Committed ranges are never rewritten. Ranges that the compared trees share are not opened. A walker
+//! holds a block and its read-ahead in memory. A writer holds the list of the new tree's ranges and a
+//! few ranges that are being uploaded.
 
 mod apply;
 mod compare;
@@ -55,7 +55,7 @@ use crate::{Cursor, DiffCursor, MergeStrategy, MetaRangeId, Options, Record, Res
 pub use self::merge::MAX_REPORTED_CONFLICTS;
 pub use self::rebase::Merged;
 
-/// Parses a metarange's record, for [`crate::fuzzing`].
+/// Parses a record as one of a metarange, for [`crate::fuzzing`].
 #[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_range(record: &Record) {
     let id = [b'a'; 64];
@@ -78,7 +78,7 @@ pub trait ChangeCursor: std::fmt::Debug + Send {
     async fn next(&mut self) -> Result<Option<Change>>;
 }
 
-/// How many keys changed their value identity.
+/// Numbers of keys that were added, removed, or got a value with another identity.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     pub added: u64,
@@ -128,7 +128,8 @@ impl Committed {
         }
     }
 
-    /// The value of one key. Reads the metarange's index, one range's index and one block.
+    /// The value of one key. Reads the index and one block of the metarange and of one range, as far as
+    /// they are not cached.
     ///
     /// # Errors
     /// As for all operations, see [`Self`].
@@ -169,12 +170,12 @@ impl Committed {
 
     /// Applies changes to a tree and stores the result: ranges first, then the metarange.
     ///
-    /// A value whose identity the base already has is no change, and the base's bytes stay. Without
-    /// changes the result is `base`, and nothing is stored.
+    /// A value with the identity that the base has at the key is no change, and the base's bytes stay.
+    /// Without changes the result is `base`, and nothing is stored.
     ///
     /// # Errors
     /// As for all operations, and [`crate::Error::InvalidValue`] for a key or value that is too large
-    /// for a range. Only unreferenced ranges may be left behind then.
+    /// for a range. An error may leave unreferenced tables behind.
     pub async fn apply(
         &self,
         namespace: &str,
@@ -320,7 +321,8 @@ impl Committed {
         self.tables.key_of(id)
     }
 
-    /// Starts a tree whose tables have further properties: a dump of a repository's records.
+    /// Starts a tree whose tables have these properties besides their type. Dumps use it for a
+    /// repository's records.
     pub(crate) fn record_writer(
         &self,
         namespace: &str,

@@ -1,10 +1,13 @@
 //! Rebases a finished merge onto a destination that has moved since.
 //!
 //! The merge's changes to the old destination are applied to the new one, so the cost depends only on
-//! the difference between the two destinations. If the source and that difference have no key in
-//! common, the result equals a full merge: for keys on which the destinations agree, the decision is
-//! the same as before, and for all others the source has no change, so the new destination wins. If
-//! they have a key in common, the full merge is repeated.
+//! the difference between the two destinations. The result equals a full merge if the source changed
+//! no key on which the destinations differ:
+//!
+//! - For a key on which they agree, the decision is the same as before.
+//! - For a key on which they differ, the source has no change, so the new destination wins.
+//!
+//! If the source changed such a key, the full merge is repeated.
 
 use super::Committed;
 use super::diff::TreeDiff;

@@ -42,7 +42,7 @@ pub(super) enum Verdict {
     Conflict,
 }
 
-/// Compares source and destination with the base.
+/// Decides by comparing the identities of source and destination with that of the base.
 pub(super) fn compare_three_way(
     base: Option<&Record>,
     source: Option<&Record>,

@@ -10,8 +10,8 @@ use block::{BlockStore, Location, from_bytes};
 use crate::sstable::{self, Cache, CacheBounds, Finished, Reader, StoreSource};
 use crate::{Error, Kind, Options, Result};
 
-/// Opened tables get one part in this many of the cache's size; blocks get the rest.
-const OPENED_TABLES_PART: u64 = 8;
+/// Opened tables get an eighth of the cache's size, and blocks get the rest.
+const OPENED_TABLES_DIVISOR: u64 = 8;
 /// Length of a table's id: a SHA-256 in hex.
 const ID_LEN: usize = 64;
 
@@ -23,7 +23,7 @@ pub(super) enum TableKind {
 }
 
 impl TableKind {
-    /// The table's `type` property, which is part of its id.
+    /// The table's `type` property, which its id covers.
     pub(super) fn property(self) -> &'static str {
         match self {
             Self::Range => "ranges",
@@ -52,8 +52,8 @@ impl TableKind {
 
 /// Decides where a range ends, by lakeFS's rule.
 ///
-/// The decision depends on the key alone, unless the range is too small or too large. Trees with the
-/// same keys therefore split at the same places, whatever came before.
+/// The decision depends on the key alone, unless the range is too small or too large. Trees that share
+/// keys therefore mostly split at the same keys, however they were made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RangeSplitter {
     min_size_bytes: u64,
@@ -97,7 +97,7 @@ pub(super) struct Tables {
 
 impl Tables {
     pub(super) fn new(block: Arc<dyn BlockStore>, options: &Options) -> Self {
-        let tables_bytes = options.sstable_cache_bytes / OPENED_TABLES_PART;
+        let tables_bytes = options.sstable_cache_bytes / OPENED_TABLES_DIVISOR;
         let bounds = CacheBounds {
             tables_bytes,
             blocks_bytes: options.sstable_cache_bytes - tables_bytes,

@@ -1,4 +1,4 @@
-//! Test fixtures: trees written as text, a store that counts requests, and small ranges so that a few
+//! Test fixtures: trees written as text, a store that records requests, and ranges so small that a few
 //! keys fill several.
 //!
 //! A tree is written `a=1 b=2/x`: key `b` has the identity `2` and the data `x`. Without `/`, the
@@ -36,7 +36,7 @@ impl ChangeCursor for ListedChanges {
     }
 }
 
-/// Trees on a store that counts requests.
+/// Trees on a store that records requests.
 #[derive(Debug)]
 pub(super) struct Trees {
     pub(super) store: Arc<CountingStore>,

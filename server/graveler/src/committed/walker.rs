@@ -1,8 +1,8 @@
 //! Walks a tree range by range, and record by record within the ranges it enters.
 //!
 //! The caller calls [`Walker::settle`], examines [`Walker::front`], and then takes the front or, if
-//! it is a range, enters it. A range that is taken is never opened. Keys only ascend, and dropping a
-//! future leaves the walker where it was.
+//! it is a range, enters it. A range that is taken whole is not opened. Keys only ascend. Dropping a
+//! future skips no element.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use super::tables::{TableKind, Tables, read_error};
 use crate::sstable::{self, Record};
 use crate::{Error, MetaRangeId, Result};
 
-/// This many steps count as one unit of tokio's cooperative budget, which yields after 128 units. A
-/// walk over cached blocks never waits, so without the budget it would starve other tasks of the
+/// Number of steps that count as one unit of tokio's cooperative budget, which yields after 128 units.
+/// A walk over cached blocks never waits, so without the budget it would starve other tasks of the
 /// thread.
 const STEPS_PER_BUDGET: u32 = 8;
 
@@ -23,7 +23,7 @@ const STEPS_PER_BUDGET: u32 = 8;
 pub(super) enum Front<'a> {
     End,
     /// A range that is not entered. After a seek it may start before the sought key; entering it
-    /// skips the keys before.
+    /// skips the keys below the sought key.
     Range(&'a RangeRef),
     Record(&'a Record),
 }
@@ -38,7 +38,7 @@ impl<'a> Front<'a> {
         }
     }
 
-    /// Whether everything in front is above `key`.
+    /// Whether the front starts above `key`, or the tree has ended.
     pub(super) fn is_above(self, key: &[u8]) -> bool {
         self.lower_bound().is_none_or(|bound| bound > key)
     }

@@ -15,13 +15,13 @@ use super::tables::{RangeSplitter, TableKind, Tables, add_error};
 use crate::sstable::{self, Finished, Record};
 use crate::{Error, MetaRangeId, Result};
 
-/// Maximum number of record bytes waiting for the encoder.
+/// Number of record bytes at which a batch goes to the encoder.
 const MAX_BATCH_BYTES: usize = 256 << 10;
-/// Maximum number of records waiting for the encoder.
+/// Number of records at which a batch goes to the encoder.
 const MAX_BATCH_RECORDS: usize = 1024;
 /// Maximum number of concurrent uploads of ranges; it bounds the writer's memory.
 const MAX_UPLOADS: usize = 4;
-/// Maximum number of remembered ranges that may come out unchanged.
+/// Maximum number of ranges remembered by [`TreeWriter::reuse_if_unchanged`].
 const MAX_REUSABLE_RANGES: usize = 8;
 
 /// A running encoder; it returns itself and the ranges that it finished.
@@ -32,7 +32,7 @@ type Encoding = JoinHandle<Result<(Encoder, Vec<Finished>)>>;
 pub(super) struct TreeWriter {
     tables: Tables,
     namespace: Arc<str>,
-    /// Further properties of each table, besides its type; they are part of its id.
+    /// Properties of each table besides its type. Its id covers them.
     properties: Arc<BTreeMap<String, String>>,
     batch: Vec<Record>,
     batch_bytes: usize,
@@ -48,7 +48,7 @@ impl TreeWriter {
         Self::with_properties(tables, namespace, BTreeMap::new())
     }
 
-    /// A writer whose tables have further properties besides their type.
+    /// A writer whose tables have these properties besides their type.
     pub(super) fn with_properties(
         tables: Tables,
         namespace: &str,
@@ -227,8 +227,8 @@ fn properties(kind: TableKind, extra: &BTreeMap<String, String>) -> BTreeMap<Str
     all
 }
 
-/// Runs CPU-heavy work on a blocking thread. On a single-threaded runtime it runs on that thread,
-/// since such tests control the order of all work.
+/// Runs CPU-heavy work on a blocking thread. On a single-threaded runtime it runs on that runtime's
+/// thread: only tests use one, to control the order of all work.
 fn spawn_heavy<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::CurrentThread => tokio::spawn(async { work() }),

@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 
 use super::NAMESPACE;
 
-/// Objects in memory. Remembers reads and writes, and can be made to fail.
+/// Objects in memory. Records reads and writes, and can fail writes and delay reads.
 #[derive(Debug, Default)]
 pub(in crate::committed) struct CountingStore {
     state: Mutex<State>,
@@ -86,7 +86,7 @@ impl CountingStore {
         self.state.lock().unwrap().puts_left = Some(puts);
     }
 
-    /// From now on, each read is answered only when it is tried a second time, for tests that poll a
+    /// From now on, each distinct read is answered only at the second attempt. For tests that poll a
     /// future once and drop it.
     pub(in crate::committed) fn wait_once_for_each_read(&self) {
         self.state.lock().unwrap().waited = Some(HashSet::new());

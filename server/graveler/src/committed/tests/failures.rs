@@ -1,4 +1,5 @@
-//! Missing, corrupt, oversized and interrupted input: the errors, and what is left behind.
+//! Missing, corrupt and oversized input, failed uploads and dropped futures: the errors, and what is
+//! left behind.
 
 use std::collections::BTreeMap;
 
@@ -144,8 +145,8 @@ async fn oversized_key_is_an_invalid_value() {
     assert!(matches!(refused, Err(Error::InvalidValue(_))));
 }
 
-/// Reads differences with futures that are polled once and then dropped. Returns also how many were
-/// dropped.
+/// Reads differences with futures that are polled once and then dropped. Also returns the number of
+/// futures dropped before they were ready.
 fn read_polling_once(mut cursor: DiffCursor) -> (String, usize) {
     let (mut diffs, mut dropped) = (Vec::new(), 0);
     loop {
@@ -186,10 +187,10 @@ async fn dropped_futures_lose_no_record() {
     trees.store.wait_once_for_each_read();
     let (found, dropped) = read_polling_once(open_comparison);
     assert_eq!(found, show_diffs(&comparison));
-    assert!(dropped > 5, "{dropped} reads waited");
+    assert!(dropped > 5, "only {dropped} futures were dropped");
     let (found, dropped) = read_polling_once(open_diff);
     assert_eq!(found, show_diffs(&diff));
-    assert!(dropped > 0, "{dropped} reads waited");
+    assert!(dropped > 0, "only {dropped} futures were dropped");
 
     let mut keys = Vec::new();
     loop {
@@ -217,7 +218,7 @@ async fn seek_after_a_dropped_future_skips_earlier_keys() {
             .unwrap();
         trees.store.wait_once_for_each_read();
         for _ in 0..polls {
-            // What is found before the sought key does not matter here.
+            // The seek must come before the second difference, so stop at the first.
             if let Some(found) = comparison.next().now_or_never() {
                 assert_eq!(found.unwrap().unwrap().key, "a");
                 break;
@@ -243,8 +244,8 @@ async fn overlapping_ranges_are_corrupt() {
         });
         writer.add(range.record().0, range.record().1).unwrap();
     }
-    let user = BTreeMap::from([("type".to_owned(), "metaranges".to_owned())]);
-    let table = writer.finish_unchecked(&user);
+    let properties = BTreeMap::from([("type".to_owned(), "metaranges".to_owned())]);
+    let table = writer.finish_unchecked(&properties);
     trees.store.insert(&table.id, table.bytes.clone());
     let overlapping = MetaRangeId::trusted(table.id);
     let refused = trees.try_apply(&overlapping, &changes("z=1")).await;

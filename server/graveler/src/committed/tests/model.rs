@@ -1,4 +1,5 @@
-//! Property tests of trees: arbitrary trees and ranges must give the same answers as a sorted map.
+//! Property tests of trees: whatever their content and range sizes, they must give the same answers as
+//! sorted maps.
 //!
 //! `base::testing` sets the number of cases.
 
@@ -56,8 +57,8 @@ pub(super) fn key() -> impl Strategy<Value = String> {
         .prop_map(|(number, end)| format!("k{number:02}{end}"))
 }
 
-/// A value with one of few identities, so that different keys often share one; the data tells the
-/// writers apart.
+/// A value with one of three identities, so that different keys often share one. The data names the
+/// origin.
 pub(super) fn content(origin: &'static str) -> impl Strategy<Value = Value> {
     (0..3u8).prop_map(move |identity| value(&format!("{identity}/{origin}")))
 }
@@ -89,7 +90,8 @@ struct Stored {
     model: Model,
 }
 
-struct Stage {
+/// The trees of a [`Case`], stored.
+struct StoredCase {
     trees: Trees,
     base: Stored,
     ours: Stored,
@@ -105,7 +107,7 @@ pub(super) fn trees(sizes: &Sizes) -> Trees {
     })
 }
 
-/// Applies edits to a model. The base's bytes stay where the identity does not change.
+/// Applies edits to a model. A value with the base's identity does not replace the base's bytes.
 pub(super) fn edited(base: &Model, edits: &Edits) -> (Model, Summary) {
     let (mut model, mut summary) = (base.clone(), Summary::default());
     for (key, new) in edits {
@@ -130,7 +132,7 @@ pub(super) fn edited(base: &Model, edits: &Edits) -> (Model, Summary) {
 }
 
 impl Case {
-    async fn stage(&self) -> Stage {
+    async fn store(&self) -> StoredCase {
         let trees = trees(&self.sizes);
         let base = Stored {
             id: trees.tree(&self.base).await,
@@ -147,7 +149,7 @@ impl Case {
             sides.push(Stored { id, model });
         }
         let (theirs, ours) = (sides.pop().unwrap(), sides.pop().unwrap());
-        Stage {
+        StoredCase {
             trees,
             base,
             ours,
@@ -202,12 +204,12 @@ fn model_compare(base: &Model, left: &Model, right: &Model) -> Vec<Diff> {
 
 /// The merged identities, or the conflicting keys.
 fn model_merge(
-    stage: &Stage,
+    case: &StoredCase,
     strategy: MergeStrategy,
 ) -> Result<BTreeMap<String, Bytes>, Vec<Vec<u8>>> {
     let (mut merged, mut conflicts) = (BTreeMap::new(), Vec::new());
-    for key in keys(&[&stage.base.model, &stage.ours.model, &stage.theirs.model]) {
-        let [base, ours, theirs] = [&stage.base, &stage.ours, &stage.theirs]
+    for key in keys(&[&case.base.model, &case.ours.model, &case.theirs.model]) {
+        let [base, ours, theirs] = [&case.base, &case.ours, &case.theirs]
             .map(|stored| identity(&stored.model, key).cloned());
         let winner = if theirs == base || theirs == ours {
             ours
@@ -247,7 +249,7 @@ fn steps() -> impl Strategy<Value = Vec<Option<String>>> {
     )
 }
 
-/// What each step of the same walk over a sorted list of keys finds.
+/// The keys that the walk's `None` steps find in a sorted list of keys.
 fn model_walk(keys: &[Bytes], steps: &[Option<String>]) -> Vec<Option<Bytes>> {
     let (mut at, mut found) = (0, Vec::new());
     for step in steps {
@@ -307,7 +309,7 @@ proptest! {
     #[test]
     fn diff_matches_the_model(case in case()) {
         run(async {
-            let Stage { trees, base, ours, theirs } = case.stage().await;
+            let StoredCase { trees, base, ours, theirs } = case.store().await;
             for (left, right) in [(&base, &ours), (&ours, &base), (&ours, &theirs)] {
                 prop_assert_eq!(trees.diff(&left.id, &right.id).await, model_diff(&left.model, &right.model));
             }
@@ -318,7 +320,7 @@ proptest! {
     #[test]
     fn comparison_matches_the_model(case in case()) {
         run(async {
-            let Stage { trees, base, ours, theirs } = case.stage().await;
+            let StoredCase { trees, base, ours, theirs } = case.store().await;
             for (base, left, right) in [(&base, &ours, &theirs), (&ours, &theirs, &base), (&base, &base, &ours)] {
                 let found = trees.compare(&base.id, &left.id, &right.id).await;
                 prop_assert_eq!(found, model_compare(&base.model, &left.model, &right.model));
@@ -330,13 +332,13 @@ proptest! {
     #[test]
     fn merge_matches_the_model(case in case()) {
         run(async {
-            let stage = case.stage().await;
+            let stored = case.store().await;
             for strategy in [MergeStrategy::None, MergeStrategy::DestWins, MergeStrategy::SourceWins] {
-                let merged = stage.trees.merge(&stage.base.id, &stage.theirs.id, &stage.ours.id, strategy).await;
+                let merged = stored.trees.merge(&stored.base.id, &stored.theirs.id, &stored.ours.id, strategy).await;
                 let merged = match merged {
                     Ok(id) => {
-                        let read = stage.trees.read(&id).await;
-                        let known = [&stage.ours.model, &stage.theirs.model];
+                        let read = stored.trees.read(&id).await;
+                        let known = [&stored.ours.model, &stored.theirs.model];
                         for (key, value) in &read {
                             prop_assert!(known.iter().any(|side| side.get(key) == Some(value)), "the bytes of {} must come from one side", key);
                         }
@@ -348,7 +350,7 @@ proptest! {
                     }
                     Err(error) => return Err(TestCaseError::fail(error.to_string())),
                 };
-                prop_assert_eq!(merged, model_merge(&stage, strategy));
+                prop_assert_eq!(merged, model_merge(&stored, strategy));
             }
             Ok(())
         })?;
@@ -376,7 +378,7 @@ proptest! {
     #[test]
     fn diff_and_comparison_seeks_match_the_model(case in case(), steps in steps()) {
         run(async {
-            let Stage { trees, base, ours, theirs } = case.stage().await;
+            let StoredCase { trees, base, ours, theirs } = case.store().await;
             let diff = trees.committed.diff(NAMESPACE, &ours.id, &theirs.id).await.unwrap();
             let comparison = trees.committed.compare(NAMESPACE, &base.id, &ours.id, &theirs.id).await.unwrap();
             let in_diff = model_diff(&ours.model, &theirs.model);

@@ -1,4 +1,4 @@
-//! Read and write costs: equal ranges stay closed, and a lookup reads blocks instead of files.
+//! Read and write costs: equal ranges are not opened, and a lookup reads blocks instead of files.
 
 use crate::committed::Summary;
 use crate::committed::testing::{

@@ -1,4 +1,5 @@
-//! Merges rebased onto a destination that moved: they equal a full merge, and cost only what moved.
+//! Merges rebased onto a destination that moved: they equal a full merge, and their cost depends only
+//! on what moved.
 
 use proptest::collection::btree_map;
 use proptest::prelude::*;
@@ -72,17 +73,17 @@ proptest! {
                     continue;
                 };
                 for now in [&moved, &undone, &ours] {
-                    let carried = merge_from(&trees, Some(&before), [&base, &theirs, now], strategy).await;
-                    let whole = trees.merge(&base, &theirs, now, strategy).await;
-                    match (carried, whole) {
-                        (Ok(carried), Ok(whole)) => {
-                            prop_assert_eq!(trees.read(&carried.tree).await, trees.read(&whole).await);
+                    let rebased = merge_from(&trees, Some(&before), [&base, &theirs, now], strategy).await;
+                    let full = trees.merge(&base, &theirs, now, strategy).await;
+                    match (rebased, full) {
+                        (Ok(rebased), Ok(full)) => {
+                            prop_assert_eq!(trees.read(&rebased.tree).await, trees.read(&full).await);
                         }
-                        (Err(Error::Conflict { keys: carried, .. }), Err(Error::Conflict { keys: whole, .. })) => {
-                            prop_assert_eq!(carried, whole);
+                        (Err(Error::Conflict { keys: rebased, .. }), Err(Error::Conflict { keys: full, .. })) => {
+                            prop_assert_eq!(rebased, full);
                         }
-                        (carried, whole) => {
-                            return Err(TestCaseError::fail(format!("rebased: {carried:?}, full merge: {whole:?}")));
+                        (rebased, full) => {
+                            return Err(TestCaseError::fail(format!("rebased: {rebased:?}, full merge: {full:?}")));
                         }
                     }
                 }
@@ -92,8 +93,8 @@ proptest! {
     }
 }
 
-/// A hundred ranges with one key each. The source changed 40 of them, the destination 40, of which 20
-/// are the same.
+/// A hundred ranges with one key each. Source and destination each changed 40 of them; 20 were changed
+/// by both.
 #[tokio::test]
 async fn rebased_merge_reads_only_what_moved() {
     let mut trees = Trees::with_raggedness(1);
@@ -103,7 +104,7 @@ async fn rebased_merge_reads_only_what_moved() {
         keys.map(|n| (format!("k{n:02}"), Some(value(to))))
             .collect()
     };
-    // Both sides changed 20 keys, so a full merge has to open these ranges on both sides.
+    // A full merge has to open the 20 ranges that both sides changed.
     let theirs = trees.apply(&base, &changed(0..40, "theirs")).await.0;
     let ours = trees.apply(&base, &changed(20..60, "ours")).await.0;
     let strategy = MergeStrategy::SourceWins;
@@ -116,21 +117,21 @@ async fn rebased_merge_reads_only_what_moved() {
         .await
         .0;
     trees.clear_caches();
-    let whole = trees.merge(&base, &theirs, &now, strategy).await.unwrap();
+    let full = trees.merge(&base, &theirs, &now, strategy).await.unwrap();
     assert!(
         trees.store.tables_read().len() > 40,
         "a full merge must have a cost to compare with"
     );
 
     trees.clear_caches();
-    let carried = merge_from(&trees, Some(&before), [&base, &theirs, &now], strategy)
+    let rebased = merge_from(&trees, Some(&before), [&base, &theirs, &now], strategy)
         .await
         .unwrap();
     // Five metaranges, and the ranges where the destination moved: the old and new ones of `k70`, and
     // that of `k71a`.
     assert_eq!(trees.store.tables_read().len(), 5 + 3);
-    assert_eq!(trees.store.puts(), [carried.tree.as_str()]);
-    assert_eq!(trees.read(&carried.tree).await, trees.read(&whole).await);
+    assert_eq!(trees.store.puts(), [rebased.tree.as_str()]);
+    assert_eq!(trees.read(&rebased.tree).await, trees.read(&full).await);
 }
 
 /// Both sides changed `b` in the same way, and then the destination changed it back: the source's

@@ -71,7 +71,7 @@ async fn emptied_tree_is_the_empty_metarange() {
         trees.committed.get(NAMESPACE, &empty, b"a").await.unwrap(),
         None
     );
-    // The two empty trees are equal.
+    // The empty metarange and the empty id name equal trees.
     assert_eq!(trees.diff(&empty, &MetaRangeId::trusted("")).await, []);
     let (again, _) = trees.apply(&empty, &changes("a=1 b=1 c=1")).await;
     assert_eq!(again, base);
@@ -260,9 +260,9 @@ async fn new_object_with_its_neighbors_content_survives_a_merge() {
     .await;
 }
 
-/// lakeFS compares a key that both sides have with the next record of the base, whatever its key. It
-/// then takes two different new objects for a change of one side, if a neighbor has the content of
-/// the other side's object.
+/// lakeFS compares a key that both sides have with the next record of the base, whatever that record's
+/// key. If the record has the content of one side's new object, lakeFS sees a change of only the other
+/// side, and no conflict.
 #[tokio::test]
 async fn different_new_objects_conflict_regardless_of_neighbors() {
     for (ours, theirs) in [

@@ -227,8 +227,8 @@ fn properties(kind: TableKind, extra: &BTreeMap<String, String>) -> BTreeMap<Str
     all
 }
 
-/// Runs CPU-heavy work on a blocking thread. On a single-threaded runtime it runs on that runtime's
-/// thread: only tests use one, to control the order of all work.
+/// Runs CPU-heavy work on a blocking thread; on a single-threaded runtime, on the runtime's thread, so
+/// that tests can control the order of all work.
 fn spawn_heavy<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::CurrentThread => tokio::spawn(async { work() }),

@@ -16,12 +16,12 @@ const KIND_RAW: u8 = 0;
 const KIND_SNAPPY: u8 = 1;
 /// Snappy's densest element makes 64 bytes out of 3; a block that claims a higher ratio is malformed.
 const SNAPPY_MAX_RATIO: usize = 22;
-/// Extra memory for keys beyond the payload's length, since keys share prefixes. With a restart every
-/// 16 records, the keys of a block take at most 16 payloads, and only blocks of few records are
-/// longer than 256 KiB.
+/// Maximum number of bytes by which decoded keys may exceed the payload, in which they share prefixes.
+/// With a restart every 16 records, the keys take at most 16 times the payload, which is this much for
+/// 256 KiB. Longer blocks have few records.
 const MAX_SHARED_BYTES: usize = 4 << 20;
-/// Maximum number of entries in a block. In memory, an entry takes up to three times its minimum
-/// stored length.
+/// Maximum number of entries in a block. It bounds memory, since an [`Entry`] takes up to three times
+/// the entry's minimum stored length.
 const MAX_ENTRIES: usize = 1 << 20;
 
 /// Builds the payloads of blocks, one after another.
@@ -80,7 +80,7 @@ impl BlockBuilder {
         self.push(user_key.len(), value);
     }
 
-    /// Adds a record with a key that has no trailer.
+    /// Adds an entry whose key has no trailer.
     pub(super) fn add_raw(&mut self, key: &[u8], value: &[u8]) {
         self.key.clear();
         self.key.extend_from_slice(key);
@@ -260,7 +260,7 @@ impl Block {
             rest = behind;
             if shared > last.len() {
                 return Err(Error::corrupt(
-                    "a block's entry shares more than the length of the previous key",
+                    "a block's entry shares more bytes than the previous key has",
                 ));
             }
             last.truncate(shared);

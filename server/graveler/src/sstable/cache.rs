@@ -1,8 +1,8 @@
 //! A bounded cache of opened tables and decoded blocks.
 //!
-//! Tables are identified by location; blocks by the opened table they belong to and their offset. Two
-//! writers may give the same id to files with different bytes, so a block must never be used for a
-//! file that was opened at another time.
+//! Tables are identified by location; blocks by their opened table and offset. Two writers may give
+//! the same id to files with different bytes. A block therefore belongs to one opening of a file, and
+//! is not used after the file is opened again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +33,7 @@ impl Default for CacheBounds {
     }
 }
 
-/// The cache of all readers in a process. Clones share their content.
+/// A cache that readers share. Clones share their content.
 #[derive(Debug, Clone)]
 pub struct Cache {
     tables: moka::sync::Cache<Arc<str>, Arc<Table>>,
@@ -41,7 +41,7 @@ pub struct Cache {
     next_table: Arc<AtomicU64>,
 }
 
-/// A block of an opened table: the table's number in this process and the block's offset.
+/// A block of an opened table: the table's number in this cache and the block's offset.
 type BlockKey = (u64, u64);
 
 impl Default for Cache {

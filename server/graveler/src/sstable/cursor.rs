@@ -1,8 +1,8 @@
 //! A cursor over a table's records in key order, with seeks.
 //!
-//! A seek reads one block per level. Continuing from there reads ahead, in pieces that grow up to a
-//! bound, so that a scan of a remote file needs few long reads; and it decodes ahead. Dropping a
-//! cursor's future leaves the cursor where it was.
+//! A seek reads one block per level. A walk from there reads ahead in pieces that grow up to a limit,
+//! so that a scan of a remote file needs few long reads. It also decodes ahead. Dropping a cursor's
+//! future leaves the cursor where it was.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use super::read_ahead::{DecodeAhead, ReadAhead};
 use super::reader::{Reader, Record};
 use super::table::read_exact;
 
-/// Number of record blocks after a seek that go into the cache, about 1 MiB. The blocks of a longer
-/// walk are unlikely to be needed again soon, and caching them would evict blocks that are.
+/// Number of record blocks after a seek that go into the cache, about 1 MiB. Later blocks of a long
+/// walk are unlikely to be needed again soon, and would evict blocks that are.
 const MAX_KEPT_BLOCKS: usize = 256;
 
 /// A position between two records of a table.
@@ -157,9 +157,9 @@ impl Cursor {
         inside
     }
 
-    /// Ensures that a walk ends: each block must lie after the previous one and must not be empty,
-    /// except for the only block of an empty table. Otherwise a malformed index could refer to one
-    /// block a million times a million times.
+    /// Ensures that a walk ends. Each block must lie after the previous one and must not be empty,
+    /// except for the only block of an empty table. Otherwise a malformed two-level index could refer
+    /// to the same block a million times a million times.
     fn check_order(&self, block: &Block, level: usize) -> Result<()> {
         if block.len() == 0 && self.path.iter().any(|position| position.block.len() > 1) {
             return Err(Error::corrupt("a block without records among other blocks"));

@@ -10,9 +10,9 @@ use super::error::{Error, Result};
 
 /// The uncompressed size at which a data or index block is closed, in bytes.
 pub(super) const BLOCK_BYTES: usize = 4096;
-/// A block at least this full (90 %) is closed if the next record would not fit.
+/// A block with more bytes than this (90 %) is closed if the next record would not fit.
 pub(super) const FLUSH_THRESHOLD_BYTES: usize = 3687;
-/// In data blocks, every key at this interval is stored whole; the keys between share prefixes.
+/// In data blocks, every 16th key is stored whole; the others share prefixes with their predecessors.
 pub(super) const DATA_RESTART_INTERVAL: usize = 16;
 /// In index blocks, every key is stored whole.
 pub(super) const INDEX_RESTART_INTERVAL: usize = 1;
@@ -39,7 +39,8 @@ pub const MAX_PART_BYTES: usize = 640 * 65_536;
 pub(super) const MAX_VALUE_BYTES: usize = 2 * (MAX_PART_BYTES + MAX_VARINT_BYTES);
 /// The maximum length of a key, in bytes. Object paths are far shorter.
 pub(super) const MAX_KEY_BYTES: usize = 1 << 20;
-/// The maximum length of an uncompressed block payload: one record of maximum size and its frame.
+/// The maximum length of an uncompressed block payload: one record of maximum size and the block's
+/// overhead.
 pub(super) const MAX_BLOCK_BYTES: usize = MAX_VALUE_BYTES + MAX_KEY_BYTES + 2 * BLOCK_BYTES;
 
 const MAX_VARINT_BYTES: usize = 10;

@@ -1,5 +1,5 @@
-//! Entry points for fuzzing tables and blocks. They fix checksums first, since otherwise the fuzzer
-//! would never get past them.
+//! Entry points for fuzzing tables and blocks. They fix checksums first, since the fuzzer would hardly
+//! ever find valid ones.
 
 use bytes::Bytes;
 use futures::executor::block_on;

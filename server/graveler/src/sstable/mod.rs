@@ -1,7 +1,7 @@
 //! The file format of ranges and metaranges: sorted string tables, byte for byte those of lakeFS.
 //!
-//! A [`Writer`] writes a table once and computes its id, a hash of the logical records (not of the
-//! file). A [`Reader`] reads one 4 KiB block at a time. The format has two variants: a small table
+//! A [`Writer`] writes a table once and computes its id, a hash of the records and properties (not of
+//! the file). A [`Reader`] reads one 4 KiB block at a time. The format has two variants: a small table
 //! has one index block; a large one has several, below a top index.
 //!
 //! ```text
@@ -11,8 +11,8 @@
 //! Nothing here knows what a record means: keys and values are bytes.
 //!
 //! Invariant: equal records and equal properties give an equal file, which also equals the one that
-//! lakeFS writes. This matters because a metarange's id depends on the size of every compressed block
-//! below it.
+//! lakeFS writes. This matters because a metarange records the estimated size of each range, so its id
+//! depends on the size of their compressed blocks.
 
 mod block;
 mod cache;

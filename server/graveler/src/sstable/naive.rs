@@ -1,5 +1,5 @@
-//! A naive table reader that shares no code with [`super::Reader`] and has no cache and no bounds.
-//! All tables that the engine's tests write are checked with it, including their ids.
+//! A naive table reader that shares no code with [`super::Reader`], and has no cache and no limits.
+//! In this crate's tests, [`super::Writer::finish`] uses it to check each table and its id.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use super::Finished;
 /// Keys and values in order.
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// Properties that the writer computes. All others, except RocksDB's own, come from the caller and
-/// are part of the id.
-const COUNTED: [&str; 4] = ["min_key", "max_key", "count", "estimated_size_bytes"];
+/// Properties that the writer computes. All others, except RocksDB's own, come from the caller, and
+/// the id covers them.
+const COMPUTED: [&str; 4] = ["min_key", "max_key", "count", "estimated_size_bytes"];
 
 fn uvarint(bytes: &[u8], at: &mut usize) -> usize {
     let (mut value, mut shift) = (0, 0);
@@ -112,14 +112,14 @@ pub(super) fn check(table: &Finished) {
         .1
         .into_iter()
         .map(|(name, value)| (String::from_utf8(name).unwrap(), value))
-        .filter(|(name, _)| !name.starts_with("rocksdb.") && !COUNTED.contains(&name.as_str()))
+        .filter(|(name, _)| !name.starts_with("rocksdb.") && !COMPUTED.contains(&name.as_str()))
         .collect();
-    assert_eq!(name_of(&records, &given), table.id);
+    assert_eq!(id_of(&records, &given), table.id);
 }
 
 /// Computes the id: a hash of the records in order, then of the caller's properties, in the encoding
 /// of identities.
-fn name_of(records: &[(Vec<u8>, Vec<u8>)], given: &BTreeMap<String, Vec<u8>>) -> String {
+fn id_of(records: &[(Vec<u8>, Vec<u8>)], given: &BTreeMap<String, Vec<u8>>) -> String {
     let mut hash = Sha256::new();
     for part in records.iter().flat_map(|(key, value)| [key, value]) {
         hash.update(part.len().to_string());

@@ -18,7 +18,7 @@ use super::table::read_exact;
 
 /// Length of the first piece that is read ahead.
 const MIN_READ_AHEAD_BYTES: usize = 16 << 10;
-/// Maximum length of a piece that is read ahead; a cursor holds one, besides its blocks.
+/// Maximum length of a piece that is read ahead. A cursor holds one such piece besides its blocks.
 const MAX_READ_AHEAD_BYTES: usize = 1 << 20;
 /// Fewer blocks than this are not worth another thread.
 const MIN_DECODED_BLOCKS: usize = 8;
@@ -87,6 +87,7 @@ pub(super) struct DecodeAhead {
     running: Option<RunningDecode>,
 }
 
+/// A task that decodes the blocks from the offset `first` to the offset `last`.
 #[derive(Debug)]
 struct RunningDecode {
     first: u64,

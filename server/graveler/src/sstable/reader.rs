@@ -70,8 +70,8 @@ impl Reader {
         Self::open(Arc::new(bytes)).await
     }
 
-    /// Opens a table through a cache. `location` is its full address: it must always name the same
-    /// file, since an opened file is not read again.
+    /// Opens a table through a cache. `location` is its full address. It must always name the same
+    /// file, since a cached table is not opened again.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -153,7 +153,7 @@ impl Reader {
 
     /// Decodes a stored block, and caches it if `keep_in_cache`.
     ///
-    /// A corrupt file is dropped from the cache, so that it is opened again after it was replaced.
+    /// A corrupt table is dropped from the cache, so that a file that replaces it is opened.
     pub(super) fn decode(
         &self,
         handle: BlockHandle,

@@ -10,7 +10,7 @@ use super::format::{BlockHandle, FOOTER_BYTES, Footer, PROPERTIES_KEY};
 use super::properties::Properties;
 use super::source::Source;
 
-/// How much is read at opening: footer, metaindex, properties and usually the top index.
+/// Number of bytes read at opening: footer, metaindex, properties and usually the top index.
 const TAIL_BYTES: usize = 16 << 10;
 /// Maximum length of a properties or metaindex block, in bytes.
 const MAX_META_BYTES: usize = 1 << 20;
@@ -22,9 +22,9 @@ pub(super) struct Table {
     pub(super) root: Arc<Block>,
     /// Number of index levels, including the root: 1 or 2.
     pub(super) index_levels: usize,
-    /// The offset at which all blocks must have ended.
+    /// Every block ends at or before this offset.
     pub(super) blocks_end: u64,
-    /// Of the table in this process, for the cache of blocks.
+    /// Identifies the opened table in the cache of blocks; unique in that cache.
     pub(super) number: u64,
 }
 

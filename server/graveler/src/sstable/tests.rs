@@ -1,7 +1,8 @@
-//! Tests of tables: against reference files, a naive reader, a `BTreeMap`, and with damaged bytes.
+//! Tests of tables: against reference files, a naive reader and a `BTreeMap`, and with damaged bytes.
 //!
 //! `testdata/sst/g*.sst` were written by the format's reference implementation. Set `WEIR_SST_G3` to
-//! also check a larger file with a two-level index.
+//! the paths of larger files to check them too.
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -255,7 +256,7 @@ fn replace_in_properties(file: &Bytes, from: &str, to: &str) -> Bytes {
     file.into()
 }
 
-/// A file that counts its reads.
+/// A file that counts reads.
 #[derive(Debug)]
 struct Counted {
     bytes: Bytes,
@@ -270,6 +271,7 @@ impl Counted {
         })
     }
 
+    /// Returns the number of reads since the last call.
     fn reads(&self) -> usize {
         self.reads.swap(0, Ordering::Relaxed)
     }
@@ -358,23 +360,27 @@ async fn long_walk_caches_only_its_first_blocks() {
         .unwrap();
     assert_eq!(scan(&reader).await.unwrap().len(), 40_000);
     source.reads();
-    let of = async |n: usize| {
+    let reads_for = async |n: usize| {
         let key = format!("tables/{n:08}");
         reader.get(key.as_bytes()).await.unwrap().unwrap();
         source.reads()
     };
-    assert_eq!(of(100).await, 0, "the first blocks are cached");
+    assert_eq!(reads_for(100).await, 0, "the first blocks are cached");
     assert_eq!(
-        of(5_000).await,
+        reads_for(5_000).await,
         0,
-        "more than a page of a listing reads is cached"
+        "all blocks of a listing page are cached"
     );
-    assert_eq!(of(39_000).await, 1, "later blocks are not cached");
-    assert_eq!(of(39_000).await, 0, "a block that a lookup read is cached");
+    assert_eq!(reads_for(39_000).await, 1, "later blocks are not cached");
+    assert_eq!(
+        reads_for(39_000).await,
+        0,
+        "a block that a lookup read is cached"
+    );
 }
 
 #[tokio::test]
-async fn table_in_a_block_store_is_read_in_ranges() {
+async fn table_in_a_block_store_is_read_or_not_found() {
     let (model, store) = (large(), Arc::new(MemoryStore::default()));
     let at = Location::below("mem://lake", "_lakefs/1");
     store

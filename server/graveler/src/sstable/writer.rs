@@ -1,8 +1,8 @@
 //! Writes one table in memory: takes sorted records, returns the file and its id.
 //!
-//! The writer is CPU-bound and synchronous. A range has at most about 20 MiB; the caller splits by
-//! [`Writer::estimated_size`]. All decisions are those of lakeFS's writer: when to close a block,
-//! which key to put in the index, and when to keep the compressed form.
+//! The writer is CPU-bound and synchronous, and holds the whole file. Callers bound it by starting a
+//! new table at some [`Writer::estimated_size`]. All decisions are those of lakeFS's writer: when to
+//! close a block, which key to put in the index, and when to keep the compressed form.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -136,7 +136,7 @@ impl Writer {
         (self.file.len() + self.data.estimated_size() + self.index.estimated_size()) as u64
     }
 
-    /// Closes the table. The `user` properties (`type` and others) are part of its id.
+    /// Closes the table. Its id covers the `user` properties (`type` and others).
     #[must_use]
     pub fn finish(self, user: &BTreeMap<String, String>) -> Finished {
         let finished = self.finish_unchecked(user);

@@ -18,12 +18,12 @@ use crate::{
     RepositoryState, Result, TagId, UndoParams,
 };
 
-fn with_faults(lake: &Lake, fate: &Arc<dyn FaultSchedule>) -> Lake {
+fn with_faults(lake: &Lake, schedule: &Arc<dyn FaultSchedule>) -> Lake {
     let kv = Arc::clone(&lake.kv);
     let store: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(
         kv,
         Faults::default(),
-        Arc::clone(fate),
+        Arc::clone(schedule),
     ));
     Lake {
         graveler: lake.graveler.on_store_for_tests(&store),
@@ -193,8 +193,8 @@ async fn changes_during_a_deletion_leave_nothing() {
                 what,
                 is_refused: AtomicBool::new(false),
             });
-            let fate: Arc<dyn FaultSchedule> = Arc::clone(&other) as _;
-            let server = with_faults(&lake, &fate).graveler;
+            let schedule: Arc<dyn FaultSchedule> = Arc::clone(&other) as _;
+            let server = with_faults(&lake, &schedule).graveler;
             let deleted = server.delete_repository(&lake.repo.id, false);
             deleted.await.unwrap();
             if other.turns.load(Ordering::Relaxed) <= turn {
@@ -218,8 +218,8 @@ async fn changes_of_a_deleted_repository_leave_nothing() {
                 turns: AtomicUsize::new(0),
                 by: lake.clone(),
             });
-            let fate: Arc<dyn FaultSchedule> = Arc::clone(&deletion) as _;
-            match change(&with_faults(&lake, &fate), what).await {
+            let schedule: Arc<dyn FaultSchedule> = Arc::clone(&deletion) as _;
+            match change(&with_faults(&lake, &schedule), what).await {
                 Ok(()) => {}
                 Err(Error::InDeletion(_) | Error::NotFound { .. }) => refused += 1,
                 Err(error) => panic!("{what}, deleted at turn {turn}: {error}"),
@@ -249,8 +249,8 @@ async fn restore_into_a_deleted_repository_leaves_nothing() {
             turns: AtomicUsize::new(0),
             by: target.clone(),
         });
-        let fate: Arc<dyn FaultSchedule> = Arc::clone(&deletion) as _;
-        let server = with_faults(&target, &fate).graveler;
+        let schedule: Arc<dyn FaultSchedule> = Arc::clone(&deletion) as _;
+        let server = with_faults(&target, &schedule).graveler;
         match restore(&server, &target.repo, &dumped).await {
             Ok(()) => {}
             Err(Error::InDeletion(_) | Error::NotFound { .. }) => refused += 1,
@@ -317,8 +317,8 @@ async fn deleted_beside(new_source: Option<&'static str>) -> Vec<Result<()>> {
             by: lake.clone(),
             new_source,
         });
-        let fate: Arc<dyn FaultSchedule> = Arc::clone(&other) as _;
-        let server = with_faults(&lake, &fate).graveler;
+        let schedule: Arc<dyn FaultSchedule> = Arc::clone(&other) as _;
+        let server = with_faults(&lake, &schedule).graveler;
         let outcome = server.delete_tag(repo, &tag, false, "me", &NoHooks).await;
         if other.turns.load(Ordering::Relaxed) <= turn {
             break;
@@ -430,8 +430,8 @@ async fn deleting_server_stops_serving_the_repository() {
         served_after_mark: AtomicUsize::new(0),
         refused: AtomicUsize::new(0),
     });
-    let fate: Arc<dyn FaultSchedule> = Arc::clone(&probe) as _;
-    let server = with_faults(&lake, &fate);
+    let schedule: Arc<dyn FaultSchedule> = Arc::clone(&probe) as _;
+    let server = with_faults(&lake, &schedule);
     probe.server.set(server.graveler.clone()).unwrap();
     let deleted = server.graveler.delete_repository(&lake.repo.id, false);
     deleted.await.unwrap();

@@ -267,7 +267,7 @@ impl FaultSchedule for OvertakingServer {
 }
 
 async fn overtaken_server(lake: &Lake) -> (Lake, Arc<OvertakingServer>) {
-    let fate = Arc::new(OvertakingServer {
+    let schedule = Arc::new(OvertakingServer {
         other: other_server(lake),
         from: lake.head("main").await.id,
         done: false.into(),
@@ -281,23 +281,23 @@ async fn overtaken_server(lake: &Lake) -> (Lake, Arc<OvertakingServer>) {
     let faulty: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(
         kv,
         faults,
-        Arc::clone(&fate) as _,
+        Arc::clone(&schedule) as _,
     ));
     let graveler = lake.graveler.on_store_for_tests(&faulty);
     let lake = Lake {
         graveler,
         ..lake.clone()
     };
-    (lake, fate)
+    (lake, schedule)
 }
 
 #[tokio::test]
 async fn commit_that_is_an_ancestor_when_checked_has_landed() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
-    let (server, fate) = overtaken_server(&lake).await;
+    let (server, schedule) = overtaken_server(&lake).await;
     let commit = server.commit("main", "mine").await.unwrap();
-    assert!(fate.done.load(Ordering::Relaxed));
+    assert!(schedule.done.load(Ordering::Relaxed));
     let head = lake.head("main").await;
     assert_eq!(
         (head.message.as_str(), head.parents),
@@ -313,9 +313,9 @@ async fn reset_with_a_commit_on_top_when_checked_has_landed() {
     let base = lake.commit("main", "base").await.unwrap();
     lake.put("main", "a=2").await;
     lake.commit("main", "bad").await.unwrap();
-    let (server, fate) = overtaken_server(&lake).await;
+    let (server, schedule) = overtaken_server(&lake).await;
     server.hard_reset("main", base.id.as_str()).await.unwrap();
-    assert!(fate.done.load(Ordering::Relaxed));
+    assert!(schedule.done.load(Ordering::Relaxed));
     assert_eq!(lake.head("main").await.parents, [base.id]);
     assert_eq!(lake.show("main@").await, "a=1 top=1");
 }

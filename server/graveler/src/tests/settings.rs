@@ -120,12 +120,12 @@ impl FaultSchedule for OvertakenServer {
 #[tokio::test]
 async fn change_that_loses_every_race_asks_to_retry() {
     let lake = Lake::new().await;
-    let fate = Arc::new(OvertakenServer {
+    let schedule = Arc::new(OvertakenServer {
         by: lake.clone(),
         changes: AtomicUsize::new(0),
     });
     let kv = Arc::clone(&lake.kv);
-    let store: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(kv, Faults::default(), fate));
+    let store: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(kv, Faults::default(), schedule));
     let server = Lake {
         graveler: lake.graveler.on_store_for_tests(&store),
         ..lake.clone()

@@ -71,7 +71,7 @@ async fn stalled_at(turn: usize, meanwhile: Meanwhile) -> (Lake, Arc<StalledAt>)
     if matches!(meanwhile, Meanwhile::Resets) {
         other.put("main", "r=1").await;
     }
-    let fate = Arc::new(StalledAt {
+    let schedule = Arc::new(StalledAt {
         meanwhile,
         turn,
         turns: AtomicUsize::new(0),
@@ -81,13 +81,13 @@ async fn stalled_at(turn: usize, meanwhile: Meanwhile) -> (Lake, Arc<StalledAt>)
     let store: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(
         kv,
         Faults::default(),
-        Arc::clone(&fate) as _,
+        Arc::clone(&schedule) as _,
     ));
     let server = Lake {
         graveler: other.graveler.on_store_for_tests(&store),
         ..other
     };
-    (server, fate)
+    (server, schedule)
 }
 
 /// Runs `does` with a stall at each of its turns in the store.
@@ -97,9 +97,9 @@ async fn with_stall_at_each_turn(does: impl AsyncFn(&Lake, &Lake)) {
 
 async fn with_stalls_while(meanwhile: Meanwhile, does: impl AsyncFn(&Lake, &Lake)) {
     for turn in 0.. {
-        let (server, fate) = stalled_at(turn, meanwhile).await;
-        does(&server, &fate.other).await;
-        if fate.turns.load(Ordering::Relaxed) <= turn {
+        let (server, schedule) = stalled_at(turn, meanwhile).await;
+        does(&server, &schedule.other).await;
+        if schedule.turns.load(Ordering::Relaxed) <= turn {
             assert!(turn > 2, "each operation must have more than two turns");
             return;
         }

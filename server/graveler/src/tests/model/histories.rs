@@ -166,12 +166,12 @@ impl History {
             .await;
         match (merged, expected) {
             (Err(Error::NoChanges(_)), expected) => {
-                let is_lost = squash && expected == Ok(identities(ours));
-                prop_assert!(is_lost || identities(base) == identities(theirs));
+                let is_empty_squash = squash && expected == Ok(identities(ours));
+                prop_assert!(is_empty_squash || identities(base) == identities(theirs));
             }
             (Err(Error::Conflict { keys, .. }), Err(expected)) => prop_assert_eq!(keys, expected),
             (Ok(_), Ok(expected)) => {
-                // The generation of a squash is above its source too, although the source is no parent.
+                // A squash's generation is above that of its source too, although the source is no parent.
                 let sides = [before, source];
                 let parents = if squash { &sides[..1] } else { &sides[..] };
                 return self
@@ -208,7 +208,7 @@ impl History {
         let expected = model_merge(base, ours, theirs, MergeStrategy::None);
         let (lake, name) = (&self.lake, branch(BRANCHES[on]));
         let reference = self.made[number].commit.id.as_str();
-        // For a commit with one parent the number may be left out.
+        // Zero means the only parent.
         let parent_number = if parents.len() == 1 { 0 } else { parent + 1 };
         let made = match is_revert {
             true => {

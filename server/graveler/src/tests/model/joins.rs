@@ -30,9 +30,9 @@ proptest! {
                     match (merged, model_merge(base, ours, theirs, strategy)) {
                         (Err(Error::NoChanges(_)), expected) => {
                             // A squash without changes records nothing.
-                            let is_lost = squash
+                            let is_empty_squash = squash
                                 && expected == Ok(identities(ours));
-                            prop_assert!(is_lost || identities(base) == identities(theirs));
+                            prop_assert!(is_empty_squash || identities(base) == identities(theirs));
                             prop_assert_eq!(before, after);
                         }
                         (Err(Error::Conflict { keys, .. }), Err(expected)) => {
@@ -159,7 +159,7 @@ proptest! {
             let without = with_staged(theirs, &[&later]);
             prop_assert_eq!(&read(lake, "theirs").await, &without);
             let whole = with_staged(theirs, &[&thrown, &later]);
-            // The undo, its undo, and the undo of that.
+            // Undo the reset, undo the undo, and undo that.
             for expected in [&whole, &without, &whole] {
                 let params = UndoParams { actor: "tester".to_owned(), ..UndoParams::default() };
                 graveler.undo(repo, &RefName::Branch(on.clone()), &params).await.unwrap();

@@ -9,7 +9,7 @@ use crate::{Diff, DiffKind, MergeStrategy, Value};
 pub(super) type Tree = BTreeMap<String, Value>;
 pub(super) type Edits = BTreeMap<String, Option<Value>>;
 
-/// Applies committed edits to a tree. The bytes stay where the identity does not change.
+/// Applies committed edits to a tree. A value with the tree's identity does not replace its bytes.
 pub(super) fn edited(base: &Tree, edits: &Edits) -> Tree {
     let mut tree = base.clone();
     for (key, value) in edits {
@@ -26,7 +26,7 @@ pub(super) fn edited(base: &Tree, edits: &Edits) -> Tree {
     tree
 }
 
-/// Applies staged edits to what a branch shows.
+/// Applies staged edits to a tree. They replace the tree's bytes even if the identity is equal.
 pub(super) fn with_staged(tree: &Tree, edits: &[&Edits]) -> Tree {
     let mut tree = tree.clone();
     for (key, value) in edits.iter().copied().flatten() {
@@ -118,7 +118,7 @@ pub(super) fn model_merge(
     }
 }
 
-/// What each step of the same walk over a sorted list of keys finds.
+/// The keys that the walk's `None` steps find in a sorted list of keys.
 pub(super) fn model_walk(keys: &[Bytes], steps: &[Option<String>]) -> Vec<Option<Bytes>> {
     let (mut at, mut found) = (0, Vec::new());
     for step in steps {

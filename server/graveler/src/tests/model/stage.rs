@@ -38,7 +38,7 @@ pub(super) fn key() -> impl Strategy<Value = String> {
         .prop_map(|(number, end)| format!("k{number:02}{end}"))
 }
 
-/// A value with one of three identities; the data tells where it was written.
+/// A value with one of three identities. The data names the origin.
 pub(super) fn content(origin: &'static str) -> impl Strategy<Value = Value> {
     (1..4u8).prop_map(move |identity| Value {
         identity: Bytes::from(identity.to_string()),

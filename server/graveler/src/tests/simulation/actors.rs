@@ -26,13 +26,14 @@ pub(super) const BRANCHES: [&str; 3] = [MAIN, "dev", "fix"];
 /// More keys than a page of staged records after a seek.
 pub(super) const KEYS: [&str; 8] = ["a", "b", "c/1", "c/2", "d", "e", "f", "g"];
 
-/// How many of 256 calls their client abandons.
+/// How many of 256 calls are abandoned by their client.
 const ABANDONED: u8 = 12;
-/// The most turns before a client abandons a call.
+/// A client abandons a call before this many turns.
 const PATIENCE_TURNS: u64 = 40;
-/// How many of 256 resets the next call undoes.
+/// How many of 256 resets of a branch other than `main` are undone by the actor's next call.
 const UNDO_AFTER_RESET: u8 = 128;
-/// After how many records a slow client pauses: a page of staged records after a seek has no more.
+/// The number of records after which a slow client pauses. A page of staged records after a seek has
+/// no more.
 const SLOW_AFTER_RECORDS: usize = 4;
 /// How long a slow client pauses, in turns.
 const SLOW_TURNS: u64 = 600;

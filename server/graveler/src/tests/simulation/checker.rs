@@ -2,9 +2,10 @@
 //!
 //! Each key of each branch is checked on its own: there must be an order of the calls that explains
 //! every answer (`linear`). A commit counts as a read of its whole tree, which must have existed at
-//! one moment. A merge replaces the content of its destination's head. Across keys: no two commits
-//! have the same mark, no acknowledged commit is missing from `main`, and commits are in the order in
-//! which they were made.
+//! one moment. A merge replaces the content of its destination's head.
+//!
+//! Across keys, no two commits may have the same mark. No acknowledged commit may be missing from
+//! `main`, and its commits must be in the order in which they were made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,8 +30,8 @@ pub(super) struct Stored {
 pub(super) struct Checker<'a> {
     pub calls: &'a [Call],
     pub stored: &'a Stored,
-    /// Whether the store writes before it checks the guard. A write that is then repeated in another
-    /// token may be seen, disappear with its token, and appear again.
+    /// Whether the store writes before it checks the guard. If the check fails, the write is repeated in
+    /// another token. It may then be seen, disappear with its first token, and appear again.
     pub writes_first: bool,
     /// The commit that each call made, by the mark in its message.
     pub made: BTreeMap<String, &'a CommitId>,
@@ -169,18 +170,18 @@ impl Checker<'_> {
         }
     }
 
-    /// A commit reads all keys at one moment: no key may be newer than the successor of another key's
-    /// value.
+    /// A commit reads all keys at one moment: no key's value may have been written after another key's
+    /// value was overwritten.
     fn check_moments(&mut self, branch: &str) {
         let on_branch: Vec<&Call> = self
             .calls
             .iter()
             .filter(|call| call.action.branch() == branch)
             .collect();
-        // Calls other than puts, deletes and commits may restore an old value, so such branches are
-        // skipped.
         let overwrites =
             |call: &Call, key: &str| call.action.writes(key) && call.answer == Answer::Done;
+        // Calls other than puts, deletes and commits may restore an old value, so branches with such
+        // calls are skipped.
         let brings_back = on_branch.iter().any(|call| {
             !call.action.keeps_head()
                 && !matches!(

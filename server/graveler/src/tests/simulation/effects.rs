@@ -9,8 +9,8 @@ use super::linear::{Content, Effect, Event, Times};
 use crate::CommitId;
 
 impl Checker<'_> {
-    /// The effect that a write may have before its final attempt succeeds or fails: a commit may read
-    /// it from a token that was sealed meanwhile.
+    /// The effect that a write may have before its final attempt succeeds or fails. A commit may read
+    /// the write from a token that was sealed meanwhile.
     pub(super) fn early_write(&self, call: &Call, branch: &str, key: &str) -> Option<Event> {
         let mark = Call::mark(call.id);
         let effect = match &call.action {
@@ -44,8 +44,8 @@ impl Checker<'_> {
             })
     }
 
-    /// The effect of a call on a key of a branch, or what its answer says about it; and whether that
-    /// is certain.
+    /// The effect of a call on a key of a branch, or what its answer says about the key; and whether
+    /// the call certainly took effect.
     pub(super) fn effects(&self, call: &Call, branch: &str, key: &str) -> Option<(Effect, bool)> {
         if let Answer::NoBranch(name) = &call.answer {
             return (name == branch).then_some((Effect::NoBranch, true));
@@ -150,8 +150,8 @@ impl Checker<'_> {
     }
 
     /// Whether a change of the head's tree was in flight during a call. Such a change examines the
-    /// staged changes first, and later ones stay on top of it. A conditional write of that time was
-    /// therefore decided by the old head.
+    /// staged changes first, and those staged later stay on top of the new head. A conditional write
+    /// during that time may therefore have been decided by the old head.
     fn head_may_move(&self, during: &Call) -> bool {
         self.calls.iter().any(|call| {
             call.action.branch() == during.action.branch()

@@ -1,8 +1,8 @@
 //! The scheduler: every store call waits here, and the seed decides which one continues.
 //!
-//! The runtime has one thread, and asks for the next turn when the thread would park. Exactly one
-//! call therefore continues at a time, and everything it wakes runs until its own next call. The
-//! clock is the scheduler's too: each turn advances it. Equal seeds give equal runs.
+//! The runtime has one thread, and gives the next turn when the thread would park. Exactly one call
+//! therefore continues at a time, and every task that it wakes runs until its own next call. Each turn
+//! also advances the clock. Equal seeds give equal runs, except with real drivers.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -91,7 +91,7 @@ impl Gate {
         next.waker.wake();
     }
 
-    /// Counts a store call as in flight until the result is dropped.
+    /// Counts a store call as in flight until the returned value is dropped.
     pub(super) fn call(&self) -> InFlight<'_> {
         let mut state = self.state();
         state.tickets += 1;

@@ -89,7 +89,7 @@ impl Action {
         )
     }
 
-    /// Whether the content of the branch's head changes at most by staged changes.
+    /// Whether the call changes the branch's content at most by staging changes.
     pub(super) fn keeps_head(&self) -> bool {
         matches!(
             self,
@@ -147,11 +147,12 @@ pub(super) enum Answer {
     Done,
     /// The new commit, or the commit of a new branch.
     Commit(CommitId),
-    /// An undo: the call that was undone, the head before the undo (`None`: the branch was deleted),
-    /// and after it.
     Undone {
+        /// The call that was undone.
         call: Option<usize>,
+        /// The head before the undo; `None` if the branch was deleted.
         from: Option<CommitId>,
+        /// The head after the undo.
         to: CommitId,
     },
     Value(Content),
@@ -212,11 +213,14 @@ impl Answer {
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Call {
-    /// Also the call's mark: the value it writes, the message of its commit, its actor in the reflog.
+    /// Makes the call's mark: the value that it writes, the message of its commit, and its actor in the
+    /// reflog.
     pub id: usize,
     pub actor: usize,
     pub action: Action,
+    /// The [`History::tick`] at which the call began.
     pub from: u64,
+    /// The tick at which it ended, or `u64::MAX` if it may still take effect at any time.
     pub to: u64,
     pub answer: Answer,
 }

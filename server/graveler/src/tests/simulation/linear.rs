@@ -1,9 +1,9 @@
 //! Linearizability of one key: finds an order of the calls, each at one moment between its beginning
 //! and end, in which every answer is correct.
 //!
-//! This is the search of Wing and Gong, which remembers positions that led nowhere. A call with
-//! unknown outcome may take effect at one moment of its time or never. A call whose writes a commit
-//! may have read early may take effect any number of times.
+//! This is the search of Wing and Gong, which remembers positions that led nowhere. A call of unknown
+//! outcome may take effect at one moment between its beginning and end, or never. A write that a
+//! commit may have read early may take effect any number of times.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -51,7 +51,7 @@ pub(super) enum Effect {
     NoBranch,
     /// The branch existed.
     HasBranch,
-    /// The key had this content: a read, or a commit with it in its tree.
+    /// The key had this content: a read returned it, or a commit has it in its tree.
     Holds(Content),
     /// The key had a value.
     HoldsSomething,
@@ -59,19 +59,21 @@ pub(super) enum Effect {
     Write(Content),
     /// Writes only if the key has no value.
     WriteFirst(String),
-    /// Replaces `from`, which must be the content, with `to`: a merge into a clean branch.
+    /// Replaces the content `from` with `to`: a merge into a branch without staged changes. Impossible
+    /// if the key has other content.
     Replace { from: Content, to: Content },
     /// Discards the content and leaves one of these: a reset to a head that is not known for certain.
     Reset(Vec<Content>),
-    /// Undoes that reset: restores what it discarded, unless the key was written since.
+    /// Undoes the reset with this call id: restores what it discarded, unless the key was written since.
     UndoReset(Option<usize>),
-    /// Undoes that undo of a reset: leaves the content, what the undo had discarded, or one of the
-    /// heads' values.
+    /// Undoes the undo `of` a reset. It leaves the content, or restores what the undo had discarded or
+    /// one of the heads' values.
     RedoReset {
         of: Option<usize>,
         heads: Vec<Content>,
     },
-    /// Restores the branch with its content when that call deleted it, or without its staged changes.
+    /// Restores the branch with the content that the call `dropped_by` discarded, or without its staged
+    /// changes.
     Recreate {
         dropped_by: Option<usize>,
         committed: Content,
@@ -188,7 +190,7 @@ pub(super) struct Event {
     pub effect: Effect,
 }
 
-/// How often a call may take effect within its time.
+/// How often a call may take effect between its beginning and end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Times {
     Once,
@@ -226,7 +228,8 @@ impl Search<'_> {
         let mut next: Vec<usize> = open()
             .filter(|&i| self.events[i].from <= deadline && self.events[i].to >= latest)
             .collect();
-        // A read that fits can come first, unless that excludes other calls.
+        // A read that fits can come first, unless calls that may never take effect would then be too
+        // late.
         let looks = next.iter().copied().find(|&i| {
             let event = &self.events[i];
             event.times == Times::Once

@@ -1,4 +1,4 @@
-//! Simulation: many actors on one store that fails and delays calls, run by a seeded scheduler; a
+//! Simulation: a seeded scheduler runs many actors on one store that fails and delays calls, and a
 //! checker finds lost writes.
 //!
 //! Repeat one seed with `WEIR_TEST_SEED=N cargo test -p graveler simulation`.
@@ -26,7 +26,7 @@ use self::stores::Guarding;
 use self::world::{Plan, Run, World, clock};
 use crate::testing::stores;
 
-/// A single-threaded runtime that gives the next turn whenever its thread would park.
+/// A single-threaded runtime that releases the next waiting store call whenever its thread would park.
 struct Runner {
     runtime: tokio::runtime::Runtime,
     gate: Arc<Mutex<Option<Arc<Gate>>>>,
@@ -60,15 +60,15 @@ impl Runner {
     ) -> Run {
         let gate = Arc::new(Gate::new(plan.seed, Arc::clone(&clock)));
         *self.gate.lock().expect("no holder panics") = Some(Arc::clone(&gate));
-        let fate: Arc<dyn FaultSchedule> = Arc::<Gate>::clone(&gate);
-        let world = World::new(plan.clone(), name, kv, block, clock, fate, Some(gate));
+        let schedule: Arc<dyn FaultSchedule> = Arc::<Gate>::clone(&gate);
+        let world = World::new(plan.clone(), name, kv, block, clock, schedule, Some(gate));
         let run = self.runtime.block_on(world.run());
         *self.gate.lock().expect("no holder panics") = None;
         run
     }
 }
 
-/// Makes one scheduled run in memory.
+/// Makes one scheduled run on stores in memory.
 fn scheduled(plan: &Plan) -> Run {
     let clock = clock();
     let kv: Arc<dyn Store> = Arc::new(kv::MemoryStore::default());
@@ -77,7 +77,7 @@ fn scheduled(plan: &Plan) -> Run {
 }
 
 #[track_caller]
-fn assert_explained(what: &str, seed: u64, run: &Run) {
+fn assert_no_violations(what: &str, seed: u64, run: &Run) {
     assert!(
         run.violations.is_empty(),
         "{what}, seed {seed} (again: WEIR_TEST_SEED={seed} cargo test -p graveler simulation):\n  {}",
@@ -93,7 +93,7 @@ fn scheduled_runs_are_linearizable() {
     let mut emptied = 0;
     for seed in seeds(300, 20_000) {
         let run = scheduled(&Plan::in_memory(seed));
-        assert_explained("scheduled", seed, &run);
+        assert_no_violations("scheduled", seed, &run);
         let commits = |call: &&Call| matches!(call.answer, Answer::Commit(_));
         done += run.calls.iter().filter(commits).count();
         emptied += run.emptied;
@@ -144,21 +144,21 @@ fn checker_catches_a_store_that_checks_only_before_the_write() {
     assert!(caught.is_some(), "the checker must notice a lost write");
 }
 
-/// Such a store may leave writes in tokens that were sealed meanwhile, and only reports that the
+/// If a token is sealed before the check, such a store leaves the write in it and reports only that the
 /// guard failed. Deleted keys must stay deleted nevertheless.
 #[test]
 fn store_that_checks_after_the_write_loses_nothing() {
     for seed in seeds(100, 20_000) {
         let run = scheduled(&Plan::writing_first(seed));
-        assert_explained("a store that writes first", seed, &run);
+        assert_no_violations("a store that writes first", seed, &run);
     }
 }
 
 /// Makes a run on a real driver, with threads instead of the scheduler. Such runs are not repeatable.
 async fn unscheduled(kv: Arc<dyn Store>, block: Arc<dyn BlockStore>, seed: u64) -> Run {
-    let fate = Arc::new(SeededFaults::new(seed, 32));
+    let schedule = Arc::new(SeededFaults::new(seed, 32));
     let plan = Plan::of(seed);
-    let world = World::new(plan, "simulated", kv, block, clock(), fate, None);
+    let world = World::new(plan, "simulated", kv, block, clock(), schedule, None);
     world.run().await
 }
 
@@ -180,12 +180,12 @@ async fn runs_on_real_drivers_are_linearizable() {
     for kv in stores(&folder, "simulated").await {
         for seed in seeds(6, 300) {
             let run = unscheduled(Arc::clone(&kv), Arc::clone(&block), seed).await;
-            assert_explained(kv.name(), seed, &run);
+            assert_no_violations(kv.name(), seed, &run);
         }
     }
 }
 
-/// The scheduler decides the order and the time, and the driver how long each call takes. Tokens are
+/// The scheduler decides the order of calls and their time, and the driver their duration. Tokens are
 /// emptied during reads, and clients abandon calls.
 #[test]
 fn scheduled_runs_on_real_drivers_with_emptied_tokens_are_linearizable() {
@@ -203,7 +203,7 @@ fn scheduled_runs_on_real_drivers_with_emptied_tokens_are_linearizable() {
                 Arc::clone(&block),
                 clock(),
             );
-            assert_explained(kv.name(), seed, &run);
+            assert_no_violations(kv.name(), seed, &run);
             emptied += run.emptied;
         }
         assert!(emptied > 0, "{}: some tokens must be emptied", kv.name());

@@ -1,5 +1,5 @@
-//! The store below the faults: it may guard writes differently from our drivers, and reports its
-//! calls in flight to the scheduler.
+//! The store below the injected faults. It may check guards differently from our drivers, and reports
+//! its calls in flight to the scheduler.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use kv::{Batch, Entry, Guard, GuardOutcome, Predicate, Result, Store, Versioned}
 
 use super::gate::Gate;
 
-/// Delay around a guarded write, in turns; a commit takes about as long.
+/// Delay before and after a guarded write, in turns; a commit takes about as long.
 const SLOW_TURNS: u64 = 16;
 
 /// How a guard is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Guarding {
-    /// Atomically with the write, as the driver does it.
+    /// Atomically with the write, by the driver.
     Atomic,
     /// Only before the write, which the staging protocol does not allow.
     CheckBeforeOnly,

@@ -23,11 +23,12 @@ use crate::{CommitId, Graveler, LogRequest, Options, Repository, RepositoryId};
 /// How long retired tokens stay readable: much longer than a store call takes, but shorter than a
 /// slow client's read where tokens are emptied.
 const GRACE: Duration = Duration::from_secs(60 * 60);
+/// Number of turns between two rounds of the token emptier.
 const EMPTIER_PAUSE_TURNS: u64 = 50;
 /// Number of calls per actor.
 const CALLS: usize = 20;
-/// Number of calls per actor where tokens are emptied; the grace period is short compared with such a
-/// run.
+/// Number of calls per actor where tokens are emptied. Such a run takes much longer than the grace
+/// period.
 const MANY_CALLS: usize = 60;
 
 /// The parameters of a run, derived from its seed.
@@ -89,9 +90,9 @@ impl Plan {
         }
     }
 
-    /// A plan on a store that checks guards after the write. Without faults and abandoned calls,
-    /// since a write of unknown outcome may leave a value in a sealed token that is visible for a
-    /// while and then disappears.
+    /// A plan on a store that checks guards after the write. It has no faults and no abandoned calls: a
+    /// write of unknown outcome may leave a value in a sealed token, where it is visible for a while
+    /// and then disappears.
     pub(super) fn writing_first(seed: u64) -> Self {
         Self {
             kv: kv::testing::Faults::default(),
@@ -101,7 +102,7 @@ impl Plan {
         }
     }
 
-    /// A plan in memory; every seventh one empties tokens.
+    /// A plan for stores in memory. For every seventh seed, tokens are emptied during reads.
     pub(super) fn in_memory(seed: u64) -> Self {
         match seed.is_multiple_of(7) {
             true => Self::emptying(seed),
@@ -126,8 +127,8 @@ impl Plan {
             // Both use the wall clock, which the seed does not control.
             max_rival_backoff: Duration::ZERO,
             brief_hooks: Duration::MAX,
-            // For half of the seeds nearly every listing triggers a tree, since a request counts as
-            // several rows.
+            // For half of the seeds nearly every listing triggers a tree, since each request to the
+            // store counts as several skipped rows.
             materialize_after_rows: if self.seed.is_multiple_of(2) {
                 1
             } else {
@@ -139,7 +140,7 @@ impl Plan {
     }
 }
 
-/// The sound stores, and the faulty ones that the engines use.
+/// The stores of a run: with injected faults for the engines, and without for the checks.
 #[derive(Debug)]
 pub(super) struct World {
     plan: Plan,
@@ -168,15 +169,15 @@ pub(super) fn clock() -> Arc<ManualClock> {
 }
 
 impl World {
-    /// A world on `kv` and `block`, where `fate` decides which calls fail. With a gate, the scheduler
-    /// orders the store calls.
+    /// A world on `kv` and `block`, where `schedule` decides which calls fail. With a gate, the
+    /// scheduler orders the store calls.
     pub(super) fn new(
         plan: Plan,
         name: &str,
         kv: Arc<dyn Store>,
         block: Arc<dyn BlockStore>,
         clock: Arc<ManualClock>,
-        fate: Arc<dyn FaultSchedule>,
+        schedule: Arc<dyn FaultSchedule>,
         gate: Option<Arc<Gate>>,
     ) -> Self {
         let guarding_store: Arc<dyn Store> = match &gate {
@@ -191,12 +192,12 @@ impl World {
             faulty_kv: Arc::new(kv::testing::FaultyStore::with_schedule(
                 guarding_store,
                 plan.kv,
-                Arc::clone(&fate),
+                Arc::clone(&schedule),
             )),
             faulty_block: Arc::new(block::testing::FaultyStore::with_schedule(
                 Arc::clone(&block),
                 plan.block,
-                fate,
+                schedule,
             )),
             plan,
             clock,

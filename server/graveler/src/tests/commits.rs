@@ -63,7 +63,7 @@ async fn commit_contains_the_staged_changes() {
 }
 
 #[tokio::test]
-async fn commit_without_changes_must_be_allowed() {
+async fn commit_without_changes_needs_allow_empty() {
     let lake = Lake::new().await;
     assert!(matches!(
         lake.commit("main", "none").await,

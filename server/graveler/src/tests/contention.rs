@@ -1,4 +1,5 @@
-//! Servers that lose the race for a branch's head: which work and which hooks are repeated.
+//! Servers that race for a branch's head: the loser repeats some work and hooks, and the winner backs
+//! off.
 
 use std::sync::Mutex;
 
@@ -17,7 +18,8 @@ fn second_server(lake: &Lake) -> Lake {
     }
 }
 
-/// Hooks during which another server commits: the next set of changes each time a merge is judged.
+/// Hooks during which another server commits. Each time a merge is judged, it commits the next set of
+/// changes.
 #[derive(Debug)]
 struct CommittingHooks {
     server: Lake,
@@ -112,8 +114,7 @@ async fn rival_change_of_the_same_key_conflicts() {
     assert_eq!(lake.show("main@").await, "a=1 b=2 c=3 d=8 n=2");
 }
 
-/// The rival makes the same change as the merge: the candidate tree changes, and the change is kept
-/// once.
+/// The rival makes the same change as the merge. The candidate is rebased, and the change is kept.
 #[tokio::test]
 async fn equal_change_by_the_rival_is_no_conflict() {
     let lake = diverged().await;

@@ -11,7 +11,7 @@ use crate::records::{Stored as _, commit_key};
 use crate::testing::{Lake, branch, value};
 use crate::{Commit, CommitId, Condition, LogRequest, MetaRangeId, Record};
 
-/// A lake whose requests to the KV store are counted.
+/// A lake that counts requests to its KV store.
 async fn counted() -> (Lake, Arc<CountingStore>) {
     let store = Arc::new(CountingStore::new(Arc::new(kv::MemoryStore::default())));
     let lake = Lake::on(Arc::clone(&store) as Arc<dyn kv::Store>).await;
@@ -52,7 +52,7 @@ async fn staged_write_is_one_round_trip() {
         "a deletion reads once for all keys"
     );
 
-    // Another server moved the branch: one more read, and the write again.
+    // If another server moved the branch, the write costs one more read and a second attempt.
     let other = Lake {
         graveler: lake.graveler.fork_for_tests(),
         ..lake.clone()

@@ -1,5 +1,5 @@
-//! Operations in a repository that another server deletes concurrently, and the answers of the
-//! deleting server.
+//! Deletions that race with other servers: of a repository that is being changed, and of a tag that is
+//! being recreated.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -298,7 +298,7 @@ impl FaultSchedule for RetagAt {
     }
 }
 
-/// The outcomes of deleting a tag, one for each turn at which another server interferes.
+/// The outcomes of deleting a tag: one for each turn at which another server may delete it first.
 async fn deleted_beside(new_source: Option<&'static str>) -> Vec<Result<()>> {
     let mut outcomes = Vec::new();
     for turn in 0.. {

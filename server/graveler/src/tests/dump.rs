@@ -106,7 +106,7 @@ async fn lake_with_refs() -> Lake {
         )
         .await
         .unwrap();
-    // A commit that no reference leads to.
+    // A commit that cannot be reached from any reference.
     lake.branch_from("gone", "main").await;
     lake.put("gone", "e=4").await;
     lake.commit("gone", "lost").await.unwrap();
@@ -220,7 +220,7 @@ async fn restore_needs_a_bare_repository_and_repeats_only_with_its_token() {
         .unwrap();
     let refused = restore(&lake.graveler, &anew, &dump).await;
     assert!(matches!(refused, Err(Error::NotBare(_))), "{refused:?}");
-    // A server that takes the task over finds its work done.
+    // A server that takes over the task finds the work done.
     lake.graveler
         .restore_refs(&anew, &task, &|_| {})
         .await
@@ -455,7 +455,7 @@ async fn dump_tables_have_properties_that_are_part_of_their_ids() {
     let head = lake.head("main").await.id;
     assert_eq!(record.key.as_ref(), b"main");
     assert_eq!(record.value.identity.as_ref(), head.as_str().as_bytes());
-    // The record has no tokens and nothing else that only matters in its repository.
+    // The record has no staging tokens, nor other fields that matter only in its repository.
     let expected = [b"\x0a\x04main\x12\x40", head.as_str().as_bytes()].concat();
     assert_eq!(record.value.data.as_ref(), expected);
 }

@@ -1,4 +1,4 @@
-//! A dump includes the parents of each commit, whatever is committed while it is taken.
+//! A dump includes the parents of each of its commits, even if commits are made during the dump.
 
 use kv::Op;
 

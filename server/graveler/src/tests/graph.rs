@@ -14,7 +14,7 @@ use crate::records::{Stored as _, commit_key};
 use crate::testing::{Lake, repository};
 use crate::{Commit, CommitId, LogRequest, MetaRangeId, Repository};
 
-/// For each commit: its parents, as picks among earlier commits, and how far its clock is behind.
+/// For each commit: its parents, as picks among earlier commits, and how far behind its clock is.
 fn histories() -> impl Strategy<Value = Vec<(Vec<usize>, u8)>> {
     prop::collection::vec(
         (prop::collection::vec(any::<usize>(), 0..3), 0_u8..4),
@@ -81,7 +81,7 @@ impl Model {
         common.iter().filter(|id| !covered(id)).cloned().collect()
     }
 
-    /// The log by its definition: the newest of all commits whose children were returned comes next.
+    /// The log by its definition: of all commits with a returned child, the newest comes next.
     fn log(&self, request: &LogRequest) -> Vec<CommitId> {
         let mut in_sight = BTreeSet::new();
         let look = |id: &CommitId, log: &[CommitId], in_sight: &mut BTreeSet<_>| {
@@ -185,8 +185,8 @@ proptest! {
     }
 }
 
-/// Both heads have a first parent in common that is an ancestor of another common parent. It is not
-/// the base: changes after it would count twice.
+/// The first parents of both heads are the same commit, but it is an ancestor of another common parent.
+/// It is not the merge base: changes between the two would count twice.
 #[tokio::test]
 async fn merge_base_is_not_an_ancestor_of_another_common_ancestor() {
     let history = [

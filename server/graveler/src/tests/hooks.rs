@@ -1,4 +1,4 @@
-//! The events that hooks get, and the state after a refusal.
+//! The events that hooks receive, and the state after a refusal.
 
 use expect_test::expect;
 
@@ -266,8 +266,8 @@ impl crate::Hooks for InterferingHooks {
     }
 }
 
-/// Hooks that interfere from another server, since this one holds the branch's turn while hooks are
-/// brief.
+/// Hooks during which another server interferes. This server keeps the branch's turn while brief hooks
+/// run, so it could not.
 fn interfering(lake: &Lake, stage: &'static str, commit: bool) -> InterferingHooks {
     let graveler = lake.graveler.fork_for_tests();
     let other = Lake {
@@ -293,7 +293,7 @@ fn count_events(hooks: &InterferingHooks, kind: EventKind) -> usize {
 }
 
 #[tokio::test]
-async fn hooks_judge_again_only_if_the_candidate_changed() {
+async fn hooks_judge_again_only_for_another_commit() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     lake.commit("main", "base").await.unwrap();
@@ -301,7 +301,7 @@ async fn hooks_judge_again_only_if_the_candidate_changed() {
     lake.put("dev", "b=1").await;
     lake.commit("dev", "b").await.unwrap();
 
-    // A commit landed, so the merged tree changes and is judged again.
+    // Another commit landed first, so the merged tree changes and is judged again.
     let hooks = interfering(&lake, "c=1", true);
     lake.merge_with("dev", "main", merging(), &hooks)
         .await
@@ -309,7 +309,7 @@ async fn hooks_judge_again_only_if_the_candidate_changed() {
     assert_eq!(count_events(&hooks, EventKind::PreMerge), 2);
     assert_eq!(lake.show("main@").await, "a=1 b=1 c=1");
 
-    // Only a write was sealed: the candidate is the same, and the write stays staged.
+    // A write was only sealed, so the candidate stays the same and the write stays staged.
     lake.put("dev", "d=1").await;
     lake.commit("dev", "d").await.unwrap();
     let hooks = interfering(&lake, "e=1", false);
@@ -345,7 +345,8 @@ async fn hook_may_commit_to_the_branch_it_gates() {
         ..committing("outer")
     };
     lake.commit_with("main", params, &hooks).await.unwrap();
-    // The inner commit contains the staged changes, so the outer one is left with a different tree.
+    // The inner commit takes the staged changes, so the outer commit becomes another one and is judged
+    // again.
     assert_eq!(count_events(&hooks, EventKind::PreCommit), 2);
     assert_eq!(lake.show("main@").await, "a=1 b=1");
     assert_eq!(lake.head("main").await.message, "outer");
@@ -383,7 +384,7 @@ async fn refused_commits_leave_a_bounded_number_of_tokens() {
     assert_eq!(lake.uncommitted("main").await, "");
     assert_eq!(
         lake.retired_tokens().await,
-        // All tokens but the current writable one, and the one of the first commit.
+        // All seen tokens except the current writable one, plus the token of the first commit.
         seen.len() - 1 + 1,
         "merged and committed tokens must be retired"
     );

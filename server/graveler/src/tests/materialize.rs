@@ -1,5 +1,5 @@
-//! Stored trees of staged changes: reads return the same with and without them, and are cheap with
-//! them.
+//! Stored trees of staged changes: reads return the same records with and without such a tree, and are
+//! cheap with it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use kv::testing::CountingStore;
 use crate::testing::{Lake, branch, value};
 use crate::{BranchRecord, Condition, Error, Options, Record, RefName, UndoParams, Value};
 
-async fn lake_after(materialize_after_rows: u64) -> (Lake, Arc<CountingStore>) {
+async fn lake_with_threshold(materialize_after_rows: u64) -> (Lake, Arc<CountingStore>) {
     let grace = Options::default().token_grace;
     lake_with(materialize_after_rows, grace).await
 }
@@ -114,7 +114,7 @@ async fn reset_of_one_key_shows_the_committed_value() {
     assert_eq!(lake.uncommitted("main").await, "-a:1> +d:>2");
 }
 
-/// The tokens are emptied while their tree is made, so the tree would lack their changes.
+/// The tokens are emptied while their tree is made, so the tree lacks changes.
 #[tokio::test]
 async fn tree_of_committed_tokens_is_not_remembered() {
     let lake = staged_over().await;
@@ -129,7 +129,7 @@ async fn tree_of_committed_tokens_is_not_remembered() {
 #[tokio::test]
 async fn commit_reuses_the_tree_without_reading_rows() {
     let trees = async |is_materialized: bool| {
-        let (lake, store) = lake_after(5_000).await;
+        let (lake, store) = lake_with_threshold(5_000).await;
         stage_many(&lake, 3_000).await;
         if is_materialized {
             lake.materialize("main").await;
@@ -175,7 +175,7 @@ async fn restaged_equal_value_is_read_but_not_committed() {
     assert_eq!(lake.show("main").await, "b=2 c=1 d=2");
 }
 
-/// Commits two records per deletion, then stages `deleted` deletions, of every other record.
+/// Commits twice as many records as `deleted`, then stages the deletion of every other one.
 async fn stage_many(lake: &Lake, deleted: usize) {
     let main = branch("main");
     let key = |n: usize| format!("{n:06}");
@@ -210,7 +210,7 @@ async fn count(lake: &Lake) -> usize {
 async fn read_past_many_deletions_makes_later_reads_cheap() {
     let mut reads = Vec::new();
     for deleted in [500, 4_000] {
-        let (lake, store) = lake_after(400).await;
+        let (lake, store) = lake_with_threshold(400).await;
         stage_many(&lake, deleted).await;
         store.take();
         assert_eq!(count(&lake).await, deleted);
@@ -230,8 +230,8 @@ async fn read_past_many_deletions_makes_later_reads_cheap() {
 }
 
 #[tokio::test]
-async fn few_changes_make_no_tree() {
-    let (lake, _) = lake_after(5_000).await;
+async fn few_changes_trigger_no_tree() {
+    let (lake, _) = lake_with_threshold(5_000).await;
     stage_many(&lake, 1_000).await;
     for _ in 0..20 {
         count(&lake).await;
@@ -242,23 +242,23 @@ async fn few_changes_make_no_tree() {
     assert_eq!(head.unwrap().record.sealed_tokens.len(), 0);
 }
 
-/// The next tree is due once reads have skipped a share of the last tree's cost.
+/// The next tree is due once reads have skipped a quarter of the rows that the last tree cost.
 #[tokio::test]
-async fn next_tree_waits_for_a_share_of_the_last_cost() {
-    let (lake, _) = lake_after(400).await;
+async fn next_tree_is_due_after_a_quarter_of_the_last_cost() {
+    let (lake, _) = lake_with_threshold(400).await;
     stage_many(&lake, 4_000).await;
     count(&lake).await;
     wait_for_work(&lake).await;
     let due = lake
         .graveler
         .skipped_rows_threshold(&lake.repo, &branch("main"));
-    // Four thousand changes were read, and as many remaining records were written.
+    // Four thousand changes were read, and the four thousand remaining records were copied.
     assert_eq!(due, 2_000);
 }
 
 #[tokio::test]
 async fn read_only_repository_gets_no_tree() {
-    let (mut lake, _) = lake_after(400).await;
+    let (mut lake, _) = lake_with_threshold(400).await;
     stage_many(&lake, 1_000).await;
     lake.repo.read_only = true;
     count(&lake).await;
@@ -270,7 +270,7 @@ async fn read_only_repository_gets_no_tree() {
 
 #[tokio::test]
 async fn failed_tree_is_not_retried_at_once_and_reads_continue() {
-    let (lake, _) = lake_after(400).await;
+    let (lake, _) = lake_with_threshold(400).await;
     stage_many(&lake, 1_000).await;
     let main = lake.graveler.branch(&lake.repo, &branch("main")).await;
     let token = main.unwrap().record.staging_token;
@@ -317,7 +317,7 @@ async fn undone_reset_reads_as_before() {
     assert_eq!(lake.show("main").await, before);
 }
 
-/// A lake where fifty deletions count as many.
+/// A lake where fifty deletions are enough for a tree.
 async fn lake_with_quiet_time(when_quiet: Duration) -> Lake {
     let options = Options {
         materialize_after_rows: 50,
@@ -338,7 +338,7 @@ async fn wait_until_idle(lake: &Lake) {
 }
 
 #[tokio::test]
-async fn many_deletions_make_a_tree_once_they_stop() {
+async fn many_deletions_trigger_a_tree_once_they_stop() {
     let lake = lake_with_quiet_time(Duration::from_millis(1)).await;
     stage_many(&lake, 60).await;
     wait_until_idle(&lake).await;
@@ -388,7 +388,7 @@ async fn deletions_count_like_skipped_rows() {
 }
 
 #[tokio::test]
-async fn few_or_committed_deletions_make_no_tree() {
+async fn few_or_committed_deletions_trigger_no_tree() {
     let lake = lake_with_quiet_time(Duration::from_millis(1)).await;
     stage_many(&lake, 40).await;
     wait_until_idle(&lake).await;

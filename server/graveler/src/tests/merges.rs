@@ -41,7 +41,7 @@ async fn merged(
     (lake, outcome.map(|_| ()))
 }
 
-/// The part of an error message before the advice.
+/// The part of an error message before the first colon.
 fn words(error: &Error) -> String {
     let message = error.to_string();
     message.split(':').next().unwrap_or_default().to_owned()
@@ -164,10 +164,10 @@ async fn merge_twice(base: &str, ours: &str, theirs: &str, params: MergeParams) 
     shown.join("; ")
 }
 
-/// A merge commit with two parents at least records that the source is merged. A squash records
-/// nothing but its changes.
+/// A merge commit with two parents records that the source is merged, even if the tree stays the same.
+/// A squash that changes nothing records nothing.
 #[tokio::test]
-async fn merges_without_changes_depend_on_squash_and_force() {
+async fn merge_without_changes_depends_on_squash_and_force() {
     use MergeStrategy::{DestWins, None};
     let with = |strategy, squash| MergeParams {
         strategy,
@@ -217,10 +217,10 @@ async fn merges_without_changes_depend_on_squash_and_force() {
     }
 }
 
-/// The empty tree has two ids: the empty text in a new repository, and that of a metarange without
+/// The empty tree has two ids: the empty string in a new repository, and the id of a metarange without
 /// ranges.
 #[tokio::test]
-async fn empty_trees_of_different_ids_are_no_change() {
+async fn empty_trees_with_different_ids_are_equal() {
     let lake = Lake::new().await;
     lake.branch_from("dev", "main").await;
     lake.put("dev", "a=1").await;
@@ -258,7 +258,7 @@ async fn merge_needs_a_destination_without_effective_changes() {
         Err(Error::DirtyBranch(_))
     ));
     lake.delete("main", "c").await.unwrap();
-    // A staged value that equals the head is no change, and must not undo the merge.
+    // A staged value that equals the head is no change. It must not undo the merge.
     lake.put("main", "a=1").await;
     lake.merge("dev", "main").await.unwrap();
     assert_eq!(lake.show("main").await, "a=2 b=1");
@@ -290,7 +290,7 @@ async fn merge_refuses_missing_and_staging_references() {
 }
 
 #[tokio::test]
-async fn two_dot_and_three_dot_diffs_of_references() {
+async fn two_dot_diff_shows_both_sides_and_three_dot_diff_only_the_right() {
     let (lake, outcome) = merged("a=1 b=1 e=1", "a=2 d=2", "a=3 -b", MergeStrategy::None).await;
     assert!(matches!(outcome, Err(Error::Conflict { .. })));
     let diff = async |left: &str, right: &str| {

@@ -1,7 +1,7 @@
-//! Heads that move while hooks judge a change, in a way that leaves the new tree as it was.
+//! Heads that move while hooks judge a change, without affecting the new tree.
 //!
-//! A verdict depends on the tree before the change too: its action files judge the change, and what
-//! changed is counted from it. So hooks must judge again.
+//! The hooks must judge again, since a verdict also depends on the tree before the change: its action
+//! files judge the change, and the changed objects are those that differ from it.
 
 use std::sync::Mutex;
 
@@ -108,7 +108,7 @@ impl Hooks for MovingHooks {
     async fn after(&self, _event: Event) {}
 }
 
-/// A lake whose branch dev has deleted the gate of main.
+/// A lake where a commit on `dev` deletes the gate of `main`.
 async fn gate_deleted_on_dev() -> Lake {
     let lake = Lake::new().await;
     lake.put("main", "a=1 gate=1").await;
@@ -203,8 +203,8 @@ async fn cherry_pick_is_judged_again() {
     hooks.assert_judged_again().await;
 }
 
-/// Hooks see the commit that lands. If the head moves to another commit with the same tree, the commit has
-/// another parent and another id.
+/// Hooks judge the commit that lands. If the head moves to another commit with the same tree, the new
+/// commit has another parent and therefore another id.
 #[tokio::test]
 async fn commit_with_another_parent_is_judged_again() {
     let lake = gate_deleted_on_dev().await;
@@ -225,7 +225,8 @@ async fn commit_with_another_parent_is_judged_again() {
     assert_eq!(judged[1], lake.head("main").await.id.to_string());
 }
 
-/// A service that prepares a commit may commit to the same branch: it does not wait for the commit that it prepares.
+/// A service that prepares a commit may commit to the same branch. Its commit does not wait for the one
+/// that is being prepared.
 #[tokio::test]
 async fn branch_can_be_changed_while_a_commit_is_prepared_again() {
     let lake = Lake::new().await;

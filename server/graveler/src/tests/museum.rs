@@ -55,14 +55,14 @@ fn assert_rewritten<T: Stored>(folder: &str, name_of: impl Fn(&T) -> &str) {
 }
 
 #[test]
-fn lakefs_records_are_rewritten_byte_for_byte() {
+fn rewritten_lakefs_records_keep_their_bytes() {
     assert_rewritten("branches/", |branch: &Branch| branch.id.as_str());
     assert_rewritten("tags/", |tag: &Tag| tag.id.as_str());
     assert_rewritten("repos/", |repository: &Repository| repository.id.as_str());
 }
 
 #[test]
-fn lakefs_commits_have_their_ids() {
+fn rewritten_lakefs_commits_keep_their_ids() {
     let mut parents = Vec::new();
     for (name, commit, stored) in below::<Commit>("commits/") {
         assert_eq!(commit_id(&commit).as_str(), name);
@@ -75,7 +75,7 @@ fn lakefs_commits_have_their_ids() {
     assert!([0, 1, 2].iter().all(|n| parents.contains(n)), "{parents:?}");
 }
 
-/// The identity of a commit's parents is embedded in the commit's id.
+/// A commit's id covers the identity of its list of parents.
 #[test]
 fn parents_identity_matches_reference_vectors() {
     let of = |parents: &[&str]| hex::encode(Ident::new().texts(parents.iter().copied()).finish());
@@ -106,7 +106,7 @@ async fn rewrite(id: &str, bytes: Bytes) -> String {
 }
 
 #[tokio::test]
-async fn lakefs_tables_have_their_ids_and_bytes() {
+async fn rewritten_lakefs_tables_keep_their_ids_and_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let unpacked = Command::new("tar")
         .arg("-xzf")

@@ -1,5 +1,5 @@
-//! What clients learn about reference changes that race or whose acknowledgement is lost: a name
-//! stays unique, and a change reported as failed did not happen.
+//! Outcomes of reference changes that race or whose acknowledgement is lost: names stay unique, and a
+//! change that is reported as failed did not happen.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -151,7 +151,7 @@ async fn branch_and_tag_race_for_one_name() {
     }
 }
 
-/// A reference that an undo restores races for its name too.
+/// An undo that restores a reference races for its name like a creation.
 #[tokio::test]
 async fn undo_takes_no_name_from_another_reference() {
     let (mut came_back, mut lost) = (0, 0);
@@ -188,8 +188,9 @@ async fn undo_takes_no_name_from_another_reference() {
     assert!(came_back > 5 && lost > 5, "{came_back} {lost}");
 }
 
-/// Nearly every write is applied but its acknowledgement lost, or not applied at all. The outcomes of
-/// creations and deletions must match the stored state.
+/// On one server nearly every write fails before it is applied; on the other nearly every write is
+/// applied but its acknowledgement is lost. The outcomes of creations and deletions must match the
+/// stored state.
 #[tokio::test]
 async fn lost_acknowledgements_are_resolved() {
     let (before, after) = (
@@ -247,6 +248,7 @@ struct OvertakingServer {
     should_fail: AtomicBool,
 }
 
+/// The probability of faults after writes; [`OvertakingServer`] recognizes these faults by it.
 const AFTER_WRITE: u8 = 1;
 
 impl FaultSchedule for OvertakingServer {
@@ -292,7 +294,7 @@ async fn overtaken_server(lake: &Lake) -> (Lake, Arc<OvertakingServer>) {
 }
 
 #[tokio::test]
-async fn commit_that_is_an_ancestor_when_checked_has_landed() {
+async fn unacknowledged_commit_below_the_head_has_landed() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     let (server, schedule) = overtaken_server(&lake).await;
@@ -307,7 +309,7 @@ async fn commit_that_is_an_ancestor_when_checked_has_landed() {
 }
 
 #[tokio::test]
-async fn reset_with_a_commit_on_top_when_checked_has_landed() {
+async fn unacknowledged_reset_below_a_later_commit_has_landed() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     let base = lake.commit("main", "base").await.unwrap();
@@ -321,14 +323,14 @@ async fn reset_with_a_commit_on_top_when_checked_has_landed() {
 }
 
 /// Commits a little later, but within the same second.
-async fn load(lake: &Lake, on: &str) -> crate::Commit {
+async fn commit_within_the_second(lake: &Lake, on: &str) -> crate::Commit {
     lake.clock.advance(Duration::from_millis(10));
     let (on, params) = (branch(on), committing("load"));
     let committed = lake.graveler.commit(&lake.repo, &on, params, &NoHooks);
     committed.await.unwrap()
 }
 
-/// Two branches with equal changes, committed in the same second: both commits have the same id.
+/// Equal changes on two branches, committed in the same second, make commits with the same id.
 #[tokio::test]
 async fn first_record_of_equal_commits_stays() {
     let lake = Lake::new().await;
@@ -336,8 +338,8 @@ async fn first_record_of_equal_commits_stays() {
         create_branch(&lake, name).await.unwrap();
         lake.put(name, "a=1").await;
     }
-    let first = load(&lake, "one").await;
-    // A mirror may have recorded it with another generation; it only has to be above the parents'.
+    let first = commit_within_the_second(&lake, "one").await;
+    // A mirror may have recorded it with another generation, which only has to be above its parents'.
     let mirrored = crate::Commit {
         generation: 7,
         ..first.clone()
@@ -348,7 +350,7 @@ async fn first_record_of_equal_commits_stays() {
     recorded.await.unwrap();
     let lake = other_server(&lake);
 
-    let second = load(&lake, "two").await;
+    let second = commit_within_the_second(&lake, "two").await;
     assert_eq!(second, mirrored, "the answer must be the recorded commit");
     for server in [&lake, &other_server(&lake)] {
         assert_eq!(server.head("one").await, mirrored);

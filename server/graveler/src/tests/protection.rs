@@ -31,7 +31,7 @@ async fn write(lake: &Lake, on: &str) -> Result<()> {
     lake.set(on, "k", "v", Condition::Always).await
 }
 
-/// The same lake seen by another server whose records go through `kv`.
+/// The same lake on another server, whose records are in `kv`.
 fn server_on(lake: &Lake, kv: Arc<dyn Store>) -> Lake {
     Lake {
         graveler: lake.graveler.on_store_for_tests(&kv),
@@ -220,7 +220,7 @@ async fn malformed_or_too_many_rules_change_nothing() {
 }
 
 #[tokio::test]
-async fn adding_twice_and_removing_twice_are_errors() {
+async fn adding_or_removing_a_rule_twice_fails() {
     let lake = Lake::new().await;
     let (graveler, repo) = (&lake.graveler, &lake.repo);
     graveler.add_protected_pattern(repo, "main").await.unwrap();

@@ -1,6 +1,7 @@
 //! Races and failures: no acknowledged write is ever lost.
 //!
-//! Each test runs on all stores: memory, SQLite, and PostgreSQL if `WEIR_TEST_POSTGRES` is set.
+//! Tests of one server run on memory, SQLite, and PostgreSQL if `WEIR_TEST_POSTGRES` is set. Those of
+//! two servers and of store failures run on memory only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,8 +33,8 @@ async fn lake_on(store: Arc<dyn Store>, name: &str) -> Lake {
 /// The acknowledged writes: the number last written to each key.
 type Acknowledged = BTreeMap<String, u32>;
 
-/// Writes ascending numbers to a few keys of its own, and sometimes conditionally to a new key, until
-/// `stop` is set.
+/// Writes ascending numbers until `stop` is set: to a few keys of this writer, and sometimes
+/// conditionally to a new key.
 async fn write_until(lake: Lake, writer: usize, stop: Arc<AtomicBool>) -> Acknowledged {
     let mut acknowledged = Acknowledged::new();
     let mut n = 0;

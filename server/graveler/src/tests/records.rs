@@ -1,4 +1,4 @@
-//! Records of commits that other servers made.
+//! Records of commits that were made by other servers and are imported.
 
 use crate::ident::commit_id;
 use crate::testing::Lake;
@@ -24,7 +24,7 @@ async fn import(lake: &Lake, commit: &Commit) -> crate::Result<()> {
         .await
 }
 
-/// lakeFS's answer for a commit that is recorded already.
+/// Asserts lakeFS's answer for a commit that is already recorded.
 fn assert_recorded(refused: &crate::Result<()>) {
     let kind = Kind::Commit;
     assert!(
@@ -68,7 +68,7 @@ async fn foreign_commit_is_recorded_and_no_branch_moves() {
 }
 
 #[tokio::test]
-async fn unwalkable_commits_are_refused() {
+async fn invalid_foreign_commits_are_refused() {
     let mut lake = lake().await;
     let commit = foreign_commit(&lake).await;
     let nowhere = "0".repeat(64);
@@ -118,7 +118,7 @@ async fn unwalkable_commits_are_refused() {
         let found = lake.graveler.get_commit(&lake.repo, &other.id).await;
         assert!(matches!(found, Err(Error::NotFound { .. })), "{why}");
     }
-    // A recorded commit cannot be changed in fields that the id does not cover.
+    // Fields of a recorded commit that the id does not cover cannot be changed either.
     import(&lake, &commit).await.unwrap();
     let other = Commit {
         generation: 9,

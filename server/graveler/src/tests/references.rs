@@ -33,7 +33,7 @@ async fn new_branch(lake: &Lake, name: &str, source: &str) -> crate::Result<crat
 }
 
 #[tokio::test]
-async fn expressions_resolve() {
+async fn expressions_resolve_to_commits() {
     let lake = Lake::new().await;
     for message in ["1", "2", "3"] {
         lake.put("main", &format!("k={message}")).await;
@@ -381,7 +381,7 @@ async fn deleted_branch_is_not_found_but_its_commits_remain() {
     assert_eq!(lake.uncommitted("dev").await, "+d:>1");
 }
 
-/// A bare repository has no commits and branches until a restore.
+/// A bare repository has no commits, branches or tags until a restore.
 #[tokio::test]
 async fn bare_repository_is_empty() {
     let lake = Lake::new().await;

@@ -80,7 +80,7 @@ async fn newest_entries_of_a_reference_are_kept() {
     assert_eq!(rows(&lake).await, [5, 0, 5, 0]);
 }
 
-/// One branch per build, each deleted again, so no reference has many entries.
+/// Each build creates and deletes its own branch, so no reference has many entries.
 #[tokio::test]
 async fn newest_entries_of_a_repository_are_kept_over_many_references() {
     let lake = Lake::new().await;
@@ -103,7 +103,7 @@ async fn newest_entries_of_a_repository_are_kept_over_many_references() {
 
 /// The last page of the timeline must be recognized although further keys follow it.
 #[tokio::test]
-async fn pruning_ends_with_many_tags() {
+async fn pruning_with_many_tags_terminates() {
     let lake = lake_with_dev().await;
     let tags = PAGE + 1;
     for n in 0..tags {

@@ -272,10 +272,9 @@ async fn finish_deletions_resumes_up_to_the_limit() {
     assert!(rows.unwrap().is_empty());
 }
 
-/// Two servers delete a repository. One finishes, and the name is taken again before the other
-/// finishes.
+/// Two servers delete a repository. One finishes, and the name is reused before the other finishes.
 #[tokio::test]
-async fn late_deletion_does_not_affect_a_new_repository_of_the_name() {
+async fn late_deletion_does_not_affect_a_new_repository_with_the_same_name() {
     let lake = Lake::new().await;
     mark(&lake, &lake.repo).await;
     let marked = Repository {
@@ -294,15 +293,16 @@ async fn late_deletion_does_not_affect_a_new_repository_of_the_name() {
         anew
     );
     other.branch(&anew, &branch("main")).await.unwrap();
-    // Not even if the new repository is being deleted too and its rows still exist.
+    // The same holds if the new repository is being deleted too and its rows still exist.
     mark(&lake, &anew).await;
     lake.graveler.purge_repository(&marked).await.unwrap();
     let record = lake.kv.get(REPOSITORIES, &repository_key(&anew.id)).await;
     assert!(record.unwrap().is_some());
 }
 
-/// Partitions where the catalog keeps rows by repository, besides the index of pull requests.
-const OWN_PARTITIONS: [&[u8]; 4] = [
+/// Shared partitions in which the catalog keeps rows by repository; the index of pull requests is
+/// another.
+const SHARED_PARTITIONS: [&[u8]; 4] = [
     b"weir-tasks",
     b"weir-task-findings",
     b"weir-task-branches",
@@ -324,7 +324,7 @@ async fn deletion_removes_rows_that_lakefs_would_leave() {
             .set(partition.as_bytes(), key.as_bytes(), Bytes::new());
         set.await.unwrap();
     }
-    for shared in OWN_PARTITIONS {
+    for shared in SHARED_PARTITIONS {
         for key in [format!("{partition}/GCPCx"), format!("{partition}x/GCPCx")] {
             lake.kv
                 .set(shared, key.as_bytes(), Bytes::new())
@@ -353,7 +353,7 @@ async fn deletion_removes_rows_that_lakefs_would_leave() {
     let index = lake.kv.scan(b"pulls", b"", 10).await.unwrap();
     assert_eq!(index.len(), 1, "only the other repository's row may remain");
     assert_eq!(index[0].key, other.as_bytes());
-    for shared in OWN_PARTITIONS {
+    for shared in SHARED_PARTITIONS {
         assert_eq!(lake.kv.scan(shared, b"", 10).await.unwrap().len(), 1);
     }
 }

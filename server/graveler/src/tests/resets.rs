@@ -97,7 +97,8 @@ async fn reset_keys_read_as_committed_in_any_token() {
     }
 }
 
-/// If many other keys are staged, the reset does not copy them; the results must be the same.
+/// If many other keys are staged, the reset does not copy them but masks the keys in scope. The results
+/// must be the same.
 #[tokio::test]
 async fn reset_of_few_keys_among_many_masks_them() {
     for (what, shown) in [
@@ -157,7 +158,7 @@ async fn reset_restores_the_data_of_an_equal_value() {
 }
 
 #[tokio::test]
-async fn resets_refuse_missing_protected_and_read_only() {
+async fn resets_of_missing_protected_or_read_only_branches_are_refused() {
     let mut lake = staged_over().await;
     for what in ["a", "a*", "*"] {
         let none = lake.reset("none", what).await;
@@ -224,7 +225,7 @@ async fn hard_reset_of_a_clean_branch_matches_the_target() {
 async fn hard_reset_keeps_staged_changes() {
     let lake = staged_over().await;
     lake.commit("main", "second").await.unwrap();
-    // A change, a value equal to the head, and a change that was reset.
+    // Stage changes, a value that equals the head, and a change that is then reset.
     lake.put("main", "e=5 a=3 x=1").await;
     lake.delete("main", "d/z").await.unwrap();
     lake.reset("main", "x").await.unwrap();
@@ -259,8 +260,8 @@ impl Hooks for ResettingHooks {
     async fn after(&self, _event: Event) {}
 }
 
-/// The commit contained the changes before they were reset. It must be recomputed without them;
-/// otherwise it would restore them.
+/// The commit's tree was computed before the reset. It must be recomputed; otherwise the commit would
+/// restore the discarded changes.
 #[tokio::test]
 async fn commit_in_flight_does_not_restore_reset_changes() {
     for much in [false, true] {

@@ -117,7 +117,7 @@ async fn restore_refuses_a_tag_that_others_created_at_another_commit() {
 }
 
 #[tokio::test]
-async fn restored_branch_may_have_moved_on() {
+async fn repeated_restore_accepts_a_branch_with_new_commits() {
     let (lake, dump, anew) = dumped().await;
     restore(&lake.graveler, &anew, &dump).await.unwrap();
     // As if the restore had been interrupted at its very end.
@@ -174,7 +174,8 @@ async fn restore_fails_if_a_name_was_taken() {
     }
 }
 
-/// lakeFS can create both at the same time. A dump with both is restored as it is.
+/// In lakeFS, a branch and a tag of one name can be created at the same time. A dump with both is
+/// restored unchanged.
 #[tokio::test]
 async fn branch_and_tag_of_the_same_name_in_a_dump_are_restored() {
     let (lake, _, anew) = dumped().await;

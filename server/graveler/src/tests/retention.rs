@@ -149,8 +149,8 @@ async fn longest_retention_applies_to_shared_history() {
 }
 
 #[tokio::test]
-async fn dangling_heads_keep_their_ancestors_by_the_default() {
-    // x and y were on a deleted branch, z on another one that ended long ago.
+async fn dangling_heads_keep_their_ancestors_for_the_default_time() {
+    // x and y were on a deleted branch, and z on one whose last commit is old.
     let history = History::new("a@80 b@99<a x@85<a y@95<x z@85<a").branch("short", "b");
     check(history, "a b x y").await;
 }
@@ -198,7 +198,7 @@ async fn missing_commit_is_an_error() {
 async fn other_records_are_not_read_as_commits() {
     assert!(
         BRANCHES < COMMITS,
-        "a scan of commits reaches the keys after them"
+        "branches must sort before commits, since a scan of commits also reads the keys after them"
     );
     let lake = Lake::new().await;
     let partition = lake.repo.partition();

@@ -260,7 +260,7 @@ async fn replay_refuses_missing_references_and_read_only_repositories() {
         lake.revert("main", "main$").await,
         Err(Error::InvalidReference { .. })
     ));
-    // A protected branch allows both.
+    // A protected branch allows reverts and cherry-picks.
     lake.protect("main").await;
     lake.revert("main", "main").await.unwrap();
     lake.repo.read_only = true;

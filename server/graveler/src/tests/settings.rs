@@ -1,5 +1,5 @@
-//! Concurrent changes of settings: one server loses none, and with two servers each change is stored
-//! or refused.
+//! Concurrent changes of settings: on one server all are stored, and on two servers each is stored or
+//! refused.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -96,14 +96,14 @@ async fn changes_on_two_servers_are_stored_or_refused() {
     }
 }
 
-/// Another server changes the settings before each request of this one.
+/// Another server changes the settings before each request to the store.
 #[derive(Debug)]
-struct OvertakenServer {
+struct OvertakingServer {
     by: Lake,
     changes: AtomicUsize,
 }
 
-impl FaultSchedule for OvertakenServer {
+impl FaultSchedule for OvertakingServer {
     fn should_fail(&self, _parts: u8) -> bool {
         false
     }
@@ -120,12 +120,13 @@ impl FaultSchedule for OvertakenServer {
 #[tokio::test]
 async fn change_that_loses_every_race_asks_to_retry() {
     let lake = Lake::new().await;
-    let schedule = Arc::new(OvertakenServer {
+    let schedule = Arc::new(OvertakingServer {
         by: lake.clone(),
         changes: AtomicUsize::new(0),
     });
     let kv = Arc::clone(&lake.kv);
-    let store: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(kv, Faults::default(), schedule));
+    let store: Arc<dyn Store> =
+        Arc::new(FaultyStore::with_schedule(kv, Faults::default(), schedule));
     let server = Lake {
         graveler: lake.graveler.on_store_for_tests(&store),
         ..lake.clone()

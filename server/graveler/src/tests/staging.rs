@@ -81,7 +81,7 @@ async fn conditional_write_checks_staged_and_committed_values() {
 }
 
 #[tokio::test]
-async fn large_batches_of_writes_and_deletes() {
+async fn large_batches_are_written_and_deleted() {
     let lake = Lake::new().await;
     let records: Vec<Record> = (0..2_500)
         .map(|i| Record {
@@ -293,7 +293,7 @@ async fn invalid_writes_are_refused() {
     ));
 }
 
-/// The cached record of a branch is only a first guess, since another server may have moved the branch.
+/// A branch's cached record may be stale, since another server may have moved the branch.
 #[tokio::test]
 async fn changes_by_another_server_are_noticed() {
     let one = Lake::new().await;

@@ -1,4 +1,4 @@
-//! Answers of the KV store that arrive so late that the tokens they describe were emptied meanwhile.
+//! Responses of the KV store that arrive so late that the tokens they describe have been emptied.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,8 +10,8 @@ use kv::testing::{Faults, FaultyStore};
 use crate::testing::{Lake, branch, show_diff};
 use crate::{Condition, Error, Options};
 
-/// What another server does during the stall. Both remove the staged changes from their tokens, which
-/// are then emptied.
+/// What another server operation during the stall. Either operation retires the tokens of the staged
+/// changes, which are then emptied.
 #[derive(Debug, Clone, Copy)]
 enum Meanwhile {
     Commits,
@@ -19,7 +19,7 @@ enum Meanwhile {
     Resets,
 }
 
-/// At one of its turns the store stalls for so long that the tokens of `main` are emptied meanwhile.
+/// At one turn the store stalls for so long that the tokens of `main` are emptied meanwhile.
 #[derive(Debug)]
 struct StalledAt {
     meanwhile: Meanwhile,
@@ -90,15 +90,15 @@ async fn stalled_at(turn: usize, meanwhile: Meanwhile) -> (Lake, Arc<StalledAt>)
     (server, schedule)
 }
 
-/// Runs `does` with a stall at each of its turns in the store.
-async fn with_stall_at_each_turn(does: impl AsyncFn(&Lake, &Lake)) {
-    with_stalls_while(Meanwhile::Commits, does).await;
+/// Runs `operation` once for each of its requests to the store, with a stall at that request.
+async fn with_stall_at_each_turn(operation: impl AsyncFn(&Lake, &Lake)) {
+    with_stalls_while(Meanwhile::Commits, operation).await;
 }
 
-async fn with_stalls_while(meanwhile: Meanwhile, does: impl AsyncFn(&Lake, &Lake)) {
+async fn with_stalls_while(meanwhile: Meanwhile, operation: impl AsyncFn(&Lake, &Lake)) {
     for turn in 0.. {
         let (server, schedule) = stalled_at(turn, meanwhile).await;
-        does(&server, &schedule.other).await;
+        operation(&server, &schedule.other).await;
         if schedule.turns.load(Ordering::Relaxed) <= turn {
             assert!(turn > 2, "each operation must have more than two turns");
             return;

@@ -150,7 +150,7 @@ async fn undo_of_a_reset_fails_once_nothing_is_kept() {
     );
 }
 
-/// A deleted branch keeps its token even if it is empty. `keeps_staged` must say whether it has
+/// A deleted branch keeps its token even if the token is empty. `keeps_staged` must say whether it has
 /// changes.
 #[tokio::test]
 async fn keeps_staged_is_false_for_empty_tokens() {

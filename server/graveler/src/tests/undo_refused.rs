@@ -40,7 +40,7 @@ async fn move_without_reflog(lake: &Lake, name: &str, to: &CommitId) {
     lake.kv.batch(vec![op]).await.unwrap();
 }
 
-/// Protection blocks new states. An undo restores an old state, which passed its gates before.
+/// Protection blocks new states. An undo restores an old state, which was allowed when it was made.
 #[tokio::test]
 async fn protection_blocks_only_an_undo_that_discards_changes() {
     let mut lake = lake_with_dev().await;

@@ -70,7 +70,7 @@ async fn old_branch_deleted_today_can_be_restored_tomorrow() {
     lake.clock.advance(DAY / 2);
     let by_night = kept(&lake, 7, None).await;
     assert!(by_night.contains(&two));
-    assert!(!by_night.contains(&one), "it has not been a head for long");
+    assert!(!by_night.contains(&one), "it stopped being a head long ago");
 
     lake.clock.advance(DAY / 2);
     undo(&lake, "dev").await;
@@ -80,7 +80,7 @@ async fn old_branch_deleted_today_can_be_restored_tomorrow() {
 }
 
 #[tokio::test]
-async fn abandoned_head_is_kept_from_when_its_branch_left_it() {
+async fn retention_of_an_abandoned_head_starts_when_its_branch_leaves_it() {
     for leave in ["delete", "reset", "undo"] {
         let (lake, [_, two]) = lake_with_dev().await;
         lake.clock.advance(DAY * 30);
@@ -93,14 +93,14 @@ async fn abandoned_head_is_kept_from_when_its_branch_left_it() {
         assert!(kept(&lake, 7, None).await.contains(&two), "{leave}");
         lake.clock.advance(Duration::from_secs(1));
         assert!(!kept(&lake, 7, None).await.contains(&two), "{leave}");
-        // The branch's own time counts if it is longer; at least the default applies.
+        // The longer of the branch's own time and the default applies.
         assert!(kept(&lake, 7, Some(8)).await.contains(&two), "{leave}");
         assert!(kept(&lake, 8, Some(0)).await.contains(&two), "{leave}");
     }
 }
 
-/// Even with short rules, abandoned heads are kept as long as discarded staged changes, so that an
-/// undo finds both.
+/// Even with short retention times, abandoned heads are kept as long as discarded staged changes, so
+/// that an undo finds both.
 #[tokio::test]
 async fn abandoned_head_is_kept_as_long_as_staged_changes() {
     let (lake, [one, two]) = lake_with_dev().await;

@@ -10,7 +10,7 @@ use kv::testing::{Faults, FaultyStore};
 use crate::testing::{Lake, branch, show_diff};
 use crate::{Condition, Error, Options};
 
-/// What another server operation during the stall. Either operation retires the tokens of the staged
+/// What another server does during the stall. Either operation retires the tokens of the staged
 /// changes, which are then emptied.
 #[derive(Debug, Clone, Copy)]
 enum Meanwhile {

@@ -9,8 +9,8 @@ use super::undo::{entries, lake_on, on};
 use crate::testing::{branch, committing, value};
 use crate::{Condition, Error, NoHooks, Operation, UndoParams};
 
-/// The commit lands on top of the undo, or the undo is refused, or it undoes the commit. In no order is a
-/// staged write lost, or a change undone that the undo did not choose.
+/// The commit lands on top of the undo, or the undo is refused, or it undoes the commit. No order loses
+/// a staged write, or undoes a change other than the chosen one.
 #[tokio::test]
 async fn concurrent_commit_and_undo_lose_nothing() {
     for seed in 0..60 {

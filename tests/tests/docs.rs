@@ -273,7 +273,7 @@ fn silence(at: &str, block: &Block, ran: &[Ran], is_any_silent: bool) -> Option<
             .map(|(c, _)| c)
             .collect();
         format!(
-            "{at}: the text behind the block {} \"prints nothing\"; silent: {silent:?}",
+            "{at}: the text after the block {} \"prints nothing\"; silent: {silent:?}",
             if is_told { "must not say" } else { "must say" },
         )
     })

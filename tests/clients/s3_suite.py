@@ -78,7 +78,7 @@ def object_round_trips():
 
 
 def names_with_special_characters_round_trip():
-    for name in ("with space", "plus+sign", "per%cent", "ünïcode-日本", "a&b=c?d#e", "quote'\"", "dots/../kept".replace("/../", "/.x/")):
+    for name in ("with space", "plus+sign", "per%cent", "ünïcode-日本", "a&b=c?d#e", "quote'\"", "dots/.x/kept"):
         put(f"main/names/{name}", name.encode())
         assert get(f"main/names/{name}") == name.encode(), name
     listed = {k[len("main/names/"):] for k in keys(s3.list_objects_v2(Bucket=B, Prefix="main/names/"))[0]}

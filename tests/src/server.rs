@@ -1,5 +1,4 @@
-//! One `weir` process with its own data folder, port and database. On drop, it is stopped by its
-//! process id.
+//! One `weir` process with its own data folder, port and database. It is killed on drop.
 //!
 //! At most [`MAX_SERVERS`] servers run at the same time, plus those that [`TestServer::beside`] starts, however many
 //! tests cargo starts.

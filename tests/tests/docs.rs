@@ -3,8 +3,8 @@
 //!
 //! [`blocks`] describes how blocks are marked, [`output`] how shown output is compared. Every page
 //! runs on a separate server, and then all pages run on one server in the order of the book. Every
-//! command must succeed, except the last one of a block `sh run fails`. JSON output must end with a
-//! line break. If a command prints nothing and the page shows no output, the text after its block
+//! command must succeed, except the last one of a block `sh run fails`, which must fail. JSON output
+//! must end with a line break. If a command prints nothing and the page shows no output, the text after its block
 //! must say "prints nothing". If a block `sh run alone` prints keys, the other blocks use them.
 //!
 //! Placeholders of the pages ([`Placeholders`]) are replaced by the values of the test.
@@ -34,7 +34,7 @@ struct Page {
 }
 
 impl Page {
-    /// Whether the page's first example creates the administrator.
+    /// Returns [`Setup::Open`] if an example of the page creates the administrator.
     fn setup(&self) -> Setup {
         let is_alone = |block: &Block| block.alone;
         if blocks(&self.text).run.iter().any(is_alone) {
@@ -273,7 +273,7 @@ fn silence(at: &str, block: &Block, ran: &[Ran], is_any_silent: bool) -> Option<
             .map(|(c, _)| c)
             .collect();
         format!(
-            "{at}: the text behind the block {} \"prints nothing\"; silent: {silent:?}",
+            "{at}: the text after the block {} \"prints nothing\"; silent: {silent:?}",
             if is_told { "must not say" } else { "must say" },
         )
     })

@@ -183,8 +183,8 @@ async fn hostile_hooks_are_stopped_with_the_right_cause() {
     repo.commit("mended", "calm again").await.unwrap();
 }
 
-/// Commits a component and its gate to a branch. Returns the message with which the next commit is
-/// refused.
+/// Stages a component and its gate on a new branch and commits. Returns the message with which the
+/// gate refuses this commit.
 async fn refused(repo: &Repo, component: &str, branch: &str, limits: &str) -> String {
     repo.branch(branch, MAIN).await.unwrap();
     repo.put(branch, "hooks/hostile.wasm", fixture(component))

@@ -21,7 +21,7 @@ enum Command {
     /// Compile the component on standard input. The server starts this for each component.
     #[command(name = app::COMPILE_COMMAND, hide = true)]
     CompileComponent(CompileArgs),
-    /// Exit with 0 if a server responds and with 1 otherwise. Use it as a container's health check.
+    /// Exit with 0 if the server is healthy and with 1 otherwise. Use it as a container's health check.
     Health(HealthArgs),
 }
 
@@ -45,7 +45,8 @@ struct RunArgs {
     /// machine only. Without --data, DIR is ~/weir.
     #[arg(long)]
     quickstart: bool,
-    /// Address to listen on.
+    /// Address to listen on. `:PORT` means all IPv4 addresses of this machine. Default: 127.0.0.1:8000
+    /// with --data or --quickstart, otherwise 0.0.0.0:8000, unless the configuration sets another.
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
     /// Write process id and address as JSON to this file once the server listens. The server

@@ -95,7 +95,7 @@ fn read_pages(folder: &Path, pages: &mut BTreeMap<PathBuf, String>) -> Result<()
         if path.is_dir() {
             read_pages(&path, pages)?;
         } else if path.extension().is_some_and(|e| e == "html") {
-            // Pages that mdBook makes for itself; the links of one are relative to other pages.
+            // mdBook generates these two pages, and one of them has links that are relative to other pages.
             let is_generated = path.ends_with("404.html") || path.ends_with("toc.html");
             if !is_generated {
                 let html = std::fs::read_to_string(&path)?;

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn unreachable_database_does_not_count_as_a_passed_check() {
+    fn check_without_the_database_uses_the_copy_or_fails_only_if_required() {
         // The machine may or may not have an earlier copy.
         let checked = Cell::new(false);
         let ended = check_without_fetching(&anyhow::anyhow!("no network"), || {

@@ -1,7 +1,7 @@
-//! Finds circles of imports between the files of a crate.
+//! Finds circles of imports (dependency cycles) between the files of a crate.
 //!
-//! A file imports another if it names something that the other file defines. Re-exports are followed to the definition,
-//! and are no imports themselves. Test code is not checked. The analysis reads text: it knows paths that start with
+//! A file imports another if it names something that the other file defines. Re-exports are followed to the definition
+//! and do not count as imports. Test code is not checked. The analysis reads text: it knows paths that start with
 //! `crate`, `self`, `super`, a child module or an imported module, but not what macros produce.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ type Names = Vec<String>;
 /// For each file, the files it imports, and one name that it takes from each.
 type Arrows = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Maximum number of re-exports between a name and its definition.
+/// Maximum number of re-exports that are followed from a name to its definition.
 const MAX_REEXPORTS: usize = 16;
 
 /// A file with a module of the crate.
@@ -26,7 +26,7 @@ struct Module {
     text: String,
     defined: BTreeSet<String>,
     uses: Vec<Use>,
-    /// Names of the modules inside of it that are compiled for tests only.
+    /// Names of the child modules that are compiled for tests only.
     tests: BTreeSet<String>,
 }
 
@@ -102,7 +102,7 @@ fn module(file: String, text: &str) -> Module {
         if let Some(name) = item.strip_prefix("mod ").filter(|_| is_for_tests) {
             module.tests.insert(name.trim_end_matches(';').to_owned());
         }
-        // Other attributes may stand between this one and the item.
+        // A doc attribute may stand between `#[cfg(test)]` and the item.
         if !item.starts_with("#[doc") {
             is_for_tests = item.starts_with("#[cfg(") && item.contains("test");
         }
@@ -152,7 +152,7 @@ fn without_visibility(item: &str) -> (bool, &str) {
     }
 }
 
-/// The name that an item defines.
+/// Returns the name that an item defines.
 fn defined(item: &str) -> Option<String> {
     let mut words = item.split(|c: char| !c.is_alphanumeric() && c != '_');
     loop {
@@ -246,14 +246,14 @@ fn arrows(modules: &Crate) -> Arrows {
     arrows
 }
 
-/// The paths of at least two names in `text`.
+/// Returns the paths in `text` that have at least two names.
 fn paths(text: &str) -> impl Iterator<Item = Names> {
     text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':')
         .filter(|path| path.contains("::"))
         .map(|path| segments(path).collect())
 }
 
-/// Makes a path that occurs in the module `at` absolute. Returns none for paths into other crates.
+/// Returns the absolute form of a path that occurs in the module `at`, or `None` for paths into other crates.
 fn absolute(modules: &Crate, at: &Names, path: &[String]) -> Option<Names> {
     let (first, rest) = path.split_first()?;
     let mut names = match first.as_str() {
@@ -281,7 +281,8 @@ fn absolute(modules: &Crate, at: &Names, path: &[String]) -> Option<Names> {
     Some(names)
 }
 
-/// The module that defines what an absolute path names. Returns none if the path names a module or something unknown.
+/// Returns the module that defines what an absolute path names, or `None` if the path names a module or something
+/// unknown.
 fn definition<'a>(modules: &'a Crate, names: &Names, reexports_left: usize) -> Option<&'a Names> {
     let length = (0..=names.len())
         .rev()
@@ -305,7 +306,8 @@ fn definition<'a>(modules: &'a Crate, names: &Names, reexports_left: usize) -> O
     })
 }
 
-/// The circles: for each set of files that reach each other, the shortest circle through its first file.
+/// Returns one circle for each set of files that import each other, directly or indirectly: the shortest one through
+/// the first file of the set.
 fn circles(arrows: &Arrows) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
@@ -338,7 +340,7 @@ fn reachable(arrows: &Arrows, from: &str) -> BTreeSet<String> {
     reached
 }
 
-/// The files on the shortest way from a file back to itself, each with what it imports from the next.
+/// Returns the files on the shortest way from a file back to itself, each with what it imports from the next.
 fn shortest_circle(arrows: &Arrows, start: &str) -> Option<Vec<String>> {
     let mut ways = std::collections::VecDeque::from([vec![start.to_owned()]]);
     let mut seen = BTreeSet::new();

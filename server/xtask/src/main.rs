@@ -33,11 +33,12 @@ usage: cargo xtask COMMAND
   test [FILTER]          install what tests need, run all checks and all tests
                          (FILTER: run only Rust tests whose name contains FILTER, without checks)
   soak [FILTER]          run property tests, simulation and crash tests for long: 10,000 cases of each property,
-                         20,000 seeds, 300 kills; then fuzz each parser for 60 s (takes over two hours)
+                         20,000 seeds, 360 kills; then fuzz each parser for 60 s (takes over two hours)
   fuzz [TARGET] [--seconds N]
                          fuzz every parser of untrusted input, or only TARGET, with libFuzzer
                          (60 s each; the first build takes about 10 minutes and needs a C++ compiler)
-  check                  run all checks: house rules, links, documentation site, formatting, licenses, advisories, clippy, doc comments
+  check                  run all checks: house rules, links, documentation site, formatting, unused dependencies,
+                         licenses, advisories, clippy, doc comments
   tidy                   check the house rules that the compiler does not check
   docs                   build the documentation as a site in target/docs, and check its links
                          (the first time, this installs mdBook in target/tools, which takes some minutes)

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: installs what tests need and runs all tests. `cargo xtask soak`: runs property tests, simulation
-//! and crash tests with long effort.
+//! `cargo xtask test`: runs all checks, installs what tests need, and runs all tests. `cargo xtask soak`: runs property
+//! tests, simulation and crash tests with long effort.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

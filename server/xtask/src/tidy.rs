@@ -1,4 +1,5 @@
-//! Checks house rules that the compiler does not check: dependencies between crates, and the form of files.
+//! Checks house rules that the compiler does not check: dependencies between crates, circles of imports, the form of
+//! files, and the summary of the benchmark document.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use crate::circles;
 use crate::shell::{cargo, command, output, root, say};
 
-/// The crates of this workspace that each crate may depend on (ARCHITECTURE.md, "What may depend on what").
+/// The crates of this workspace that each crate may depend on (ARCHITECTURE.md, "Dependencies").
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("kv", &["base"]),
@@ -88,7 +89,7 @@ const BELOW_SERVICE: &[&str] = &["kv", "block", "graveler"];
 /// Folders of the crates that convert the errors of the crates below to their own.
 const SERVICES: &[&str] = &["server/catalog/src/", "server/auth/src/"];
 
-/// The crate that no program depends on. It may enable the features for tests.
+/// The fuzzer's crate. It may enable the features for tests, because no program depends on it.
 const FUZZER: &str = "fuzz";
 
 /// The source folders of the crates whose files may not import each other in a circle.
@@ -280,7 +281,7 @@ fn check_layers(file: &str, text: &str, violations: &mut Vec<String>) {
     }
 }
 
-/// Whether a line has a path that starts with a crate's name, such as `kv::Error`.
+/// Returns whether a line has a path that starts with a crate's name, such as `kv::Error`.
 fn names_crate(line: &str, name: &str) -> bool {
     line.match_indices(&format!("{name}::")).any(|(at, _)| {
         let before = line[..at].chars().next_back();

@@ -45,7 +45,7 @@ fn targets_and_corpus_folders_match() {
     assert_eq!(folders, names);
 }
 
-/// Long, deep or numerous repetitions of everything that any grammar nests or lists.
+/// Repeats each token that some grammar nests or lists, so that inputs are long, deep or have many elements.
 #[test]
 fn nested_input_does_not_overflow_the_stack() {
     let pieces: &[&[u8]] = &[

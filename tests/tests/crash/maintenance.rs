@@ -172,7 +172,7 @@ impl MaintenanceOps {
         Ok(())
     }
 
-    /// Imports parents first, like a mirror.
+    /// Imports the commit records, parents first, as a mirror would.
     async fn record(&mut self, repo: &Repo, fixture: &Fixture) -> Result<()> {
         let mirror = self.beside(repo, "mirror");
         fixture.make_bare(&mirror).await?;

@@ -45,7 +45,7 @@ pub(super) fn run(shell: Shell, folder: &Path, commands: &[&str]) -> Vec<Ran> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // A process group of its own, so that programs in the background can be ended with it.
+        // Run in a separate process group, so that programs in the background can be ended with it.
         .process_group(0)
         .spawn()
         .unwrap_or_else(|e| {

@@ -1,6 +1,6 @@
 //! Parses the contract into schemas and operations for the generators. References to schemas stay names.
 //!
-//! Unsupported constructs are errors.
+//! Unsupported types and structures are errors. Unknown keywords are ignored.
 
 use std::collections::BTreeMap;
 

@@ -34,7 +34,7 @@ pub(super) fn field(name: &str) -> String {
     }
 }
 
-/// Converts to camel case: `common_prefix` -> `CommonPrefix`, `getObject` -> `GetObject`.
+/// Converts to upper camel case: `common_prefix` -> `CommonPrefix`, `getObject` -> `GetObject`.
 pub(super) fn camel(name: &str) -> String {
     snake(name)
         .split('_')

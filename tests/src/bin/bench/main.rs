@@ -1,6 +1,6 @@
 //! Benchmarks of a release build: `cargo xtask bench serve | hooks | start | attacks`.
 //!
-//! Each benchmark prints one table. Results depend on the machine, mainly on how long it takes to
+//! Each benchmark prints Markdown tables. Results depend on the machine, mainly on how long it takes to
 //! flush data to disk. CPU time per operation is the most stable figure.
 
 mod attacks;

@@ -288,8 +288,11 @@ fn text_of(file: &str) -> String {
 /// Runs each page on a separate server. `WEIR_TEST_PAGE` selects pages by a part of their path.
 fn examples_work(shell: Shell) {
     let selected = std::env::var("WEIR_TEST_PAGE").unwrap_or_default();
+    let mut pages = pages();
+    pages.retain(|page| page.file.contains(&selected));
+    assert!(!pages.is_empty(), "no page matches WEIR_TEST_PAGE");
     let mut all = Vec::new();
-    for page in pages().iter().filter(|p| p.file.contains(&selected)) {
+    for page in &pages {
         all.extend(faults(&[page], page.setup(), shell));
     }
     assert!(all.is_empty(), "{} errors:\n{}", all.len(), all.join("\n"));

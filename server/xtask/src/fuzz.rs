@@ -110,7 +110,8 @@ fn build() -> Result<PathBuf> {
 }
 
 /// Fuzzes one target. After a failed run, each input it has saved is tried again alone: an input that was slow only
-/// because the machine was busy is not a finding.
+/// because the machine was busy is not a finding. A fuzzer that fails without saving an input has not fuzzed anything,
+/// which is an error.
 fn one(program: &Path, target: &str, seconds: u64) -> Result<()> {
     let grown = folder().join("corpus").join(target);
     std::fs::create_dir_all(&grown)?;
@@ -128,15 +129,20 @@ fn one(program: &Path, target: &str, seconds: u64) -> Result<()> {
     let Err(error) = ended else {
         return remove_inputs(target);
     };
+    let saved = inputs_of(target)?;
+    let last = last_input(target);
     let mut confirmed = Vec::new();
-    for input in inputs_of(target)? {
+    for input in &saved {
         match run(fuzzer(program, target)
             .env("WEIR_FUZZ_LAST", "/dev/null")
-            .arg(&input))
+            .arg(input))
         {
-            Ok(()) => std::fs::remove_file(&input)?,
+            Ok(()) => std::fs::remove_file(input)?,
             Err(_) => confirmed.push(input.display().to_string()),
         }
+    }
+    if confirmed.is_empty() && saved.iter().all(|input| *input == last) {
+        bail!("{error:#}, without an input that fails");
     }
     if confirmed.is_empty() {
         say(&format!(
@@ -153,9 +159,14 @@ fn fuzzer(program: &Path, target: &str) -> Command {
     let mut fuzzer = command(program);
     fuzzer
         .env("WEIR_FUZZ_TARGET", target)
-        .env("WEIR_FUZZ_LAST", crashes().join(format!("{target}-last")))
+        .env("WEIR_FUZZ_LAST", last_input(target))
         .args(LIMITS);
     fuzzer
+}
+
+/// The file of the input that the fuzzer tries.
+fn last_input(target: &str) -> PathBuf {
+    crashes().join(format!("{target}-last"))
 }
 
 fn remove_inputs(target: &str) -> Result<()> {

@@ -3,11 +3,11 @@
 mod bench;
 mod book;
 mod check;
-mod circles;
 mod codegen;
 mod dist;
 mod fuzz;
 mod hooks;
+mod import_cycles;
 mod links;
 mod mentions;
 mod postgres;

@@ -1,6 +1,6 @@
 //! Installs the tools that the commands need, or says what to install.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -57,13 +57,23 @@ fn find_postgres() -> Option<PathBuf> {
         .map(|e| e.path().join("bin"))
         .filter(|p| p.join("initdb").is_file() && p.join("postgres").is_file())
         .collect();
-    versions.sort();
+    versions.sort_by_key(|bin| version_of(bin));
     let installed = versions.pop();
     installed.or_else(|| {
         let path = std::env::var_os("PATH")?;
         std::env::split_paths(&path)
             .find(|d| d.join("initdb").is_file() && d.join("pg_ctl").is_file())
     })
+}
+
+/// Returns the version number of a folder such as `/usr/lib/postgresql/17/bin`, for comparison.
+fn version_of(bin: &Path) -> Vec<u32> {
+    let version = bin.parent().and_then(Path::file_name);
+    let version = version.unwrap_or_default().to_string_lossy();
+    version
+        .split('.')
+        .map_while(|part| part.parse().ok())
+        .collect()
 }
 
 /// Installs Debian packages if running as root. Otherwise the error says how to install them.
@@ -128,4 +138,18 @@ pub(crate) fn python() -> Result<PathBuf> {
     .context("failed to install the Python clients for the system tests")?;
     std::fs::write(&stamp, wanted)?;
     Ok(interpreter)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::version_of;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        let of = |version| version_of(&Path::new("/usr/lib/postgresql").join(version).join("bin"));
+        assert!(of("9.6") < of("17"));
+        assert!(of("17") < of("17.1"));
+    }
 }

@@ -67,6 +67,9 @@ fn empty_folder(name: &str) -> Result<PathBuf> {
 /// Name filters of the tests that the soak runs.
 const SOAKED: &[&str] = &[
     "model",
+    "rebase",
+    "completions",
+    "event::tests",
     "graph",
     "listing",
     "retention",
@@ -150,11 +153,53 @@ impl TestEnvironment {
 
 #[cfg(test)]
 mod tests {
-    use super::{Step, steps};
+    use std::path::Path;
+
+    use super::{SOAKED, Step, steps};
+    use crate::shell::root;
 
     #[test]
-    fn all_checks_run_before_the_tests() {
+    fn checks_run_before_the_tests_unless_there_is_a_filter() {
         assert_eq!(steps(None), [Step::Check, Step::Tests]);
         assert_eq!(steps(Some("merge")), [Step::Tests]);
+    }
+
+    /// Where the levels of effort are defined.
+    const DEFINITIONS: [&str; 2] = ["server/base/src/testing.rs", "tests/src/environment.rs"];
+
+    /// The names of tests begin with the path of their module, which follows from the path of their file.
+    #[test]
+    fn soak_runs_all_tests_that_have_a_long_effort() {
+        let mut tested = Vec::new();
+        for folder in ["server", "actions", "hooks-sdk", "tests"] {
+            add_tests_with_effort(&root().join(folder), &mut tested);
+        }
+        assert!(tested.len() > 10, "{tested:?}");
+        tested.retain(|file| {
+            let module = file.trim_end_matches(".rs").replace('/', "::");
+            !SOAKED.iter().any(|filter| module.contains(filter))
+        });
+        assert!(tested.is_empty(), "not in the soak: {tested:?}");
+    }
+
+    fn add_tests_with_effort(folder: &Path, tested: &mut Vec<String>) {
+        for entry in folder.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                if path.file_name().is_some_and(|name| name != "target") {
+                    add_tests_with_effort(&path, tested);
+                }
+                continue;
+            }
+            let file = path.strip_prefix(root()).unwrap().to_str().unwrap();
+            if !file.ends_with(".rs") || DEFINITIONS.contains(&file) || file.contains("xtask") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let marks = ["cases()", "effort(", "seeds(", "proptest_config(config("];
+            if marks.iter().any(|mark| text.contains(mark)) {
+                tested.push(file.to_owned());
+            }
+        }
     }
 }

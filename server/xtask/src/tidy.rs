@@ -1,4 +1,4 @@
-//! Checks house rules that the compiler does not check: dependencies between crates, circles of imports, the form of
+//! Checks house rules that the compiler does not check: dependencies between crates, import cycles, the form of
 //! files, and the summary of the benchmark document.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::circles;
+use crate::import_cycles;
 use crate::shell::{cargo, command, output, root, say};
 
 /// The crates of this workspace that each crate may depend on (ARCHITECTURE.md, "Dependencies").
@@ -120,7 +120,7 @@ pub(crate) fn run() -> Result<()> {
     files(&mut violations)?;
     measurements(&mut violations)?;
     for folder in SOURCES {
-        circles::check(folder, &mut violations)?;
+        import_cycles::check(folder, &mut violations)?;
     }
     if violations.is_empty() {
         say("tidy: ok");

@@ -174,7 +174,7 @@ fn operation(
         path: path.to_owned(),
         summary: text(value, "summary").context("an operation without summary")?,
         deprecated: value["deprecated"].as_bool().unwrap_or(false),
-        authenticated: value.get("security").is_none(),
+        authenticated: is_authenticated(value).with_context(|| format!("{method} {path}"))?,
         parameters,
         raw_body: value["x-validation-exclude-body"]
             .as_bool()
@@ -182,6 +182,16 @@ fn operation(
         body,
         answer: answer(root, value)?,
     })
+}
+
+/// Whether an operation requires credentials. The document's default is to require any of them, and an operation can
+/// only drop the requirement.
+fn is_authenticated(operation: &Value) -> Result<bool> {
+    match operation.get("security") {
+        None => Ok(true),
+        Some(none) if none.as_sequence().is_some_and(Vec::is_empty) => Ok(false),
+        Some(_) => bail!("`security` must be absent or an empty list"),
+    }
 }
 
 fn parameter(value: &Value) -> Result<Parameter> {
@@ -370,4 +380,18 @@ fn number(value: &Value, key: &str) -> Result<Option<usize>> {
         .map(usize::try_from)
         .transpose()
         .context("a number out of range")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_authenticated;
+
+    #[test]
+    fn only_an_empty_list_makes_an_operation_public() {
+        let of = |text| is_authenticated(&serde_yaml_ng::from_str(text).unwrap());
+        assert!(of("{operationId: a}").unwrap());
+        assert!(!of("{operationId: a, security: []}").unwrap());
+        assert!(of("{operationId: a, security: [{jwt_token: []}]}").is_err());
+        assert!(of("{operationId: a, security: null}").is_err());
+    }
 }

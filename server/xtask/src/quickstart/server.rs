@@ -16,8 +16,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-/// Timeout of a graceful stop. Longer than the time that the server gives to requests in progress.
-pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+/// Timeout of a graceful stop. Longer than the server's own deadlines for requests, running changes, post hooks and
+/// its last records together.
+pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// A server process.
 #[derive(Debug)]

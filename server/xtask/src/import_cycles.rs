@@ -1,4 +1,4 @@
-//! Finds circles of imports (dependency cycles) between the files of a crate.
+//! Finds import cycles between the files of a crate.
 //!
 //! A file imports another if it names something that the other file defines. Re-exports are followed to the definition
 //! and do not count as imports. Test code is not checked. The analysis reads text: it knows paths that start with
@@ -14,7 +14,7 @@ use crate::shell::root;
 /// A path of names from the crate's root, such as `["refs", "walk", "Walk"]`.
 type Names = Vec<String>;
 /// For each file, the files it imports, and one name that it takes from each.
-type Arrows = BTreeMap<String, BTreeMap<String, String>>;
+type Imports = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Maximum number of re-exports that are followed from a name to its definition.
 const MAX_REEXPORTS: usize = 16;
@@ -40,7 +40,7 @@ struct Use {
 
 type Crate = BTreeMap<Names, Module>;
 
-/// Adds a violation for each circle of imports in the crate whose sources are in `folder`.
+/// Adds a violation for each import cycle in the crate whose sources are in `folder`.
 pub(crate) fn check(folder: &str, violations: &mut Vec<String>) -> Result<()> {
     let mut modules = Crate::new();
     read(&root().join(folder), folder, &Names::new(), &mut modules)?;
@@ -49,8 +49,8 @@ pub(crate) fn check(folder: &str, violations: &mut Vec<String>) -> Result<()> {
         .flat_map(|(names, module)| module.tests.iter().map(|test| child(names, test)))
         .collect();
     modules.retain(|names, _| !tests.iter().any(|test| names.starts_with(test)));
-    for circle in circles(&arrows(&modules)) {
-        violations.push(format!("circle of imports: {}", circle.join(" -> ")));
+    for cycle in cycles(&imports(&modules)) {
+        violations.push(format!("import cycle: {}", cycle.join(" -> ")));
     }
     Ok(())
 }
@@ -102,9 +102,11 @@ fn module(file: String, text: &str) -> Module {
         if let Some(name) = item.strip_prefix("mod ").filter(|_| is_for_tests) {
             module.tests.insert(name.trim_end_matches(';').to_owned());
         }
-        // A doc attribute may stand between `#[cfg(test)]` and the item.
-        if !item.starts_with("#[doc") {
-            is_for_tests = item.starts_with("#[cfg(") && item.contains("test");
+        // Other attributes may stand between `#[cfg(test)]` and the item.
+        if item.starts_with("#[cfg(") {
+            is_for_tests = item.contains("test") && !item.contains("not(test");
+        } else if !item.starts_with("#[") {
+            is_for_tests = false;
         }
         let Some(tree) = item.strip_prefix("use ") else {
             module.defined.extend(defined(item));
@@ -222,10 +224,10 @@ fn top_level_parts(list: &str) -> Vec<&str> {
     .collect()
 }
 
-fn arrows(modules: &Crate) -> Arrows {
-    let mut arrows = Arrows::new();
+fn imports(modules: &Crate) -> Imports {
+    let mut imports = Imports::new();
     for (at, module) in modules {
-        let targets = arrows.entry(module.file.clone()).or_default();
+        let targets = imports.entry(module.file.clone()).or_default();
         let imported = module.uses.iter().filter(|u| !u.is_reexport);
         let paths = imported.map(|u| u.names.clone()).chain(paths(&module.text));
         for path in paths {
@@ -243,7 +245,7 @@ fn arrows(modules: &Crate) -> Arrows {
             targets.insert(modules[definer].file.clone(), names.join("::"));
         }
     }
-    arrows
+    imports
 }
 
 /// Returns the paths in `text` that have at least two names.
@@ -306,32 +308,32 @@ fn definition<'a>(modules: &'a Crate, names: &Names, reexports_left: usize) -> O
     })
 }
 
-/// Returns one circle for each set of files that import each other, directly or indirectly: the shortest one through
+/// Returns one cycle for each set of files that import each other, directly or indirectly: the shortest one through
 /// the first file of the set.
-fn circles(arrows: &Arrows) -> Vec<Vec<String>> {
+fn cycles(imports: &Imports) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
-    for file in arrows.keys() {
+    for file in imports.keys() {
         if seen.contains(file) {
             continue;
         }
-        if let Some(circle) = shortest_circle(arrows, file) {
-            let reached = reachable(arrows, file);
+        if let Some(cycle) = shortest_cycle(imports, file) {
+            let reached = reachable(imports, file);
             let both = reached
                 .into_iter()
-                .filter(|other| reachable(arrows, other).contains(file));
+                .filter(|other| reachable(imports, other).contains(file));
             seen.extend(both);
-            found.push(circle);
+            found.push(cycle);
         }
     }
     found
 }
 
-fn reachable(arrows: &Arrows, from: &str) -> BTreeSet<String> {
+fn reachable(imports: &Imports, from: &str) -> BTreeSet<String> {
     let mut reached = BTreeSet::new();
     let mut left = vec![from.to_owned()];
     while let Some(file) = left.pop() {
-        for target in arrows.get(&file).into_iter().flat_map(BTreeMap::keys) {
+        for target in imports.get(&file).into_iter().flat_map(BTreeMap::keys) {
             if reached.insert(target.clone()) {
                 left.push(target.clone());
             }
@@ -341,14 +343,14 @@ fn reachable(arrows: &Arrows, from: &str) -> BTreeSet<String> {
 }
 
 /// Returns the files on the shortest way from a file back to itself, each with what it imports from the next.
-fn shortest_circle(arrows: &Arrows, start: &str) -> Option<Vec<String>> {
+fn shortest_cycle(imports: &Imports, start: &str) -> Option<Vec<String>> {
     let mut ways = std::collections::VecDeque::from([vec![start.to_owned()]]);
     let mut seen = BTreeSet::new();
     while let Some(way) = ways.pop_front() {
         let file = way.last()?;
-        for target in arrows.get(file)?.keys() {
+        for target in imports.get(file)?.keys() {
             if target == start {
-                return Some(described(arrows, &way, start));
+                return Some(described(imports, &way, start));
             }
             if seen.insert(target.clone()) {
                 let mut longer = way.clone();
@@ -360,12 +362,12 @@ fn shortest_circle(arrows: &Arrows, start: &str) -> Option<Vec<String>> {
     None
 }
 
-fn described(arrows: &Arrows, way: &[String], start: &str) -> Vec<String> {
+fn described(imports: &Imports, way: &[String], start: &str) -> Vec<String> {
     let next = way.iter().skip(1).map(String::as_str).chain([start]);
     let mut shown: Vec<String> = way
         .iter()
         .zip(next)
-        .map(|(file, next)| format!("{file} (uses {})", arrows[file][next]))
+        .map(|(file, next)| format!("{file} (uses {})", imports[file][next]))
         .collect();
     shown.push(start.to_owned());
     shown
@@ -386,22 +388,22 @@ mod tests {
                 )
             })
             .collect();
-        circles(&arrows(&modules))
+        cycles(&imports(&modules))
     }
 
     #[test]
-    fn two_files_that_use_each_other_are_a_circle() {
-        let circles = found(&[
+    fn two_files_that_import_each_other_form_a_cycle() {
+        let cycles = found(&[
             ("", "mod a;\nmod b;\n"),
             ("a", "use crate::b::B;\npub(crate) struct A;\n"),
             ("b", "pub(crate) struct B(super::a::A);\n"),
         ]);
-        assert_eq!(circles, [["a.rs (uses b::B)", "b.rs (uses a::A)", "a.rs"]]);
+        assert_eq!(cycles, [["a.rs (uses b::B)", "b.rs (uses a::A)", "a.rs"]]);
     }
 
     #[test]
     fn reexports_are_followed_and_are_no_imports() {
-        let circles = found(&[
+        let cycles = found(&[
             (
                 "",
                 "mod a;\nmod b;\npub use a::{A, Other as Renamed};\npub use b::*;\n",
@@ -412,23 +414,23 @@ mod tests {
             ),
             ("b", "use crate::Renamed;\npub struct B;\n"),
         ]);
-        assert_eq!(circles.len(), 1);
-        assert_eq!(circles[0], ["a.rs (uses B)", "b.rs (uses Renamed)", "a.rs"]);
+        assert_eq!(cycles.len(), 1);
+        assert_eq!(cycles[0], ["a.rs (uses B)", "b.rs (uses Renamed)", "a.rs"]);
     }
 
     #[test]
     fn imported_modules_are_followed_to_what_is_used_of_them() {
-        let circles = found(&[
+        let cycles = found(&[
             ("", "mod a;\nmod b;\n"),
             ("a", "use crate::b;\nfn a() { b::helper(); }\n"),
             ("b", "pub fn helper() { crate::a::a(); }\n"),
         ]);
-        assert_eq!(circles.len(), 1);
+        assert_eq!(cycles.len(), 1);
     }
 
     #[test]
-    fn parents_children_and_tests_make_no_circle() {
-        let circles = found(&[
+    fn parents_children_and_tests_form_no_cycle() {
+        let cycles = found(&[
             ("", "mod a;\npub use a::A;\npub struct Error;\n"),
             (
                 "a",
@@ -436,6 +438,18 @@ mod tests {
             ),
             ("c", "use crate::a::A;\npub struct C(A);\n"),
         ]);
-        assert_eq!(circles, Vec::<Vec<String>>::new());
+        assert_eq!(cycles, Vec::<Vec<String>>::new());
+    }
+
+    #[test]
+    fn only_modules_compiled_for_tests_are_left_out() {
+        let of = |text: &str| module(String::new(), text).tests;
+        assert_eq!(of("#[cfg(test)]\n#[path = \"x.rs\"]\nmod x;\n").len(), 1);
+        assert_eq!(
+            of("#[cfg(any(test, feature = \"testing\"))]\npub mod x;\n").len(),
+            1
+        );
+        assert!(of("#[cfg(not(test))]\nmod x;\n").is_empty());
+        assert!(of("#[cfg(test)]\nuse a::B;\nmod x;\n").is_empty());
     }
 }

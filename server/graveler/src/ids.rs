@@ -62,8 +62,8 @@ id!(
     StagingToken
 );
 
-/// Maximum length of a branch or tag name. The keys of its record and of hook runs must not exceed
-/// the smallest key limit of the KV drivers (1 KiB).
+/// Maximum length of a branch or tag name, so that keys that contain it (of the record, of hook
+/// runs) stay below 1 KiB.
 pub const MAX_REF_NAME_BYTES: usize = 900;
 
 impl RepositoryId {

@@ -8,7 +8,7 @@ use super::{Layers, StagedChanges};
 use crate::committed::{Change, ChangeCursor as _};
 use crate::{Branch, BranchRecord, Cursor, Error, Graveler, Record, Repository, Result};
 
-/// How many reads in a row may finish too late while the branch changes.
+/// The cursor fails when this many reads in a row finish too late while the branch changes.
 const MAX_LATE_READS: u32 = 10;
 
 /// The live records of a branch, without tombstones.

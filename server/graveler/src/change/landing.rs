@@ -19,8 +19,8 @@ use crate::{
     Branch, BranchId, BranchRecord, Commit, Error, Graveler, Operation, Repository, Result,
 };
 
-/// Maximum number of sealed tokens of a branch. A seal that would exceed it merges them into one,
-/// since each costs every read a lookup. A refused commit may leave one.
+/// If a branch has this many sealed tokens, the next seal merges them into one, since each costs
+/// every read a lookup. A refused commit may leave one; an undone reset may restore several.
 pub(crate) const MAX_SEALED_TOKENS: usize = 16;
 /// How often one attempt to land is repeated after changes that kept the head, such as a seal.
 const MAX_REBASES: usize = 20;

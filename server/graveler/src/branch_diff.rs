@@ -1,9 +1,10 @@
 //! Differences between a tree and a branch with its staged changes, while the branch is written to.
 //!
-//! Like [`crate::staging::BranchCursor`], this is not a snapshot. Before the branch's tokens may have
-//! been emptied, the cursor re-reads the branch and continues after the last key with the branch's
-//! current state. A key that nobody writes meanwhile is returned exactly once if it differs,
-//! otherwise not at all. Changes that are committed meanwhile no longer count as uncommitted.
+//! Like [`crate::staging::BranchCursor`], this is not a snapshot. Before the branch's tokens can be
+//! emptied, the cursor re-reads the branch and continues after the last key with the branch's
+//! current state. A key that nobody writes or commits meanwhile is returned exactly once if it
+//! differs, otherwise not at all. In a diff against the head, changes that are committed meanwhile
+//! no longer count.
 
 use async_trait::async_trait;
 use base::OffsetDateTime;
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use crate::staged_diff::{StagedDiff, Step};
 use crate::{Branch, Diff, DiffSource, Error, Graveler, MetaRangeId, Repository, Result};
 
-/// How many reads in a row may finish too late while the branch changes.
+/// The diff fails when this many reads in a row finish too late while the branch changes.
 const MAX_LATE_READS: u32 = 10;
 
 /// The difference from a tree to a branch with its staged changes.

@@ -15,8 +15,8 @@ impl Graveler {
         self.protection.rules(repository).await
     }
 
-    /// Replaces the rules; with a tag, only if they are still the rules of that tag. They apply on
-    /// this server at once, on others within a second.
+    /// Replaces the rules. With `if_tag`, only if the current rules still have that tag. The new
+    /// rules apply on this server at once, on others within a second.
     ///
     /// # Errors
     /// [`crate::Error::Stale`] if the tag is outdated, [`crate::Error::InvalidValue`] for malformed
@@ -34,8 +34,8 @@ impl Graveler {
     /// Adds one rule.
     ///
     /// # Errors
-    /// [`crate::Error::NotUnique`] if it exists; [`crate::Error::TooManyTries`] if other servers keep
-    /// changing the rules.
+    /// [`crate::Error::NotUnique`] if it exists; [`crate::Error::TooManyTries`] if other servers
+    /// keep changing the rules.
     pub async fn add_protected_pattern(
         &self,
         repository: &Repository,
@@ -59,7 +59,8 @@ impl Graveler {
         self.protection.remove(repository, pattern).await
     }
 
-    /// Checks early that the branch takes writes, for callers that do work before they write.
+    /// Checks that no rule blocks staged writes to the branch, for callers that do much work before
+    /// they write.
     ///
     /// # Errors
     /// [`crate::Error::Protected`].

@@ -1,7 +1,7 @@
 //! Lets a caller write its own records in the batch that makes a commit a branch's head.
 //!
 //! A task that commits must know for certain whether the commit landed, even if its server dies at
-//! the worst moment. It therefore writes its final state in the same batch that moves the branch.
+//! any moment. It therefore writes its final state in the batch that moves the branch.
 
 use std::fmt::Debug;
 
@@ -18,10 +18,10 @@ pub enum CommitStep {
     Judged,
 }
 
-/// A party that takes part in a commit or merge with records of its own.
+/// Adds records of the caller to a commit or merge.
 pub trait CommitParticipant: Debug + Send + Sync {
-    /// Returns the writes to add to the batch that makes `commit` the branch's head. If one of their
-    /// predicates fails, the commit does not land.
+    /// Returns the writes to add to the batch that makes `commit` the branch's head. If one of
+    /// their predicates fails, the commit does not land.
     fn ops(&self, commit: &Commit) -> Vec<Op>;
 
     /// Reports progress. An attempt that loses a race starts over, so a step can be reported more

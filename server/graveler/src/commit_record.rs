@@ -2,9 +2,9 @@
 //! branch moves.
 //!
 //! Every stored commit can be walked: its id matches its content, its parents exist, its generation
-//! is above theirs and its tree can be opened. Logs and merge bases therefore never meet a missing
-//! commit. Mirrors can easily comply, since they copy trees before commits and parents before
-//! children. (A restore reads the commits of a dump in no such order, so it checks the dump as a
+//! is higher than theirs and its tree can be opened. Logs and merge bases therefore never meet a
+//! missing commit. Mirrors can easily comply, since they copy trees before commits and parents
+//! before children. (A restore reads a dump's commits in order of id, so it checks the dump as a
 //! whole instead.)
 
 use bytes::Bytes;
@@ -23,8 +23,9 @@ impl Graveler {
     ///
     /// # Errors
     /// [`crate::Error::WrongCommitId`] if the id does not match the content;
-    /// [`crate::Error::InvalidValue`] if a parent or the tree is missing; [`crate::Error::NotUnique`]
-    /// if the commit is recorded already.
+    /// [`crate::Error::Advised`] if a parent or the tree is missing, or if the tree is a dump;
+    /// [`crate::Error::InvalidValue`] if it has too many parents or a generation that is too low;
+    /// [`crate::Error::NotUnique`] if the commit is recorded already.
     pub async fn create_commit_record(
         &self,
         repository: &Repository,

@@ -1,11 +1,11 @@
 //! Deletion of repositories, and the guard against writes into a repository that is being deleted.
 //!
-//! A deletion first marks the repository's record and removes it last. A write that creates a record
-//! in the repository is guarded by the mark ([`Graveler::write_unless_deleted`]). A write that is conditioned
-//! on an existing record needs no such guard if the deletion removes that record before everything
-//! the write creates: it removes branches before the reflog, and claims of tasks before the tasks'
-//! results. A deletion therefore leaves no orphaned records of this server. lakeFS servers do not
-//! check the mark, so their concurrent writes may leave some.
+//! A deletion first marks the repository's record and removes it last. A write that creates a
+//! record in the repository is guarded by the mark ([`Graveler::write_unless_deleted`]). A write
+//! that is conditioned on an existing record needs no such guard if the deletion removes that
+//! record before everything the write creates: it removes branches before the reflog, and claims of
+//! tasks before the tasks' results. A deletion therefore leaves no orphaned records. lakeFS servers
+//! do not check the mark, so only their concurrent writes may leave some.
 
 use bytes::Bytes;
 use kv::Op;
@@ -16,14 +16,14 @@ use crate::refs::Listing;
 use crate::staging::retire_op;
 use crate::{Branch, Error, Graveler, Repository, RepositoryId, RepositoryState, Result};
 
-/// How often marking is tried.
+/// How often the compare-and-set that marks a repository is tried.
 const MAX_TRIES: usize = 10;
 /// How many branches a deletion reads and removes at a time.
 const DELETE_PAGE: usize = 500;
 
 impl Graveler {
     /// Writes a batch of the caller's records unless the repository is being deleted, so that a
-    /// deletion leaves nothing behind.
+    /// deletion leaves no orphaned records.
     ///
     /// # Errors
     /// [`crate::Error::InDeletion`], [`crate::Error::NotFound`].
@@ -37,7 +37,7 @@ impl Graveler {
             .await
     }
 
-    /// Deletes a repository's records; objects stay. Resumes a deletion that was interrupted.
+    /// Deletes a repository's records; objects stay. Resumes an interrupted deletion.
     ///
     /// # Errors
     /// [`crate::Error::ReadOnly`] without `force`.

@@ -1,12 +1,13 @@
 //! Dumps commits, tags and branches into trees, and restores a repository from such a dump.
 //!
-//! A dump lies in the storage namespace beside the data, so that a repository whose records are lost
-//! can be rebuilt. Its trees are ordinary ranges and metaranges with distinguishing properties: each
-//! record's key and identity are ids, and its data is the stored message.
+//! A dump is stored in the storage namespace beside the data, so that a repository whose records
+//! are lost can be rebuilt. It has one tree each of commits, tags and branches, made of ordinary
+//! ranges and metaranges; a table property names the kind. A record's key is the commit id or the
+//! name, its identity the commit id, and its data the stored message.
 //!
 //! A dump is closed: it contains every commit that its references name, and the parents of each
-//! commit. A restore checks this and everything else before it writes anything. Memory holds one page
-//! of records, and a bounded number of ids for the parent check.
+//! commit. A restore checks the whole dump before it writes anything. Memory holds one page of
+//! records, and a bounded number of ids for the parent check.
 
 mod check;
 mod closure;

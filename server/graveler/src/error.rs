@@ -49,7 +49,7 @@ pub enum Error {
     /// An invalid argument; the message says why it is invalid.
     #[error("{0}")]
     InvalidValue(String),
-    /// An invalid argument, and what to give instead.
+    /// An invalid argument, and what to pass instead.
     #[error("{problem}: {advice}")]
     Advised { problem: String, advice: String },
     /// A name that is invalid for its kind; `rule` describes valid names.
@@ -88,7 +88,7 @@ pub enum Error {
         /// How many parents the commit has.
         parents: usize,
     },
-    /// References are restored only into a repository without commits.
+    /// References are restored only into a repository without commits, branches and tags.
     #[error("can only restore into a bare repository, and {0} is no longer bare")]
     NotBare(String),
     /// No common ancestor.
@@ -110,8 +110,8 @@ pub enum Error {
     /// The named thing, such as `branch main`, changed during the operation.
     #[error("{0} changed at the same time: check it and try again")]
     ConcurrentChange(String),
-    /// The state that the request relies on has changed: of an undo or a repeated restore. `problem`
-    /// says what changed, `advice` what to do.
+    /// The state that an undo or a repeated restore relies on has changed. `problem` says what
+    /// changed, `advice` what to do.
     #[error("{problem}: {advice}")]
     MovedOn { problem: String, advice: String },
     /// A hook refused the change; nothing moved.
@@ -129,7 +129,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// [`Error::Advised`]: what is wrong with an argument, and what to give instead.
+    /// [`Error::Advised`]: what is wrong with an argument, and what to pass instead.
     pub fn advised(problem: impl Into<String>, advice: impl Into<String>) -> Self {
         Self::Advised {
             problem: problem.into(),

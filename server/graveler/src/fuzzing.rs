@@ -1,6 +1,6 @@
 //! The parsers of this crate as functions of bytes, for `tests/fuzz`.
 //!
-//! The engine does not call them. They return nothing; the fuzzer checks that they return at all.
+//! The engine does not call them. The fuzzer checks that they neither panic nor hang.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -60,7 +60,7 @@ pub fn record(data: &[u8]) {
     }
 }
 
-/// Fuzzes stored events. What is read is stored and read again.
+/// Fuzzes stored events. An event that decodes must encode and decode to the same event.
 pub fn event(data: &[u8]) {
     if let Ok(event) = Event::decode(data)
         && let Ok(stored) = event.encode()
@@ -70,7 +70,7 @@ pub fn event(data: &[u8]) {
     }
 }
 
-/// A dump record whose key is the message's first field.
+/// A dump record whose key is the first field of the stored message.
 fn of_dump(stored: &Bytes) -> Record {
     let key = stored.get(2..).unwrap_or_default();
     let len = usize::from(stored.get(1).copied().unwrap_or(0)).min(key.len());

@@ -1,8 +1,8 @@
-//! The engine: its collaborators, and what all operations share.
+//! The engine: its collaborators, and helpers that all operations share.
 //!
-//! The operations are methods of [`Graveler`], split over the crate's files by theme. They reach the
-//! key-value store only through collaborators, each of which owns the records of one kind. The engine
-//! lives as long as the process and holds no state of single requests.
+//! The operations are methods of [`Graveler`], split over the crate's files by theme. They reach
+//! the key-value store only through collaborators, each of which owns the records of one kind. The
+//! engine lives as long as the process and keeps no state for single requests.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ impl Graveler {
     #[must_use]
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "the options are the engine's from here on"
+        reason = "the engine takes ownership of its options"
     )]
     pub fn new(
         kv: Arc<dyn Store>,
@@ -120,7 +120,7 @@ impl Graveler {
             .clone())
     }
 
-    /// An event of now.
+    /// An event at the current time, with a new run id and the current nesting depth.
     pub(crate) fn event(
         &self,
         repository: &Repository,

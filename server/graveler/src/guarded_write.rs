@@ -1,7 +1,7 @@
 //! Guards writes into a repository against its deletion.
 //!
 //! A deletion first marks the repository's record (see [`crate::deletion`]). A write that creates a
-//! record in the repository depends on the mark.
+//! record in the repository must fail once the mark is set.
 
 use bytes::Bytes;
 use kv::{Guard, GuardOutcome, Op, Store};
@@ -14,7 +14,7 @@ use crate::{Error, Kind, Repository, RepositoryState, Result};
 /// deletion finds everything written before the mark, and nothing is written after it.
 ///
 /// # Errors
-/// [`Error::InDeletion`], also if another repository has the name by now; [`Error::NotFound`];
+/// [`Error::InDeletion`], also if a newer repository has the name; [`Error::NotFound`];
 /// [`Error::Kv`], where the index of [`kv::Error::PredicateFailed`] refers to `ops`.
 pub(crate) async fn write_unless_deleted(
     kv: &dyn Store,

@@ -10,7 +10,7 @@ use crate::rejection::Rejection;
 /// The outcome of hooks that allowed a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HookOutcome {
-    /// Whether any action matched; only then a run is recorded under the event's run id.
+    /// Whether any action matched. Only then is a run recorded, under the event's run id.
     pub ran: bool,
     /// Likely mistakes in action files that the change adds or edits.
     pub warnings: Vec<String>,
@@ -29,8 +29,8 @@ impl HookOutcome {
 
 /// Runs hooks.
 ///
-/// The engine calls it outside of every compare-and-set, and again only for another commit: if the
-/// branch's head moved meanwhile.
+/// The engine never calls hooks inside a compare-and-set. If the branch's head moved meanwhile and
+/// the retry makes a different commit, the hooks judge that commit too.
 #[async_trait]
 pub trait Hooks: Send + Sync + fmt::Debug {
     /// Judges a change before it lands (prepare- and pre- events).

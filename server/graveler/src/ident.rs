@@ -107,7 +107,7 @@ impl Ident {
 }
 
 /// Computes a commit's id from its content. `id`, `version`, `generation` and fractions of a second
-/// do not count.
+/// are not part of it.
 #[must_use]
 pub fn commit_id(commit: &Commit) -> CommitId {
     let parents = Ident::new().texts(commit.parents.iter().map(CommitId::as_str));

@@ -11,8 +11,8 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
-            /// Wraps a name that is known to be valid, because it was read from storage or generated
-            /// here.
+            /// Wraps a name that is known to be valid, because it was read from storage or
+            /// generated here.
             #[must_use]
             pub fn trusted(name: impl Into<String>) -> Self {
                 Self(name.into())
@@ -38,11 +38,11 @@ id!(
     RepositoryId
 );
 id!(
-    /// A branch's name: `^\w[-\w]*$`.
+    /// A branch's name: `^[A-Za-z0-9_][A-Za-z0-9_-]*$`.
     BranchId
 );
 id!(
-    /// A tag's name: git's rules, without `/`.
+    /// A tag's name: like git's, but without `/`, and with `~` and a leading dot.
     TagId
 );
 id!(
@@ -62,8 +62,8 @@ id!(
     StagingToken
 );
 
-/// Maximum length of a branch or tag name. The record's key and the keys of hook runs must fit into
-/// what the most limited KV driver takes (1 KiB).
+/// Maximum length of a branch or tag name, so that keys that contain it (of the record, of hook
+/// runs) stay below 1 KiB.
 pub const MAX_REF_NAME_BYTES: usize = 900;
 
 impl RepositoryId {
@@ -144,7 +144,7 @@ impl CommitId {
     }
 }
 
-/// The id of the metarange without ranges.
+/// The id of the metarange that has no ranges.
 const EMPTY_METARANGE: &str = "00fb7eff1a97c500eb3ca8d2ef5464131d6b6a5f9512e41eba97843522213b66";
 
 impl MetaRangeId {

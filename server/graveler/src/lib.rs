@@ -10,8 +10,8 @@
 //!                  +--> staging token, sealed tokens           (staging/)
 //! ```
 //!
-//! The operations are methods of [`Graveler`], split over files by theme. Only collaborators access the
-//! key-value store, each the records of one kind:
+//! The operations are methods of [`Graveler`], split over files by theme. Only collaborators access
+//! the key-value store. Each owns the records of one kind:
 //!
 //! | collaborator | records |
 //! |---|---|
@@ -22,13 +22,13 @@
 //! | `Protection` (`protection.rs`) | branch protection rules |
 //! | `Restores` (`dump/restores.rs`) | restores in progress |
 //!
-//! Stored trees (`committed/`) lie in the block store.
+//! Trees (`committed/`) are stored in the block store.
 //!
 //! Invariants, at every moment and across crashes and races:
-//! - An acknowledged write is in a token that its branch names, or in a commit that is an ancestor of
-//!   the branch's head.
-//! - A commit's ranges are stored before its metarange, the metarange before the commit's record, and
-//!   the record before (or together with) the branch that names it.
+//! - An acknowledged write is in a token that its branch names, or in the branch's head or one of
+//!   its ancestors, until a user discards it.
+//! - A commit's ranges are stored before its metarange, the metarange before the commit's record,
+//!   and the record before (or together with) the branch that names it.
 //! - A branch changes only by compare-and-set.
 
 pub mod committed;

@@ -39,7 +39,7 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// The partition that holds the repository's records.
+    /// The partition that holds the repository's records, except the reflog and staged changes.
     #[must_use]
     pub fn partition(&self) -> String {
         format!("{}-{}", self.id, self.instance_uid)
@@ -49,7 +49,8 @@ impl Repository {
 /// The branch protection rules of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BranchProtection {
-    /// Branches whose name matches a pattern take neither direct writes nor commits.
+    /// Branches whose name matches a pattern take neither direct writes nor commits. A rule stored
+    /// by lakeFS may block only one of the two.
     pub patterns: Vec<String>,
     /// Identifies this state of the rules; empty if rules were never stored.
     pub tag: String,
@@ -110,8 +111,8 @@ pub enum RefName {
 impl RefName {
     /// A branch's name, given by a user.
     ///
+    /// # Errors
     /// [`crate::Error::InvalidName`].
-    /// [`crate::Error::InvalidValue`].
     pub fn branch(name: &str) -> crate::Result<Self> {
         BranchId::parse(name).map(Self::Branch)
     }
@@ -160,7 +161,7 @@ pub struct ReflogEntry {
     pub from: Option<CommitId>,
     /// The commit after; `None` if the reference no longer exists.
     pub to: Option<CommitId>,
-    /// Whether the branch was hidden.
+    /// Whether the branch was hidden. Recorded only if the change created, deleted or restored it.
     pub hidden: bool,
     /// Staged changes that the change discarded and an undo restores, newest first.
     pub(crate) kept_tokens: Vec<StagingToken>,
@@ -191,10 +192,11 @@ pub struct StagedMove {
 }
 
 impl StagedMove {
-    /// When an entry was made, by the clock of its server; `None` if `entry` is not an entry id.
+    /// The time at which an entry's id was made, by the clock of its server; `None` if `entry` is
+    /// not an entry id.
     ///
-    /// The entry landed later than that. Clocks of servers differ, so an entry with an earlier time
-    /// may have landed after it.
+    /// The entry landed later. The order of these times is not the order of landing, since the
+    /// clocks of servers differ.
     #[must_use]
     pub fn made(entry: &str) -> Option<OffsetDateTime> {
         let nanos = made_at(entry)?;
@@ -249,7 +251,8 @@ pub struct Commit {
     pub meta_range_id: MetaRangeId,
     pub metadata: BTreeMap<String, String>,
     pub parents: Vec<CommitId>,
-    /// 0: parents in the old order, the destination of a merge last; 1: first.
+    /// Order of a merge's parents: the destination is the last one in version 0, the first in
+    /// version 1.
     pub version: i32,
     /// 1 for a root commit, otherwise one more than the highest of the parents.
     pub generation: i32,
@@ -283,7 +286,7 @@ pub struct ResolvedRef {
 pub enum Condition {
     /// Write unconditionally.
     Always,
-    /// Write only if the key has no value, staged or committed.
+    /// Write only if reads of the branch find no value at the key.
     IfAbsent,
 }
 
@@ -317,10 +320,14 @@ pub struct MergeParams {
     pub committer: String,
     /// Empty: the default message.
     pub message: String,
+    /// Metadata of the merge commit; the merge strategy is added.
     pub metadata: BTreeMap<String, String>,
     pub strategy: MergeStrategy,
+    /// Whether the merge commit has only the destination's head as its parent.
     pub squash: bool,
+    /// Whether to merge even in a read-only repository. Implies `allow_empty`.
     pub force: bool,
+    /// Whether to commit even if the merge changes nothing.
     pub allow_empty: bool,
 }
 
@@ -334,7 +341,7 @@ pub struct MergeOutcome {
 #[derive(Debug, Clone)]
 pub struct RevertParams {
     pub committer: String,
-    /// The parent to go back to, counted from 1; 0 means the only one.
+    /// The parent to go back to, counted from 1; 0 means the only parent.
     pub parent_number: usize,
     /// Empty: the default message.
     pub message: String,
@@ -349,7 +356,7 @@ pub struct RevertParams {
 #[derive(Debug, Clone)]
 pub struct CherryPickParams {
     pub committer: String,
-    /// The parent to compare the commit with, counted from 1; 0 means the only one.
+    /// The parent to compare the commit with, counted from 1; 0 means the only parent.
     pub parent_number: usize,
     /// `None`: the original commit's message.
     pub message: Option<String>,
@@ -404,14 +411,15 @@ pub struct Diff {
 pub struct LogRequest {
     /// The commit to start at.
     pub from: CommitId,
+    /// Whether to follow only the first parent of each commit.
     pub first_parent: bool,
-    /// Skips older commits and their ancestors.
+    /// Leaves out commits created before this time, and does not visit their parents.
     pub since: Option<OffsetDateTime>,
     /// Stops after this commit, which is still returned.
     pub stop_at: Option<CommitId>,
 }
 
-/// Length of the first part of an id: the time in hex digits, bitwise inverted.
+/// Length of the first part of an entry id: the time in hex digits, bitwise inverted.
 const ID_NANOS: usize = 16;
 
 /// The time in an entry id, in nanoseconds since 1970; `None` if `id` is malformed.

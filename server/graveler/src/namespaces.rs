@@ -1,7 +1,7 @@
 //! Storage namespaces: no two repositories share one, and none lies inside another's.
 //!
-//! One folder can be spelled in many ways, so namespaces are compared in the canonical form that the
-//! block store gives them.
+//! One folder can be spelled in many ways, so namespaces are compared in the canonical form that
+//! the block store gives them.
 //!
 //! Two concurrent creations could both find their namespaces free. All creations of an installation
 //! are therefore serialized: each replaces the one record of `weir-namespaces` in the batch that
@@ -26,7 +26,7 @@ pub trait NamespaceClaim: Send + Sync {
     async fn claim(&self) -> Result<()>;
 }
 
-/// Reserves nothing: only the records decide which namespaces are in use.
+/// Reserves nothing. Only the records decide which namespaces are in use.
 #[derive(Debug, Clone, Copy)]
 pub struct NoNamespaceClaim;
 
@@ -38,8 +38,9 @@ impl NamespaceClaim for NoNamespaceClaim {
 }
 
 impl Graveler {
-    /// Refuses a namespace that lies inside another repository's or contains it: garbage collection
-    /// of one repository would see the other's objects as its own unreferenced ones.
+    /// Refuses a namespace that lies inside another repository's, contains it or, unless the new
+    /// repository is bare, equals it. Otherwise garbage collection of one repository would take the
+    /// other's objects for unreferenced ones of its own.
     pub(crate) async fn check_overlap(&self, request: &CreateRepository) -> Result<()> {
         let namespace = &request.storage_namespace;
         let Some(other) = self
@@ -62,8 +63,8 @@ impl Graveler {
         Ok(found.await?.is_some())
     }
 
-    /// A repository, in any state, whose namespace contains `namespace` or lies inside it, or equals
-    /// it if `or_same`. Reads the records of all repositories, page by page.
+    /// A repository, in any state, whose namespace contains `namespace` or lies inside it, or
+    /// equals it if `or_same`. Reads the records of all repositories, page by page.
     pub(crate) async fn overlapping_repository(
         &self,
         namespace: &str,
@@ -73,7 +74,8 @@ impl Graveler {
             .await
     }
 
-    /// The first repository whose canonical namespace has the given `relation` to that of `namespace`.
+    /// The first repository whose canonical namespace has the given `relation` to that of
+    /// `namespace`.
     async fn repository_at(
         &self,
         namespace: &str,

@@ -1,8 +1,8 @@
-//! Tuning options: sizes and ages, never the format.
+//! Tuning options: sizes, durations and a folder name. None of them changes the stored formats.
 
 use std::time::Duration;
 
-/// Tuning of the committed format and the caches.
+/// Tuning options of the engine.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Folder below the storage namespace that holds ranges and metaranges: `_lakefs`.
@@ -11,28 +11,31 @@ pub struct Options {
     pub min_range_size_bytes: u64,
     /// A range is closed once it holds this many bytes.
     pub max_range_size_bytes: u64,
-    /// Between the two sizes, one in this many keys closes its range.
+    /// Between the two sizes, a range is closed after one in this many keys on average. The key's
+    /// hash decides.
     pub range_raggedness_entries: f64,
-    /// Number of commits kept in memory.
+    /// Maximum number of commits in the cache. A commit with much metadata counts as several.
     pub commit_cache_entries: u64,
-    /// Bytes of parsed ranges and metaranges kept in memory.
+    /// Maximum size of the cache of parsed ranges and metaranges.
     pub sstable_cache_bytes: u64,
     /// How long the staged records of a retired token stay readable. A reader must re-read the
     /// branch's record at least this often.
     pub token_grace: Duration,
-    /// How long staged changes discarded by a reset or a branch deletion can be restored. Zero: never.
+    /// How long staged changes discarded by a reset or a branch deletion can be restored. Less than
+    /// a second: never.
     pub keep_staged: Duration,
-    /// Number of staged rows that reads may skip before the server stores a tree of the staged
-    /// changes for later reads. A request to the KV store counts as several rows.
+    /// Number of staged rows that reads of a branch may skip before the server stores a tree of the
+    /// branch's staged changes for later reads. A request to the KV store counts as several rows.
     pub materialize_after_rows: u64,
-    /// How long a branch must see no deletions before that many staged deletions trigger the same
-    /// tree, even if nobody has read them. Zero: only reads trigger it.
+    /// [`Self::materialize_after_rows`] staged deletions also trigger that tree, once the branch
+    /// has seen no deletion for this long. Zero: only reads trigger it.
     pub materialize_when_quiet: Duration,
-    /// The longest time for which this server leaves a contended branch to another server after each
-    /// change. Zero: it never waits.
+    /// The longest time for which this server leaves a contended branch to another server after
+    /// each change. Zero: it never waits.
     pub max_rival_backoff: Duration,
-    /// Hooks that finish within this time keep the branch's turn. After it, other changes of this
-    /// server proceed meanwhile; for brief hooks, giving up the turn costs more than it saves.
+    /// How long a change keeps the branch's turn while its hooks run. If they take longer, other
+    /// changes on this server proceed meanwhile. For brief hooks, giving up the turn would cost
+    /// more than it saves.
     pub brief_hooks: Duration,
     /// How long reflog entries are kept.
     pub keep_reflog: Duration,

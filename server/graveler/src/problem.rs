@@ -33,7 +33,7 @@ pub enum ReferenceProblem {
     /// A malformed modifier, such as `~x`.
     #[error("could not parse modifier {0}")]
     Modifier(String),
-    /// The expression means staged changes, but a commit is needed.
+    /// The expression names staged changes, but a commit is needed.
     #[error("should point to a commit")]
     Staging,
     /// Anything else.

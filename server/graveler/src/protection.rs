@@ -1,7 +1,7 @@
-//! Branch protection: branches that take merges, but no direct writes or commits.
+//! Branch protection: protected branches take merges, but no direct writes or commits.
 //!
-//! Enforcement uses rules that may be up to [`RULES_MAX_AGE`] old, unless this server changed them.
-//! Rules guard against mistakes, not against races.
+//! Rules that another server changed may be enforced up to [`RULES_MAX_AGE`] late; those that this
+//! server changed apply at once. Rules guard against mistakes, not against races.
 //!
 //! A rule is a pattern: `*` matches any characters, `?` any one character, `[a-c]` one of a set,
 //! `{a,b}` either alternative; `\` escapes the next character.
@@ -26,7 +26,7 @@ const RULES_MAX_AGE: Duration = Duration::from_secs(1);
 const MAX_CACHED_RULES: u64 = 10_000;
 /// Maximum size of a repository's rules, since every write is checked against all of them.
 const MAX_RULES_BYTES: usize = 32 << 10;
-/// How often adding or removing a rule is tried against concurrent changes of the rules.
+/// How often the compare-and-set that adds or removes a rule is tried.
 const MAX_TRIES: usize = 10;
 
 /// An action that a rule can block.
@@ -102,7 +102,7 @@ impl Protection {
         Ok(rules)
     }
 
-    /// Caches rules that were read when there had been `before` changes, unless there were more since.
+    /// Caches rules that were read after `before` changes, unless rules changed since.
     fn remember(&self, partition: String, rules: Arc<Compiled>, before: u64) {
         let changes = self.changes();
         if *changes == before {
@@ -129,7 +129,7 @@ impl Protection {
         })
     }
 
-    /// Replaces the rules, if their tag still is `if_tag` (when given).
+    /// Replaces the rules. With `if_tag`, only if the current rules still have that tag.
     pub(crate) async fn replace(
         &self,
         repository: &Repository,
@@ -192,8 +192,8 @@ impl Protection {
         .await
     }
 
-    /// Changes the rules by compare-and-set. The caller holds the turn ([`rules_of`]), so only other
-    /// servers can interfere.
+    /// Changes the rules by compare-and-set. The caller holds this server's turn to change them, so
+    /// only other servers can interfere.
     async fn change(
         &self,
         repository: &Repository,
@@ -276,11 +276,11 @@ impl Compiled {
                     Ok(glob) => {
                         set.add(glob);
                     }
-                    // The pattern was meant to protect something, so fail instead of leaving it
+                    // The pattern was meant to protect branches, so fail instead of leaving them
                     // unprotected.
                     Err(error) if error.exceeds_limit() => {
                         return Err(corrupt(format!(
-                            "a pattern can't be used, {error}: replace the rules"
+                            "cannot use a pattern, {error}: replace the rules"
                         )));
                     }
                     // lakeFS stores such patterns; there they match nothing.
@@ -321,7 +321,7 @@ pub(crate) fn rules_of(repository: &Repository) -> String {
     format!("the {RULES} of repository {}", repository.id)
 }
 
-/// Checks a pattern and makes a rule of it.
+/// Checks a pattern and returns the rule that blocks all actions on matching branches.
 fn rule(pattern: &str) -> Result<ProtectionRule> {
     if pattern.is_empty() {
         return Err(Error::advised(
@@ -352,8 +352,8 @@ fn glob(pattern: &str) -> std::result::Result<Glob, GlobError> {
     glob::parse(pattern, Dialect::Names)
 }
 
-/// The tag of stored rules: SHA-256 of the record, empty if there is none. lakeFS computes the same,
-/// so its tags stay valid.
+/// The tag of stored rules: the SHA-256 of the record in hex, empty if there is no record. lakeFS
+/// computes the same tag, so tags that it returned stay valid.
 fn tag_of(stored: Option<&Versioned>) -> String {
     stored.map_or_else(String::new, |stored| {
         hex::encode(Sha256::digest(&stored.value))

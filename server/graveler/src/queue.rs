@@ -1,12 +1,12 @@
 //! Serializes changes on one server: commits and merges of one branch, and changes of one record.
 //!
 //! Turns are granted first come, first served. The queue only avoids work that would be lost to the
-//! compare-and-set. Correctness does not depend on it, since other servers have queues of their own.
-//! A turn guards no data, so a task may hold it across I/O.
+//! compare-and-set. Correctness does not depend on it, since other servers have queues of their
+//! own. A turn guards no data, so a task may hold it across I/O.
 //!
-//! A server whose attempts take slightly longer would lose every race against a server that makes one
-//! change after the other. The winner therefore backs off for about the time of one attempt, so that
-//! the slower server is not starved.
+//! A server that makes one change after the other could win every race against a slightly slower
+//! one. The winner therefore backs off for about the time of one attempt, so that the slower server
+//! is not starved.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
@@ -18,14 +18,14 @@ use tokio::time::Instant;
 
 use crate::{BranchId, Error, Repository, Result};
 
-/// Maximum number of tasks that wait for one branch or record; further ones fail with
-/// [`Error::TooManyTries`].
+/// Maximum number of tasks that have or await the turn of one branch or record. Further ones fail
+/// with [`Error::TooManyTries`].
 const MAX_WAITING: usize = 1_024;
 
 /// A partition, and a branch or record in it.
 type Key = (String, Subject);
 
-/// What tasks take turns to change.
+/// A branch or record that tasks change in turns.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Subject {
     Branch(BranchId),
@@ -35,9 +35,8 @@ enum Subject {
 
 type Lines = Arc<StdMutex<HashMap<Key, Arc<Mutex<()>>>>>;
 
-/// The branches and records that tasks work on or wait for; bounded by the requests in flight.
-///
-/// The duration is the longest backoff in favor of another server.
+/// The waiting line of each branch and record that tasks change or wait for, and the longest
+/// backoff in favor of another server. The number of requests in flight bounds the number of lines.
 #[derive(Debug)]
 pub(crate) struct Queue(Lines, Duration);
 
@@ -52,9 +51,9 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// Ends the turn after a backoff that gives another server time for an attempt: one to two times
-    /// as long as this turn took, at most [`crate::Options::max_rival_backoff`]. Returns at once;
-    /// only tasks waiting for the branch are delayed.
+    /// Ends the turn after a backoff that gives another server time for an attempt: one to two
+    /// times as long as this turn took, at most [`crate::Options::max_rival_backoff`]. Returns at
+    /// once; only tasks waiting for the branch are delayed.
     pub(crate) fn end_after_backoff(self) {
         if self.max_rival_backoff.is_zero() {
             return;

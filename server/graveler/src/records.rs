@@ -1,7 +1,8 @@
 //! Stored records: their protobuf messages, keys and conversions.
 //!
-//! Field numbers and keys are those of lakeFS. Never add a field: a lakeFS server that rewrites a
-//! record drops fields it does not know.
+//! Field numbers and keys are those of lakeFS, except for records that lakeFS does not have. Never
+//! add a field to a record of lakeFS: a lakeFS server that rewrites the record drops fields it does
+//! not know.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +18,15 @@ use crate::{
 
 /// The partition of repository records.
 pub(crate) const REPOSITORIES: &[u8] = b"graveler";
-/// The partition that lists retired staging tokens, whose own partitions are to be emptied.
+/// The partition whose keys are the retired staging tokens that are not emptied yet.
 pub(crate) const CLEANUP_TOKENS: &[u8] = b"cleanup-tokens";
 /// The value of every entry of [`CLEANUP_TOKENS`].
 pub(crate) const CLEANUP_STUB: &[u8] = b"stub-value";
 /// The partition of the latest repository creation, and its only key. lakeFS has no such record.
 pub(crate) const CREATIONS: &[u8] = b"weir-namespaces";
 pub(crate) const LATEST_CREATION: &[u8] = b"latest";
-/// The partition of restores, keyed by the partition of their repository. lakeFS has no such record.
+/// The partition of restores, keyed by the partition of their repository. lakeFS has no such
+/// record.
 pub(crate) const RESTORES: &[u8] = b"weir-restores";
 /// Keys in a repository's partition.
 pub(crate) const BRANCHES: &str = "branches/";
@@ -32,13 +34,14 @@ pub(crate) const TAGS: &str = "tags/";
 pub(crate) const COMMITS: &str = "commits/";
 pub(crate) const REPOSITORY_METADATA: &[u8] = b"repo-metadata";
 pub(crate) const PROTECTED_BRANCHES: &[u8] = b"settings/protected_branches";
+
 /// A partition in which the catalog keeps rows of all repositories.
 #[derive(Debug)]
 pub(crate) struct SharedPartition {
     pub partition: &'static [u8],
-    /// The part of the keys before the name of the repository's partition.
+    /// The prefix of the keys; the name of the repository's partition and a slash follow.
     pub folder: &'static str,
-    /// The partition of further records that the values of the rows are keys of, if any.
+    /// If set, a non-empty value of a row is the key of one more record, in this partition.
     pub records: Option<&'static [u8]>,
 }
 
@@ -50,10 +53,11 @@ const fn shared(partition: &'static [u8], folder: &'static str) -> SharedPartiti
     }
 }
 
-/// Pull requests; claims, findings and branches of tasks; open and recently completed multipart
-/// uploads.
+/// The rows that a deletion removes: pull requests; claims, findings and branches of tasks; open
+/// and recently completed multipart uploads.
 ///
-/// Claims come before the rows that are written only while their claim exists.
+/// In order of removal. Claims of tasks come before rows that are written only while a claim
+/// exists.
 pub(crate) const SHARED_PARTITIONS: &[SharedPartition] = &[
     shared(b"pulls", "repos/"),
     shared(b"weir-pulls", ""),
@@ -174,7 +178,8 @@ pub(crate) struct BranchProtectionRules {
     pub rules: Vec<ProtectionRule>,
 }
 
-/// To lakeFS the rules are a map, and this is one of its entries; a list keeps their order.
+/// An entry of the map in which lakeFS stores the rules. Weir decodes the map as a list to keep the
+/// stored order.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ProtectionRule {
     #[prost(string, tag = "1")]
@@ -201,6 +206,8 @@ pub(crate) trait Stored: Sized {
         Bytes::from(self.to_data().encode_to_vec())
     }
 
+    /// Decodes a stored record.
+    ///
     /// # Errors
     /// [`Error::Corrupt`].
     fn decode(stored: Bytes) -> Result<Self> {

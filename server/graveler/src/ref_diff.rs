@@ -1,5 +1,5 @@
-//! Differences between references: uncommitted changes, two references, two references since their
-//! merge base.
+//! Differences: of a branch's uncommitted changes, between two references, and between a merge base
+//! and a reference.
 
 use crate::branch_diff::BranchDiff;
 use crate::cursor::Lookup;
@@ -41,7 +41,7 @@ impl Graveler {
         ))
     }
 
-    /// Whether staged changes make a difference to the head.
+    /// Whether staged changes of a branch make a difference to its head.
     pub(crate) async fn is_dirty(
         &self,
         repository: &Repository,
@@ -61,15 +61,18 @@ impl Graveler {
             .is_some())
     }
 
-    /// Two-dot diff: the changes that turn `left` into `right`. A branch means its head; `branch$` on
-    /// the right means the branch with its staged changes.
+    /// Two-dot diff: the changes that turn `left` into `right`. A branch means its head; `branch$`
+    /// on the right means the branch with its staged changes. The references must have been
+    /// resolved just now.
+    ///
+    /// # Errors
+    /// [`Error::InvalidReference`] if `left` names staged changes.
     pub async fn diff(
         &self,
         repository: &Repository,
         left: &ResolvedRef,
         right: &ResolvedRef,
     ) -> Result<DiffCursor> {
-        // The caller resolved the branch just now.
         let read_at = self.clock.now();
         let left = self
             .tree_of(repository, &committed_side(left, "left")?)
@@ -99,8 +102,12 @@ impl Graveler {
             .await
     }
 
-    /// Three-dot diff: the changes of `right` since its merge base with `left`. A key that both sides
-    /// changed is a conflict.
+    /// Three-dot diff: the changes of `right` since its merge base with `left`. A key that both
+    /// sides changed is a conflict.
+    ///
+    /// # Errors
+    /// [`Error::InvalidReference`] if a side names staged changes; [`Error::NoMergeBase`] if the
+    /// histories are unrelated.
     pub async fn compare(
         &self,
         repository: &Repository,
@@ -114,15 +121,15 @@ impl Graveler {
         let Some(base) = self.refs.merge_base(repository, &left, &right).await? else {
             return Err(Error::NoMergeBase(left.to_string(), right.to_string()));
         };
-        let trees = self.refs.commits(repository, &[base, left, right]).await?;
-        let [base, left, right] = [0, 1, 2].map(|i| &trees[i].meta_range_id);
+        let commits = self.refs.commits(repository, &[base, left, right]).await?;
+        let [base, left, right] = [0, 1, 2].map(|i| &commits[i].meta_range_id);
         self.committed
             .compare(&repository.storage_namespace, base, left, right)
             .await
     }
 
-    /// Whether a commit changed one of `keys`, or any key below one of `prefixes`, compared with its
-    /// first parent.
+    /// Whether a commit changed one of `keys`, or any key below one of `prefixes`, compared with
+    /// its first parent.
     pub async fn touches(
         &self,
         repository: &Repository,

@@ -1,7 +1,7 @@
 //! Creates and deletes branches and tags, with their hooks.
 //!
-//! A name belongs to one branch, tag or commit. The batch that creates a branch therefore fails if a
-//! tag has the name, and the reverse, whichever server created it.
+//! A name belongs to one branch, tag or commit. The batch that creates a branch therefore fails if
+//! a tag has the name, even if another server just created it, and the reverse.
 
 use bytes::Bytes;
 use kv::{Op, Predicate};
@@ -16,7 +16,7 @@ use crate::{
     EventDetails, Graveler, Hooks, Kind, Operation, Repository, Result, Tag, TagChange, TagId,
 };
 
-/// The user who changes a reference, and the options of the request.
+/// Who changes a reference, and how.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RefRequest<'a> {
     pub actor: &'a str,
@@ -94,7 +94,8 @@ impl Graveler {
     /// Deletes a branch with its uncommitted changes.
     ///
     /// # Errors
-    /// [`crate::Error::DefaultBranch`] for the default branch.
+    /// [`crate::Error::DefaultBranch`] for the default branch; [`crate::Error::ConcurrentChange`]
+    /// if the head moved while hooks ran.
     pub async fn delete_branch(
         &self,
         repository: &Repository,
@@ -131,8 +132,11 @@ impl Graveler {
         Ok(())
     }
 
-    /// Deletes the branch by compare-and-set while its head is the one that the hooks judged. No
-    /// commit that lands meanwhile, on any server, is deleted unnoticed.
+    /// Deletes the branch by compare-and-set, provided that its head still is the commit that the
+    /// hooks judged. A commit that lands meanwhile, on any server, is therefore not deleted.
+    ///
+    /// # Errors
+    /// [`Error::ConcurrentChange`] if the head moved.
     async fn remove_branch(
         &self,
         repository: &Repository,
@@ -142,7 +146,7 @@ impl Graveler {
     ) -> Result<()> {
         let _turn = self.queue.turn(repository, id).await?;
         for _ in 0..MAX_TRIES {
-            // Read again, since the branch may have other tokens by now.
+            // Read in each attempt, since the branch may have other tokens by now.
             let stored = self.refs.branch(repository, id).await?;
             if stored.record.commit_id != *judged {
                 return Err(Error::ConcurrentChange(format!("branch {id}")));
@@ -264,7 +268,10 @@ impl Graveler {
         Ok(())
     }
 
-    /// Deletes the tag that the hooks judged. If it was deleted and created again meanwhile, it stays.
+    /// Deletes the tag, provided that it still names the commit that the hooks judged.
+    ///
+    /// # Errors
+    /// [`Error::ConcurrentChange`] if it names another commit by now.
     async fn remove_tag(
         &self,
         repository: &Repository,
@@ -386,10 +393,11 @@ impl Graveler {
     }
 }
 
-/// Writes that change nothing, but fail if a reference of the other kind has the name of `reference`.
+/// Writes that change nothing, but fail if a reference of the other kind has the name of
+/// `reference`.
 ///
-/// A batch can depend on an absent record only by creating and deleting it. A concurrent batch that
-/// creates it has to wait, or fails.
+/// A batch can require that a record is absent only by creating and deleting it. A concurrent batch
+/// that creates the record waits or fails.
 pub(crate) fn sole_name_ops(repository: &Repository, reference: RefTarget<'_>) -> [Op; 2] {
     let partition = Bytes::from(repository.partition());
     let key = match reference {
@@ -407,8 +415,8 @@ pub(crate) fn sole_name_ops(repository: &Repository, reference: RefTarget<'_>) -
     ]
 }
 
-/// Deletes a record that still has `value`: a deletion in a batch has no predicate, so a write with
-/// one precedes it.
+/// The writes that delete a record if `predicate` holds. A deletion in a batch cannot have a
+/// predicate, so a write of the same `value` with the predicate precedes it.
 fn delete_ops(repository: &Repository, key: &Bytes, value: Bytes, predicate: Predicate) -> Vec<Op> {
     let partition = Bytes::from(repository.partition());
     vec![

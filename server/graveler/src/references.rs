@@ -11,7 +11,8 @@ use crate::{
     Tag, TagId,
 };
 
-/// How often a lookup is repeated because it finished too late to rely on.
+/// How often a lookup is tried. Its result is discarded if the store was so slow that the branch's
+/// tokens may have been emptied.
 const MAX_READS: usize = 10;
 
 #[expect(
@@ -21,16 +22,17 @@ const MAX_READS: usize = 10;
 impl Graveler {
     /// Resolves a reference expression: a name, then modifiers `~n` and `^n`, or `@` or `$`.
     ///
-    /// A name is, in this order, a full commit id, a branch, a tag, or a unique prefix of a commit id.
+    /// A name is, in this order, a full commit id, a branch, a tag, or a unique prefix of a commit
+    /// id.
     ///
     /// # Errors
-    /// [`crate::Error::InvalidReference`] if malformed, [`crate::Error::NotFound`] if nothing has the
-    /// name.
+    /// [`crate::Error::InvalidReference`] if malformed or if there is no `n`-th parent;
+    /// [`crate::Error::NotFound`] if nothing has the name or the history is shorter than `~n`.
     pub async fn resolve(&self, repository: &Repository, reference: &str) -> Result<ResolvedRef> {
         for _ in 0..MAX_READS {
             let began = self.clock.now();
             let resolved = self.refs.resolve(repository, reference).await?;
-            // Only a branch has tokens that may have been emptied since.
+            // Only branches have tokens, which may have been emptied since.
             if resolved.branch.is_none() || self.staging.is_recent(began) {
                 return Ok(resolved);
             }
@@ -118,7 +120,7 @@ impl Graveler {
         Ok(self.refs.commit(repository, id).await?.as_ref().clone())
     }
 
-    /// Commits in log order, read as the caller asks for them.
+    /// Commits in log order (see [`CommitLog`]), read on demand.
     pub async fn log(&self, repository: &Repository, request: LogRequest) -> Result<CommitLog> {
         CommitLog::new(Arc::clone(&self.refs), repository.clone(), request).await
     }

@@ -1,9 +1,9 @@
-//! The reflog: records every change of a branch or tag, with its actor, time, reason, and the commits
-//! before and after.
+//! The reflog: records every change of a branch or tag, with its actor, time, reason, and the
+//! commits before and after.
 //!
 //! An entry is written in the batch that changes the reference, so neither exists without the other
-//! and the entry costs no extra transaction. lakeFS servers write no entries. An entry therefore says
-//! what a past change did, never what the reference is now.
+//! and the entry costs no extra transaction. lakeFS servers write no entries. The newest entry
+//! therefore need not describe the reference's current state.
 //!
 //! Each repository has a reflog partition:
 //!
@@ -43,7 +43,7 @@ const TIMELINE: &str = "log/";
 const KEPT: &str = "kept/";
 /// Maximum length of an entry's reason, usually the first line of a commit message.
 const MAX_REASON_BYTES: usize = 200;
-/// How many entries are read at a time.
+/// Number of rows or entries read in one round trip.
 pub(crate) const PAGE: usize = 500;
 
 /// A change of a reference that is about to be made.
@@ -59,7 +59,8 @@ pub(crate) struct RefChange<'a> {
     pub from: Option<&'a CommitId>,
     /// The commit after; `None` if the reference no longer exists.
     pub to: Option<&'a CommitId>,
-    /// The branch's flag, so that an undo can restore a deleted branch exactly.
+    /// Whether the branch is hidden, so that an undo can restore a deleted branch exactly. Not set
+    /// by changes that only move a head.
     pub hidden: bool,
     /// Tokens, newest first, with uncommitted changes that the change discards.
     pub discarded: &'a [StagingToken],
@@ -72,7 +73,8 @@ pub(crate) struct StoredEntry {
     pub predicate: Predicate,
 }
 
-/// The writes of an entry, and the entry's key, which shows afterwards whether they took effect.
+/// The writes of an entry, and the entry's key. Reading the key tells whether the writes took
+/// effect.
 #[derive(Debug)]
 pub(crate) struct ReflogWrite {
     pub ops: Vec<Op>,
@@ -150,9 +152,9 @@ impl Reflog {
     /// The writes that record a change. Add them to the batch that makes the change, after its
     /// compare-and-set.
     ///
-    /// The entry keeps staged changes that the change discards for an undo. If nothing is to be kept,
-    /// the writes retire the tokens instead. In either case call [`Self::retire_unless_kept`] after
-    /// the batch.
+    /// The entry keeps the tokens that the change discards, so that an undo can restore them. If
+    /// `Options::keep_staged` is zero, the writes retire the tokens instead. In either case, call
+    /// [`Self::retire_unless_kept`] after the batch.
     pub(crate) fn ops(&self, repository: &Repository, change: RefChange<'_>) -> Vec<Op> {
         self.write(repository, change).ops
     }
@@ -168,11 +170,11 @@ impl Reflog {
         ReflogWrite { ops, key }
     }
 
-    /// Finds out whether a batch that failed with `error` took effect after all, by reading the entry
-    /// that it writes at `key`.
+    /// Finds out whether a batch that failed with `error` took effect after all, by reading the
+    /// entry that it writes at `key`.
     ///
-    /// The entry's id is unique, and the entry stays whatever happens to the reference. This way no
-    /// client sees an error for a change that was made.
+    /// The entry's id is unique, and the entry stays even if the reference changes again. A client
+    /// therefore sees no error for a change that was made.
     ///
     /// # Errors
     /// `error`, if the entry does not exist or cannot be read.
@@ -209,15 +211,15 @@ impl Reflog {
         }
     }
 
-    /// Empties discarded tokens unless an entry keeps them. Call it after the batch with their
-    /// [`Self::ops`] took effect.
+    /// Schedules discarded tokens to be emptied, unless an entry keeps them. Call it after the
+    /// batch with their [`Self::ops`] took effect.
     pub(crate) fn retire_unless_kept(&self, tokens: Vec<StagingToken>) {
         if self.keep_staged.as_secs() == 0 {
             self.staging.retire(tokens);
         }
     }
 
-    /// A new entry id; it sorts before all ids that were generated earlier.
+    /// A new entry id; it sorts before the ids that this server generated earlier.
     fn new_id(&self) -> String {
         // The second part keeps ids unique that are generated in the same nanosecond.
         let nanos = nanos(self.clock.now());
@@ -263,7 +265,7 @@ fn folder(reference: &RefName) -> String {
     }
 }
 
-/// The key that lists an entry with kept staged changes by age.
+/// The key in the `kept/` folder of an entry that keeps staged changes.
 fn kept_key(entry: &ReflogEntry) -> Bytes {
     Bytes::from(format!("{KEPT}{:016x}/{}", nanos(entry.time), entry.id))
 }

@@ -1,4 +1,4 @@
-//! Operations on the reflog: reading it, and bounding it in all repositories.
+//! Operations on the reflog: reading it, and pruning it in all repositories.
 
 use base::{OffsetDateTime, Page};
 
@@ -26,10 +26,11 @@ impl Graveler {
         self.reflog.list(repository, of, after, limit).await
     }
 
-    /// Staged changes that left their branch and are kept for an undo, oldest first, at most `limit`.
+    /// Staged changes that left their branch and are kept for an undo, oldest first, at most
+    /// `limit`.
     ///
-    /// Each item is a position, where a later call can start (`from`; empty means the first), and the
-    /// tokens.
+    /// Each item is its position and the tokens. `from` is the position to start at, inclusive;
+    /// empty means the oldest.
     pub async fn kept_staged(
         &self,
         repository: &Repository,
@@ -41,7 +42,8 @@ impl Graveler {
 
     /// Reference changes since `since`, newest first, with the staged changes that each moved.
     ///
-    /// Examines `limit` reflog entries, starting at the entry `from` (empty: the newest).
+    /// Examines `limit` reflog entries, starting at the entry `from`, inclusive; empty means the
+    /// newest. `next_offset` is the last examined entry, so consecutive pages share one entry.
     pub async fn staged_moves(
         &self,
         repository: &Repository,

@@ -1,4 +1,4 @@
-//! What a hook answers to a change that it refuses.
+//! The answer of hooks that refuse a change.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +18,7 @@ pub struct Finding {
     pub properties: BTreeMap<String, String>,
 }
 
-/// A hook's refusal of a change.
+/// A refusal of a change by hooks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     pub run_id: String,

@@ -1,7 +1,7 @@
 //! Repositories: creation, records and lookup.
 //!
-//! A repository's records lie in a partition of their own. Its name contains the instance id, so a
-//! new repository of the same name never sees the old one's leftovers.
+//! Each repository's records have their own partition. The partition's name contains the instance
+//! id, so a new repository of the same name never sees leftovers of the old one.
 
 use std::collections::BTreeMap;
 
@@ -21,18 +21,18 @@ use crate::{
     Operation, Repository, RepositoryId, RepositoryState, Result,
 };
 
-/// How often a compare-and-set of a record is tried.
+/// How often a creation is tried while others come first.
 const MAX_TRIES: usize = 10;
 /// The name of the creations' common record, for errors.
 const ALL_REPOSITORIES: &str = "the list of repositories";
 
 impl Graveler {
-    /// Creates a repository; unless it is bare, with a first commit and its default branch.
+    /// Creates a repository. Unless it is bare, it gets a first commit and its default branch.
     ///
     /// # Errors
-    /// [`crate::Error::NotUnique`] if the name is taken; [`crate::Error::Namespace`] if the namespace
-    /// lies inside another repository's, contains it or, unless the new repository is bare, equals
-    /// it; [`crate::Error::TooManyTries`].
+    /// [`crate::Error::NotUnique`] if the name is taken; [`crate::Error::Namespace`] if the
+    /// namespace lies inside another repository's, contains it or, unless the new repository is
+    /// bare, equals it; [`crate::Error::TooManyTries`].
     pub async fn create_repository(&self, request: CreateRepository) -> Result<Repository> {
         self.create_repository_with_claim(request, &NoNamespaceClaim)
             .await
@@ -73,8 +73,9 @@ impl Graveler {
         }
     }
 
-    /// Stores the first commit, the default branch and the repository's record in one transaction, if
-    /// `latest` still matches the latest creation. `None`: another creation came first; check again.
+    /// Stores the first commit, the default branch and the repository's record in one transaction,
+    /// if `latest` still matches the latest creation. `None`: another creation came first; check
+    /// again.
     async fn create_after(
         &self,
         request: &CreateRepository,

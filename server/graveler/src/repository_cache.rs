@@ -1,7 +1,7 @@
 //! Caches repository records, since nearly every request needs one.
 //!
 //! Once this server marks a repository as deleted, it no longer caches records that it read before
-//! the mark, so it reports the deletion at once. Other servers do within [`MAX_AGE`].
+//! the mark, so it reports the deletion at once. Other servers report it within [`MAX_AGE`].
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +18,7 @@ const MAX_CACHED: u64 = 10_000;
 #[derive(Debug)]
 pub(crate) struct RepositoryCache {
     records: Cache<RepositoryId, Repository>,
-    /// How often a record was forgotten.
+    /// How often [`Self::forget`] was called.
     changes: Mutex<u64>,
 }
 
@@ -43,8 +43,7 @@ impl RepositoryCache {
         *self.lock()
     }
 
-    /// Caches a record that was read when there had been `before` changes, unless there were more
-    /// since.
+    /// Caches a record that was read after `before` changes, unless a record changed since.
     pub(crate) fn remember(&self, repository: &Repository, before: u64) {
         let changes = self.lock();
         if *changes == before {

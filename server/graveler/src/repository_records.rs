@@ -1,4 +1,4 @@
-//! The records of repositories: their own, their metadata, and what a deletion removes besides
+//! The records of repositories and their metadata. Also removes what a deletion removes besides
 //! branches and the reflog.
 
 use std::sync::Arc;
@@ -82,8 +82,8 @@ impl Repositories {
         Ok(latest.map_or(Predicate::Absent, |stored| stored.predicate))
     }
 
-    /// Stores a new repository with its first records, if `latest` still matches the latest creation.
-    /// `false`: another creation came first.
+    /// Stores a new repository with its first records, if `latest` still matches the latest
+    /// creation. `false`: another creation came first.
     ///
     /// # Errors
     /// [`Error::NotUnique`] if the name is taken.
@@ -96,7 +96,7 @@ impl Repositories {
         let mut ops = vec![Op::Set {
             partition: Bytes::from_static(CREATIONS),
             key: Bytes::from_static(LATEST_CREATION),
-            // Unique per creation, so that every change of the record is noticed.
+            // Unique per creation: a predicate compares the value, so each creation must change it.
             value: Bytes::from(repository.partition()),
             predicate: Some(latest),
         }];
@@ -131,7 +131,7 @@ impl Repositories {
     ) -> Result<bool> {
         let (key, value) = (repository_key(&repository.id), repository.encode());
         let replaced = self.kv.set_if(REPOSITORIES, &key, value, predicate).await;
-        // Even on failure, since the record may be stored.
+        // Even after an error, since the record may have been stored.
         self.cache.forget(&repository.id);
         match replaced {
             Ok(()) => Ok(true),
@@ -140,8 +140,8 @@ impl Repositories {
         }
     }
 
-    /// Removes the marked record if it is unchanged. If another server finished the same deletion,
-    /// the name is free and may belong to another repository by now.
+    /// Removes the marked record if it is unchanged. Otherwise another server finished the same
+    /// deletion, and the name may belong to a new repository by now.
     pub(crate) async fn remove(&self, marked: &Repository) -> Result<()> {
         let predicate = match self.stored(&marked.id).await {
             Ok((stored, predicate)) if stored == *marked => predicate,

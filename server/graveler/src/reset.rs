@@ -1,9 +1,9 @@
 //! Discards uncommitted changes, and moves a branch's head to another commit.
 //!
 //! Every reset is one compare-and-set of the branch, so a concurrent commit of the same changes, on
-//! any server, lands before the reset or not at all. Sealed tokens never change: a reset that
-//! discards some of their keys first copies the remaining ones to a new token, and the branch then
-//! names that token instead.
+//! any server, lands before the reset or not at all. Sealed tokens never change. A reset of some
+//! keys therefore writes a new token without them, which replaces or precedes the old ones
+//! (`staging/exclude_keys.rs`).
 
 use bytes::Bytes;
 use kv::Op;
@@ -143,7 +143,8 @@ impl Graveler {
         Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
-    /// Moves a branch's head to the commit that `reference` names. Staged changes stay staged.
+    /// Moves a branch's head to the commit that `reference` names. Staged changes stay staged,
+    /// except those that make no difference to the old head: they are dropped.
     ///
     /// # Errors
     /// [`crate::Error::Protected`] on a protected branch.
@@ -191,7 +192,8 @@ impl Graveler {
         Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
-    /// Copies the sealed changes that differ from the head to a new token; none if no change does.
+    /// Copies the sealed changes that differ from the head to a new token. Makes no token if none
+    /// differs.
     pub(crate) async fn drop_no_op_changes(
         &self,
         repository: &Repository,
@@ -237,8 +239,8 @@ impl Graveler {
             predicate: Some(at.predicate.clone()),
         }];
         ops.extend(staged.replaced.iter().map(retire_op));
-        let told = self.reflog.write(repository, change);
-        ops.extend(told.ops);
+        let entry = self.reflog.write(repository, change);
+        ops.extend(entry.ops);
         match self.refs.write(ops).await {
             Ok(()) => {}
             Err(kv::Error::PredicateFailed { .. }) => {
@@ -248,10 +250,10 @@ impl Graveler {
                 }
                 return Ok(false);
             }
-            // The outcome may be unknown, so the new tokens stay.
+            // If the outcome is unknown, the branch may name the new tokens, so they stay.
             Err(error) => {
                 self.reflog
-                    .resolve_ambiguous_write(repository, &told.key, error)
+                    .resolve_ambiguous_write(repository, &entry.key, error)
                     .await?;
             }
         }

@@ -20,7 +20,7 @@ pub(crate) struct StagedDiff {
     base: Lookup,
 }
 
-/// The result of one step: of one staged change or one difference between the trees.
+/// The result of advancing by one key.
 #[derive(Debug)]
 pub(crate) enum Step {
     Found(Diff),
@@ -57,7 +57,7 @@ impl StagedDiff {
             }
             _ => return Ok(self.difference.take().map_or(Step::End, Step::Found)),
         };
-        // Trees that agree on the identity may still differ in bytes, so read the left one.
+        // Trees that agree on the identity may still differ in data, so read the left one.
         let at_base = if differs {
             None
         } else {

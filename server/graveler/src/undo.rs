@@ -1,10 +1,10 @@
 //! Undoes a change of a reference, given the change's reflog entry.
 //!
-//! An undo restores what the reference was before the change, and only while the reference still is
-//! what the change made it. It is one batch: a compare-and-set of the reference and a new entry.
-//! Undoing an undo is therefore a redo, and a reference only gets states that passed its gates
-//! before, so hooks do not run. An undo that would have to delete the reference is refused: deletions
-//! have their own hooks and permissions.
+//! An undo restores the state of the reference before the change. It succeeds only while the
+//! reference is in the state that the change left. It is one batch: a compare-and-set of the
+//! reference and a new entry. Undoing an undo is therefore a redo. Hooks do not run, since the
+//! reference had the restored state before. An undo that would have to delete the reference is
+//! refused: deletions have their own hooks and permissions.
 
 use bytes::Bytes;
 use kv::{Op, Predicate};
@@ -59,13 +59,16 @@ impl Graveler {
         }
     }
 
-    /// Undoes a change of a reference, provided that the reference still is what the change made it.
+    /// Undoes a change of a reference, provided that the reference is in the state that the change
+    /// left.
     ///
     /// Undoing an undo is a redo. Hooks do not run: the reference had this state before.
     ///
     /// # Errors
-    /// [`crate::Error::MovedOn`] if the reference changed since; [`crate::Error::InvalidValue`] for
-    /// changes that cannot be undone.
+    /// [`crate::Error::NotFound`] if there is no such entry; [`crate::Error::MovedOn`] if the
+    /// reference changed since; [`crate::Error::Advised`] or [`crate::Error::InvalidValue`] for
+    /// changes that cannot be undone; [`crate::Error::Protected`] for a redo of a reset on a
+    /// protected branch.
     pub async fn undo(
         &self,
         repository: &Repository,
@@ -153,8 +156,8 @@ impl Graveler {
         self.land_undo(by, self.undo_entry(by), ops).await
     }
 
-    /// Moves the head back. Staged changes stay on top of it, except those that made no difference to
-    /// the head before the undo: they are dropped.
+    /// Moves the head back. Staged changes stay staged, except those that make no difference to the
+    /// head that is undone: they are dropped.
     async fn restore_head(
         &self,
         by: UndoContext<'_>,
@@ -187,8 +190,8 @@ impl Graveler {
         Ok(undone)
     }
 
-    /// Restores what a reset discarded, below the changes staged since: for keys in both, the later
-    /// change wins.
+    /// Restores the changes that a reset discarded, as older than those staged since: for keys in
+    /// both, the newer change wins.
     async fn restore_staged(
         &self,
         by: UndoContext<'_>,
@@ -207,7 +210,7 @@ impl Graveler {
         self.land_undo(by, self.undo_entry(by), ops).await
     }
 
-    /// Redoes a reset: discards again, and keeps again, what its undo restored.
+    /// Redoes a reset: discards the changes that its undo restored, and keeps them again.
     async fn redo_reset(
         &self,
         by: UndoContext<'_>,
@@ -269,8 +272,8 @@ impl Graveler {
         self.land_undo(by, self.undo_entry(by), ops).await
     }
 
-    /// Writes the undo and its entry, and removes the restored tokens from the undone entry. `None`:
-    /// a predicate failed; start over.
+    /// Writes the undo and its entry, and removes the restored tokens from the undone entry.
+    /// `None`: a predicate failed; start over.
     async fn land_undo(
         &self,
         by: UndoContext<'_>,
@@ -279,7 +282,7 @@ impl Graveler {
     ) -> Result<Option<UndoOutcome>> {
         ops.extend(release_kept_ops(by.repository, by.found));
         ops.extend(entry_ops(by.repository, &undo));
-        // Guarded, since a running deletion may be past this reference already.
+        // Guarded, since a deletion of the repository may have removed this reference already.
         match self.refs.write_unless_deleted(by.repository, ops).await {
             Ok(()) => {}
             Err(Error::Kv(kv::Error::PredicateFailed { .. })) => return Ok(None),

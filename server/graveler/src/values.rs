@@ -1,4 +1,5 @@
-//! Reads of keys and values: at a reference, in a stored tree, in tokens that left their branch.
+//! Reads of keys and values: at a reference, in a stored tree, and in tokens that left their
+//! branch.
 
 use crate::staging::{BranchCursor, TokensCursor};
 use crate::{
@@ -41,7 +42,7 @@ impl Graveler {
             .await
     }
 
-    /// Live records at a reference: staged changes over the committed tree.
+    /// Live records at a reference, in order of key. A branch's records include its staged changes.
     pub async fn cursor(
         &self,
         repository: &Repository,
@@ -91,8 +92,8 @@ impl Graveler {
         self.committed.key_of(id)
     }
 
-    /// Empties the retired staging tokens that an earlier run of the server left, and returns their
-    /// number.
+    /// Empties all retired staging tokens, such as those that an earlier run of the server left,
+    /// and returns their number.
     ///
     /// Run it once in the background after the start: it first waits for the grace period.
     pub async fn sweep_tokens(&self) -> Result<usize> {

@@ -1,7 +1,7 @@
 //! Cherry-picks a commit: applies to a branch the change that the commit made to its parent.
 //!
-//! A cherry-pick is a merge with the parent as base and the commit as source. The new commit has one
-//! parent, the branch's head, and its metadata names the original commit.
+//! A cherry-pick is a merge with the parent as base and the commit as source. The new commit has
+//! one parent, the branch's head, and its metadata names the original commit and its committer.
 
 use super::Target;
 use super::replay::{Replay, ReplayEvents};
@@ -17,12 +17,12 @@ const ORIGIN_KEY: &str = "cherry-pick-origin";
 const COMMITTER_KEY: &str = "cherry-pick-committer";
 
 impl Graveler {
-    /// Applies the change of the commit that `reference` names, in a new commit. Commits even if the
-    /// branch already has the change.
+    /// Applies the change of the commit that `reference` names, in a new commit. Commits even if
+    /// the branch already has the change.
     ///
     /// # Errors
-    /// As with [`Self::merge`]; [`crate::Error::CherryPickParentRequired`] for a merge commit without
-    /// a parent number.
+    /// As with [`Self::merge`]; [`crate::Error::CherryPickParentRequired`] for a merge commit
+    /// without a parent number.
     pub async fn cherry_pick(
         &self,
         repository: &Repository,
@@ -52,7 +52,7 @@ impl Graveler {
             date: self.clock.now(),
             message: params.message.unwrap_or_else(|| picked.message.clone()),
             metadata,
-            // Like lakeFS: picking a change that the branch already has still makes a commit.
+            // As in lakeFS, picking a change that the branch already has still makes a commit.
             allow_empty: true,
             events: ReplayEvents {
                 pre: EventDetails::PreCherryPick,

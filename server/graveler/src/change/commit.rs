@@ -1,6 +1,7 @@
 //! Commits the staged changes of a branch, or a given tree.
 //!
-//! If a hook refuses, the staged changes stay (in a sealed token, which makes no difference to reads).
+//! If a hook refuses, the changes stay staged. They are then in a sealed token, which reads treat
+//! like any other.
 
 use async_trait::async_trait;
 use base::OffsetDateTime;
@@ -75,11 +76,13 @@ impl Change for NewTree {
 }
 
 impl Graveler {
-    /// Commits the staged changes.
+    /// Commits the staged changes, or the tree in `params`.
     ///
     /// # Errors
-    /// [`crate::Error::NoChanges`] if nothing is staged (unless allowed), [`crate::Error::Rejected`]
-    /// if a hook refuses.
+    /// [`crate::Error::NoChanges`] if the tree would not change (unless allowed);
+    /// [`crate::Error::DirtyBranch`] if changes are staged besides a given tree;
+    /// [`crate::Error::Protected`] on a protected branch; [`crate::Error::Rejected`] if a hook
+    /// refuses.
     pub async fn commit(
         &self,
         repository: &Repository,
@@ -116,7 +119,8 @@ impl Graveler {
             .await?;
         let target = Target { repository, branch };
         let change = NewTree { params, date };
-        // Before anything is sealed, so that the tree has what the hooks stage.
+        // Run before anything is sealed, so that the commit contains the changes that the hooks
+        // stage.
         if let Some(preparation) = change.preparation(branch, &head) {
             self.prepare(target, preparation, hooks).await?;
         }

@@ -19,10 +19,10 @@ use crate::{
     Branch, BranchId, BranchRecord, Commit, Error, Graveler, Operation, Repository, Result,
 };
 
-/// Maximum number of sealed tokens of a branch. A seal that would exceed it merges them into one:
-/// each costs every read a lookup, and each refused commit may leave one.
+/// If a branch has this many sealed tokens, the next seal merges them into one, since each costs
+/// every read a lookup. A refused commit may leave one; an undone reset may restore several.
 pub(crate) const MAX_SEALED_TOKENS: usize = 16;
-/// How often landing is retried after changes that left the head alone, such as a seal.
+/// How often one attempt to land is repeated after changes that kept the head, such as a seal.
 const MAX_REBASES: usize = 20;
 
 /// The outcome of an attempt to land.
@@ -30,14 +30,16 @@ const MAX_REBASES: usize = 20;
 pub(crate) enum Landing {
     /// The commit is the head.
     Landed,
-    /// The commit is the head, and another server is changing the branch at the same time.
+    /// The commit is the head, and another change of the branch is in progress, probably on another
+    /// server.
     LandedContended,
-    /// The head moved; the caller retries.
+    /// The head or the applied tokens changed; the caller retries.
     Lost,
 }
 
 impl Landing {
-    /// Ends the attempt's turn. Returns whether the commit landed.
+    /// Ends the attempt's turn, after a backoff if another change is in progress. Returns whether
+    /// the commit landed.
     pub(crate) fn end(self, turn: Turn) -> bool {
         if self == Self::LandedContended {
             turn.end_after_backoff();
@@ -47,7 +49,8 @@ impl Landing {
 }
 
 impl Graveler {
-    /// Seals the token that takes writes, unless it is empty. `None`: the branch changed; start over.
+    /// Seals the token that takes writes, unless it is empty. Merges the older sealed tokens into
+    /// one if there are too many. `None`: the branch changed; start over.
     pub(crate) async fn seal(
         &self,
         repository: &Repository,
@@ -106,7 +109,7 @@ impl Graveler {
                 }
                 Ok(None)
             }
-            // The outcome is unknown: the branch may name the merged token, so it must stay.
+            // The outcome is unknown. The branch may name the merged token, so it must stay.
             Err(error) => Err(error.into()),
         }
     }
@@ -184,8 +187,8 @@ impl Graveler {
             }
             self.refs.remember_commit(repository, commit);
             self.staging.retire(applied.clone());
-            // Changes on this server take turns, so only another server can have sealed a token
-            // meanwhile.
+            // Changes on this server take turns. The newer token was therefore sealed by another
+            // server, or by a change on this server that slow hooks let in between.
             return Ok(match newer {
                 [] => Landing::Landed,
                 [_, ..] => Landing::LandedContended,
@@ -205,8 +208,8 @@ fn record_op(repository: &Repository, commit: &Commit) -> Op {
     }
 }
 
-/// The writes that set the branch to `record`, if it is still `now`, and retire the sealed tokens of
-/// `at`.
+/// The writes that set the branch to `record`, if it is still `now`, and retire the sealed tokens
+/// of `at`.
 fn head_ops(
     repository: &Repository,
     branch: &BranchId,

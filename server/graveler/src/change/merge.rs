@@ -125,7 +125,7 @@ impl Merge {
         };
         let base = engine.tree_of(repository, &base).await?;
         let (source, destination) = (&source.meta_range_id, &destination.meta_range_id);
-        // Clients of lakeFS rely on `force` allowing it too.
+        // Clients of lakeFS expect `force` to allow an empty merge too.
         let is_empty_allowed = params.allow_empty || params.force;
         if source.is_same_tree(&base) && !is_empty_allowed {
             return Ok(None);
@@ -141,8 +141,8 @@ impl Merge {
                 params.strategy,
             )
             .await?;
-        // A merge commit with two parents records that the source is merged, even if no key changed.
-        // A squash records nothing.
+        // A merge commit with two parents records that the source is merged, even if no key
+        // changed. A squashed one does not.
         let namespace = &repository.storage_namespace;
         if params.squash
             && !is_empty_allowed
@@ -158,7 +158,7 @@ impl Merge {
 }
 
 impl Graveler {
-    /// The nearest common ancestor of two references.
+    /// Resolves two references and finds the nearest common ancestor of their commits.
     pub async fn find_merge_base(
         &self,
         repository: &Repository,
@@ -202,8 +202,8 @@ impl Graveler {
         .await
     }
 
-    /// Like [`Self::merge`], and adds the participant's writes to the batch that makes the commit the
-    /// head.
+    /// Like [`Self::merge`], and adds the participant's writes to the batch that makes the commit
+    /// the head.
     ///
     /// # Errors
     /// Also [`crate::Error::ConcurrentChange`] if a predicate of those writes fails; nothing moved.
@@ -239,10 +239,11 @@ impl Graveler {
         })
     }
 
-    /// Seals the destination's staged changes and verifies that they make no difference to its head.
+    /// Verifies that the destination's staged changes make no difference to its head, and seals
+    /// them.
     ///
-    /// The merge may then drop them. Otherwise a leftover that equals the old head would undo what is
-    /// merged. `None`: the branch changed; start over.
+    /// The merge then drops them. If they stayed, changes that equal the old head would override
+    /// merged keys. `None`: the branch changed; start over.
     ///
     /// # Errors
     /// [`Error::DirtyBranch`] if staged changes make a difference.

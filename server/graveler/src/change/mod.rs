@@ -1,12 +1,13 @@
 //! Changes of a branch that end in a new commit: commit, merge, revert, cherry-pick.
 //!
-//! [`Graveler::apply`] is the one algorithm for all of them: take the branch's turn, build a candidate
-//! tree on the head, let the hooks judge it, and land it as the new head. A [`Change`] says how its
-//! tree is built, how its commit is described and which events it has.
+//! [`Graveler::apply`] is the one algorithm for all of them: take the branch's turn, build a
+//! candidate tree on the head, let the hooks judge it, and land it as the new head. A [`Change`]
+//! says how its tree is built, how its commit is described and which events it has.
 //!
-//! Hooks run outside of every compare-and-set. If another change moves the head in between, the
-//! candidate is built again on the new head, and hooks judge again if that makes another commit: the
-//! head's action files judge the change too, and what changed is counted from the head.
+//! Hooks never run inside a compare-and-set. If another change moves the head while they run, the
+//! candidate is built again on the new head. If that makes a different commit, hooks judge it
+//! again: the new head may have other action files, and the commit's changes are now relative to
+//! it.
 
 mod cherry_pick;
 mod commit;
@@ -36,13 +37,13 @@ use crate::{
 #[cfg(test)]
 pub(crate) use landing::MAX_SEALED_TOKENS;
 
-/// How often a change is retried because the head moved. A retry recomputes only what moved, so two
-/// servers that merge into one branch all day can afford to lose often.
+/// How often a change is tried while the head keeps moving. A retry recomputes only what moved, so
+/// a change can afford to lose many races against another server.
 pub(crate) const MAX_TRIES: usize = 50;
-/// The version of commits made here: the first parent is the branch that was committed to.
+/// The version of commits made here: the first parent is the branch's previous head.
 const COMMIT_VERSION: i32 = 1;
-/// From this attempt on the branch's turn is held while hooks run, so that no other commit of this
-/// server can win the race, however slow the hooks.
+/// From this attempt on (counted from 0), a change keeps the branch's turn for as long as its hooks
+/// run, so that it cannot lose again to a change on the same server.
 const KEEP_TURN_FROM_ATTEMPT: usize = 2;
 
 /// A change of a branch.
@@ -51,8 +52,8 @@ pub(crate) trait Change: Send + Sync {
     /// The kind of change, for the reflog.
     fn operation(&self) -> Operation;
 
-    /// Builds the tree of the new commit on the branch's head. `before` is the merge of the previous
-    /// attempt. `None`: the branch changed meanwhile; start over.
+    /// Builds the tree of the new commit on the branch's head. `before` is the merge of the
+    /// previous attempt, if it made one. `None`: the branch changed meanwhile; start over.
     async fn candidate(
         &self,
         engine: &Graveler,
@@ -63,13 +64,14 @@ pub(crate) trait Change: Send + Sync {
     /// Describes the new commit.
     fn commit(&self, candidate: &Candidate) -> Commit;
 
-    /// What prepare-commit hooks get before the change is made on a branch with this head. They get it
-    /// again if the head's tree changes, since its action files may have changed with it.
+    /// The preparation that prepare-commit hooks judge before the change is made on a branch with
+    /// this head; `None` if the change has no such hooks. They run again if the head's tree
+    /// changes, since its action files may have changed with it.
     fn preparation(&self, _branch: &BranchId, _head: &Commit) -> Option<CommitPreparation> {
         None
     }
 
-    /// The event that asks hooks whether the change may land; `id` is the new commit's.
+    /// The event that asks hooks whether the change may land; `id` is the new commit's id.
     fn pre_event(&self, proposal: CommitProposal, id: &CommitId) -> EventDetails;
 
     /// The event that tells hooks that the change landed.
@@ -89,7 +91,7 @@ pub(crate) struct Candidate {
     pub at: StoredBranch,
     pub head: Arc<Commit>,
     pub tree: MetaRangeId,
-    /// How the tree was merged, so that the next attempt repeats only what moved.
+    /// The merge that made the tree, so that the next attempt recomputes only what moved.
     pub merged: Option<Merged>,
 }
 
@@ -101,12 +103,13 @@ struct Verdict {
 }
 
 impl Graveler {
-    /// Makes a change of a branch and returns its commit. `prepared_on` is the head's tree for which the
-    /// change was [prepared](Change::preparation), if it was.
+    /// Makes a change of a branch and returns its commit. `prepared_on` is the head's tree for
+    /// which the change was [prepared](Change::preparation), if it was.
     ///
     /// # Errors
     /// Those of the change; [`Error::Rejected`] if a hook refuses; [`Error::ConcurrentChange`] if a
-    /// predicate of the participant's writes fails; [`Error::TooManyTries`] if the head keeps moving.
+    /// predicate of the participant's writes fails; [`Error::TooManyTries`] if the head keeps
+    /// moving.
     async fn apply(
         &self,
         target: Target<'_>,
@@ -135,7 +138,7 @@ impl Graveler {
                 (run_id, turn) = self.run_with_turn(target, turn, attempt, prepare).await?;
                 prepared_on = Some(candidate.head.meta_range_id.clone());
                 if run_id.is_some() {
-                    // The hooks may have staged changes, which belong to the commit.
+                    // The hooks may have staged changes that the commit must contain.
                     held = Some(turn);
                     continue;
                 }
@@ -177,8 +180,8 @@ impl Graveler {
         self.run_pre_hooks(hooks, &event).await
     }
 
-    /// Runs the pre-hooks of a commit. Returns their verdict and the branch's turn, acquired again if
-    /// it was given up meanwhile.
+    /// Runs the pre-hooks of a commit. Returns their verdict and the branch's turn, acquired again
+    /// if it was given up meanwhile.
     async fn judge(
         &self,
         target: Target<'_>,
@@ -200,8 +203,10 @@ impl Graveler {
         Ok((Verdict { commit_id, run_id }, turn))
     }
 
-    /// Runs `hooks` while the branch's turn is held: for [`Options::brief_hooks`](crate::Options::brief_hooks), or until they finish from
-    /// attempt [`KEEP_TURN_FROM_ATTEMPT`] on. Returns the turn, acquired again if it was given up.
+    /// Runs `hooks`, and gives up the branch's turn if they take longer than
+    /// [`Options::brief_hooks`](crate::Options::brief_hooks). From attempt
+    /// [`KEEP_TURN_FROM_ATTEMPT`] on, keeps the turn until they finish. Returns the turn, acquired
+    /// again if it was given up.
     async fn run_with_turn<T: Send>(
         &self,
         target: Target<'_>,
@@ -277,7 +282,7 @@ struct NewCommit<'a> {
     message: &'a str,
     metadata: &'a BTreeMap<String, String>,
     date: OffsetDateTime,
-    /// The branch's head first.
+    /// The branch's head comes first.
     parents: Vec<CommitId>,
     generation: i32,
 }

@@ -1,7 +1,7 @@
 //! Applies the difference between two trees to a branch, as one commit with one parent.
 //!
-//! Revert replays the difference from a commit to its parent, cherry-pick the one from the parent to
-//! the commit.
+//! Revert replays the difference from a commit to its parent, cherry-pick the one from the parent
+//! to the commit.
 
 use std::collections::BTreeMap;
 
@@ -28,12 +28,12 @@ pub(crate) struct Replay {
     pub message: String,
     pub metadata: BTreeMap<String, String>,
     pub date: OffsetDateTime,
-    /// Whether to commit even if the head already has the change.
+    /// Whether to commit even if the head's tree would not change.
     pub allow_empty: bool,
     pub events: ReplayEvents,
 }
 
-/// How the events of a replay are made.
+/// Constructors of the events of a replay.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReplayEvents {
     pub pre: fn(CommitProposal) -> EventDetails,

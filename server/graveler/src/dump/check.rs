@@ -8,14 +8,17 @@ use super::dump_record::DumpRecord;
 use super::entity::{ENTITY, Entity};
 use crate::{CommitId, Error, Graveler, Kind, MetaRangeId, Repository, Result, Tag};
 
-const IDS_OF_DUMP: &str = "give all three ids that the dump answered";
-const ANOTHER_DUMP: &str = "take another dump";
+/// Advice for a wrong combination of ids.
+const IDS_OF_DUMP: &str = "pass all three ids that the dump returned";
+/// Advice for an incomplete dump.
+const ANOTHER_DUMP: &str = "create another dump";
 
 impl Graveler {
-    /// Reads a whole dump and checks everything that can be checked.
+    /// Reads a whole dump and checks that its three trees are of the right kind, that each record
+    /// is valid, and that every named commit is in the dump.
     pub(super) async fn check_dump(&self, repository: &Repository, dump: &RefsDump) -> Result<()> {
-        // A dump always has all three trees, even without tags. Without this check, an omitted one
-        // would be lost silently.
+        // A dump always has all three trees, even without tags. An empty id would read as the empty
+        // tree, so an omitted tree would be lost silently.
         for (entity, tree) in dump.trees() {
             if tree.as_str().is_empty() {
                 return Err(Error::advised(
@@ -76,13 +79,13 @@ impl Graveler {
                     "metarange {tree} is a dump of kind {:?}, not a tree of objects",
                     String::from_utf8_lossy(&entity)
                 ),
-                "give the `meta_range_id` of a commit",
+                "pass the `meta_range_id` of a commit",
             )),
         }
     }
 
-    /// Checks the kind of a tree: tags and branches would decode as each other, since their messages
-    /// start alike.
+    /// Checks the kind of a tree. Without it, tags would decode as branches and the reverse, since
+    /// the first fields of their messages match.
     async fn check_entity(
         &self,
         repository: &Repository,
@@ -99,7 +102,7 @@ impl Graveler {
                     String::from_utf8_lossy(&said),
                     entity.name()
                 ),
-                "check which id is given for which kind",
+                "pass each of the three ids for its own kind",
             )),
             None => Err(Error::advised(
                 format!(
@@ -138,7 +141,7 @@ impl Graveler {
     }
 }
 
-/// Reports a missing tree as a missing dump: the most likely cause is a dump that lies in another
+/// Reports a missing tree as a missing dump: the most likely cause is a dump in another storage
 /// namespace.
 fn name_dump_if_missing(error: Error) -> Error {
     match error {

@@ -1,8 +1,9 @@
 //! Finds the parents that a dump of commits lacks, in bounded memory, and adds them.
 //!
-//! A dump reads commits by id, page by page, while others commit. If a commit lands ahead of the
-//! current page and its parent behind it, the dump has the commit without the parent. All ancestors
-//! of a dumped commit existed before it did, so the set of parents to add no longer grows.
+//! A dump reads commits in order of id, page by page, while others commit. If a new commit's id is
+//! after the current page and its new parent's id is before it, the dump has the commit without the
+//! parent. All ancestors of a dumped commit existed before it did, so the set of parents to add no
+//! longer grows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,17 +16,17 @@ use crate::records::Stored as _;
 use crate::refs::missing_commit;
 use crate::{Commit, CommitId, Cursor, Error, Graveler, MetaRangeId, Repository, Result};
 
-/// Maximum number of ids in memory for the parent check, 16 MB. Larger dumps are checked in parts.
+/// Maximum number of ids in memory for the parent check (16 MB). Larger dumps are checked in parts.
 pub(crate) const MAX_IDS: usize = 500_000;
-/// Maximum number of missing parents in memory.
+/// Number of missing parents after which a search stops, to bound memory.
 pub(crate) const MAX_MISSING: usize = 10_000;
 
 /// Missing parents, each with a commit that names it.
 pub(crate) type Missing = BTreeMap<CommitId, CommitId>;
 
 impl Graveler {
-    /// Parents that a dump's commits name but the dump lacks; if there are more than [`MAX_MISSING`],
-    /// some of them.
+    /// Parents that a dump's commits name but the dump lacks: all of them, or the first ones if
+    /// there are at least [`MAX_MISSING`].
     pub(crate) async fn missing_parents(
         &self,
         repository: &Repository,
@@ -161,7 +162,7 @@ impl Part {
         })
     }
 
-    /// Whether `id` belongs to this range but is not in it. A malformed id is always missing.
+    /// Whether `id` falls into this range but the tree lacks it. A malformed id counts as missing.
     fn lacks(&self, id: &CommitId) -> bool {
         let Some(id) = digest(id.as_str().as_bytes()) else {
             return true;

@@ -1,4 +1,5 @@
-//! Creates a dump: references first, then commits until every commit's parents are included.
+//! Creates a dump: references first, then commits, then the parents that concurrent commits left
+//! out.
 
 use bytes::Bytes;
 
@@ -8,8 +9,8 @@ use super::{CountRecords, RefsDump};
 use crate::{Graveler, MetaRangeId, Repository, Result};
 
 impl Graveler {
-    /// Writes all commits, tags and branches into the storage namespace; uncommitted changes are not
-    /// included. Calls `count` as records are written.
+    /// Dumps all commits, tags and branches into trees in the storage namespace, without
+    /// uncommitted changes. Calls `count` as records are written.
     pub async fn dump_refs(
         &self,
         repository: &Repository,

@@ -22,7 +22,7 @@ pub(super) enum DumpRecord {
 }
 
 impl DumpRecord {
-    /// The reflog's change for this record; `None` for commits, which are not references.
+    /// The change to record in the reflog; `None` for commits, which are not references.
     pub(super) fn change<'a>(&'a self, actor: &'a str) -> Option<RefChange<'a>> {
         let (reference, to, hidden) = match self {
             Self::Commit(_) => return None,
@@ -45,6 +45,11 @@ impl DumpRecord {
         })
     }
 
+    /// Parses a record and checks its names, its key and, of a commit, its id.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt), [`Error::InvalidName`](crate::Error::InvalidName)
+    /// or [`Error::InvalidValue`](crate::Error::InvalidValue).
     pub(super) fn parse(entity: Entity, record: &Record) -> Result<Self> {
         let key = String::from_utf8_lossy(&record.key);
         let data = record.value.data.clone();

@@ -1,5 +1,5 @@
-//! The kinds of records in a dump, and the properties of their tables, which lakeFS reads and writes
-//! too.
+//! The kinds of records in a dump, and the properties of their tables, which lakeFS reads and
+//! writes too.
 
 use std::collections::BTreeMap;
 
@@ -63,8 +63,8 @@ const TAG_DEFINITION: &str = r#"{"name":"TagData","field":[{"name":"id","number"
 const BRANCH_DEFINITION: &str = r#"{"name":"BranchData","field":[{"name":"id","number":1,"label":"LABEL_OPTIONAL","type":"TYPE_STRING","jsonName":"id"},{"name":"commit_id","number":2,"label":"LABEL_OPTIONAL","type":"TYPE_STRING","jsonName":"commitId"},{"name":"staging_token","number":3,"label":"LABEL_OPTIONAL","type":"TYPE_STRING","jsonName":"stagingToken"},{"name":"sealed_tokens","number":4,"label":"LABEL_REPEATED","type":"TYPE_STRING","jsonName":"sealedTokens"},{"name":"hidden","number":5,"label":"LABEL_OPTIONAL","type":"TYPE_BOOL","jsonName":"hidden"}]}"#;
 
 impl Entity {
-    /// Adds a stored record to a dump. Of a branch, it keeps only what is meaningful in another
-    /// repository.
+    /// Adds a stored record to a dump. Leaves out a branch's staging tokens, which are meaningless
+    /// in another repository.
     pub(super) async fn add_to(
         self,
         writer: &mut RecordWriter,

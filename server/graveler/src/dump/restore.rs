@@ -1,5 +1,5 @@
-//! Restores a dump into a bare repository, one page of records at a time. A record of the restore in
-//! progress names its dump, so repeating an interrupted restore resumes it.
+//! Restores a dump into a bare repository, one page of records at a time. The restore's record
+//! names the dump, so repeating an interrupted restore resumes it.
 
 use bytes::Bytes;
 use kv::{Op, Predicate};
@@ -18,18 +18,22 @@ use crate::{
 
 /// Number of records in one batch of a restore.
 const RESTORE_BATCH: usize = 500;
-/// How often a batch is tried against concurrent restores of the same dump.
+/// How often a batch is tried while its names are taken concurrently, such as by another restore of
+/// the same dump.
 const MAX_TRIES: usize = 10;
 /// Number of reflog entries read at a time.
 const REFLOG_PAGE: usize = 500;
 
 impl Graveler {
-    /// Fills a bare repository from a dump in its storage namespace. Every commit's id is recomputed
-    /// and checked. Repeating an interrupted restore resumes it.
+    /// Fills a bare repository from a dump in its storage namespace. Every commit's id is
+    /// recomputed and checked. Repeating an interrupted restore resumes it.
     ///
     /// # Errors
-    /// [`crate::Error::NotBare`] if the repository is not bare; [`crate::Error::InvalidValue`] if the
-    /// dump is inconsistent. Nothing is written then.
+    /// [`crate::Error::NotBare`] if the repository is not bare; [`crate::Error::InvalidValue`] or
+    /// [`crate::Error::Advised`] if the dump is inconsistent; [`crate::Error::NotFound`] if it does
+    /// not exist. Nothing is written then. [`crate::Error::MovedOn`], [`crate::Error::NotUnique`]
+    /// or [`crate::Error::ConcurrentChange`] if somebody else creates or changes references
+    /// meanwhile; some records are written then.
     pub async fn restore_refs(
         &self,
         repository: &Repository,
@@ -56,7 +60,7 @@ impl Graveler {
         self.finish_restore(repository, restore).await
     }
 
-    /// Checks that the repository has nothing that a restore could damage.
+    /// Checks that the repository has no commits, tags and branches.
     async fn check_bare(&self, repository: &Repository) -> Result<()> {
         for folder in [COMMITS, TAGS, BRANCHES] {
             let start = (folder, folder.as_bytes());
@@ -158,7 +162,8 @@ impl Graveler {
             }
             let ops = self.write_ops(repository, &missing, restore).await?;
             match self.refs.write_unless_deleted(repository, ops).await {
-                // Another server restores the same dump, or someone took a name: check again.
+                // Another server restores the same dump, or another request took a name: check
+                // again.
                 Err(Error::Kv(kv::Error::PredicateFailed { .. })) => {}
                 written => return written,
             }
@@ -207,7 +212,8 @@ impl Graveler {
         Ok(ops)
     }
 
-    /// Refuses a branch whose name a tag took meanwhile, and the reverse, unless the dump has both.
+    /// Refuses a branch if a tag with its name was created meanwhile, and the reverse, unless the
+    /// dump has both.
     async fn check_name_conflict(
         &self,
         repository: &Repository,
@@ -230,7 +236,7 @@ impl Graveler {
         }
     }
 
-    /// Checks that an existing record equals the dump's, or that this restore created it and it
+    /// Checks that an existing record equals the dump's, or that a restore created it and it
     /// changed since.
     async fn check_restored_here(
         &self,

@@ -1,4 +1,4 @@
-//! The records of restores: which dump each repository is or was restored from.
+//! The records of restores: the dump from which a repository is or was restored.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ pub struct RestoreRefs<'a> {
     pub force: bool,
     /// The user who requests it, for the reflog.
     pub actor: &'a str,
-    /// Identifies repeated requests for one restore: once it is done, repeating it does nothing.
-    /// Empty if the caller never repeats it.
+    /// Identifies repeated requests for one restore: once the restore is done, a request with its
+    /// token is a no-op. Empty if the caller never repeats a request.
     pub token: &'a str,
 }
 
@@ -64,6 +64,8 @@ impl Restores {
             .transpose()
     }
 
+    /// Stores the record of a restore.
+    ///
     /// # Errors
     /// Those of [`write_unless_deleted`].
     pub(super) async fn set(
@@ -99,6 +101,7 @@ impl RestoreData {
         }
     }
 
+    /// Refuses a dump other than that of this restore.
     pub(super) fn check_same(&self, dump: &RefsDump) -> Result<()> {
         let begun = [&self.commits, &self.tags, &self.branches];
         if begun

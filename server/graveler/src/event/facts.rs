@@ -1,4 +1,4 @@
-//! What each kind of event tells. Hooks and runs ask by fact, without knowing the kind.
+//! The facts that each kind of event has, and accessors that do not depend on the kind.
 
 use super::{
     BranchCreation, BranchDeletion, CommitPreparation, CommitProposal, Draft, Event, EventDetails,
@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{BranchId, CommitId, MetaRangeId, TagId};
 
-/// All facts of an event; `None`: its kind does not have the fact.
+/// All facts of an event, as documented on the accessors of [`Event`]. `None`: its kind does not
+/// have the fact.
 #[derive(Debug, Clone, Copy)]
 struct Facts<'a> {
     branch: Option<&'a BranchId>,
@@ -61,12 +62,12 @@ impl CommitProposal {
         }
     }
 
-    /// A commit's action files are those of the branch with what is staged.
+    /// A commit's action files are those of the branch with its staged changes.
     fn commit_facts(&self) -> Facts<'_> {
         self.facts(TreeSource::Branch(&self.branch))
     }
 
-    /// A revert or cherry-pick has the action files of the branch's head: nothing is staged.
+    /// The action files of a revert or cherry-pick are those of the head, since nothing is staged.
     fn replay_facts(&self) -> Facts<'_> {
         self.facts(TreeSource::MetaRange(&self.base))
     }
@@ -122,7 +123,7 @@ impl BranchCreation {
 }
 
 impl BranchDeletion {
-    /// lakeFS names the head as the reference only, not as the commit.
+    /// As in lakeFS, the head is only the source reference, not the commit id.
     fn facts(&self) -> Facts<'_> {
         Facts {
             branch: Some(&self.branch),
@@ -212,6 +213,7 @@ impl EventDetails {
 }
 
 impl Event {
+    /// The kind of the event.
     #[must_use]
     pub fn kind(&self) -> EventKind {
         self.details.kind()
@@ -231,9 +233,12 @@ impl Event {
 
     /// The reference that the action files are read from, as stored in the run's record.
     ///
-    /// The branch's name before a commit, revert or cherry-pick; the source as named of a new branch;
-    /// otherwise a commit id: the source's before a merge, the new commit's after any of them, a
-    /// deleted branch's head, the tagged commit's.
+    /// - Before a commit, revert or cherry-pick: the branch's name.
+    /// - Before a merge: the id of the source's commit.
+    /// - After any of these: the id of the new commit.
+    /// - For the creation of a branch: the source as the user wrote it.
+    /// - For the deletion of a branch: the id of its head.
+    /// - For tags: the id of the tagged commit.
     #[must_use]
     pub fn source_ref(&self) -> &str {
         self.details.facts().source_ref
@@ -245,14 +250,14 @@ impl Event {
         self.details.facts().merge_source
     }
 
-    /// The new commit once its id is known (after a change, and before a merge), the commit of a new
-    /// branch, or the tagged commit.
+    /// The new commit's id once it is known (after a change, and before a merge), or that of a new
+    /// branch's commit or of the tagged commit.
     #[must_use]
     pub fn commit_id(&self) -> Option<&CommitId> {
         self.details.facts().commit_id
     }
 
-    /// The commit that the change makes.
+    /// The commit that the change makes. `None` in events of branches and tags.
     #[must_use]
     pub fn commit(&self) -> Option<&Draft> {
         self.details.facts().commit
@@ -271,8 +276,7 @@ impl Event {
         self.details.facts().candidate
     }
 
-    /// The tree before the change: the head's, or the parent commit's. `None` in events of branches
-    /// and tags.
+    /// The tree of the branch's head before the change. `None` in events of branches and tags.
     #[must_use]
     pub fn base(&self) -> Option<&MetaRangeId> {
         self.details.facts().base

@@ -1,8 +1,8 @@
-//! Events: what hooks may see of a change.
+//! Events: what hooks learn of a change.
 //!
-//! An [`Event`] is an envelope that every event has, and [`EventDetails`] with one struct per kind, or
-//! per group of kinds with the same fields. A kind has exactly the fields that lakeFS fills in for it
-//! (`facts.rs`). `record.rs` has the stored form.
+//! An [`Event`] has common fields, and [`EventDetails`] with one struct per kind, or per group of
+//! kinds with the same fields. A kind has exactly the fields that lakeFS fills in for it.
+//! `facts.rs` reads them independently of the kind. `record.rs` has the stored form.
 
 mod facts;
 mod kind;
@@ -43,14 +43,14 @@ pub struct Draft {
 /// One event: who changes which repository and when, and the details of the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// The run's id (a descending run id), made by the engine.
+    /// The id of the event's run. Ids of later runs sort first.
     pub run_id: String,
     pub time: OffsetDateTime,
     pub repository: Repository,
     /// The user who made the request.
     pub actor: String,
-    /// Nesting depth of the change in hooks: 0 for a client's request, 1 for a request that a hook
-    /// made.
+    /// Nesting depth of the change in hooks: 0 for a client's request, 1 for a request by a hook
+    /// that this request caused, and so on.
     pub depth: u32,
     pub details: EventDetails,
 }
@@ -80,8 +80,8 @@ pub enum EventDetails {
 /// A change that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct After<T> {
-    /// The run of the matching pre-event, if any action ran. The receiver adds the new commit's id to
-    /// that run's record.
+    /// The run id of the matching pre-event, if any action ran. The receiver adds the new commit's
+    /// id to that run's record.
     pub pre_run_id: Option<String>,
     pub change: T,
 }
@@ -90,7 +90,7 @@ pub struct After<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitPreparation {
     pub branch: BranchId,
-    /// Has the head's tree.
+    /// Its tree is still the head's.
     pub draft: Draft,
 }
 
@@ -98,7 +98,7 @@ pub struct CommitPreparation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitProposal {
     pub branch: BranchId,
-    /// Has the new tree: staged changes applied, or the merged, reverted or picked result.
+    /// Its tree is the new one: staged changes applied, or the merged, reverted or picked result.
     pub draft: Draft,
     /// The head's tree.
     pub base: MetaRangeId,
@@ -129,7 +129,7 @@ pub struct LandedCommit {
     pub branch: BranchId,
     pub commit_id: CommitId,
     pub draft: Draft,
-    /// The tree of the head before.
+    /// The tree of the previous head.
     pub base: MetaRangeId,
 }
 

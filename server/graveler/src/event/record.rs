@@ -1,8 +1,8 @@
 //! The stored form of events: one protobuf message with a version number.
 //!
-//! It is Weir's own message; lakeFS neither reads nor writes it. A change that an older server would
-//! misread gets a new version. The details are the last field, so that no prefix of a record is a
-//! valid record.
+//! It is Weir's own message; lakeFS neither reads nor writes it. A change that an older server
+//! would misread gets a new version. The details are the last field, so that a truncated record is
+//! never valid.
 
 mod parts;
 
@@ -20,8 +20,8 @@ use crate::{Error, Repository, Result};
 
 /// The version that this server writes, and the only one that it reads.
 const VERSION: u32 = 1;
-/// Maximum length of a stored event. A change is requested in at most 10 MiB of JSON, and an event
-/// repeats each part of the request at most once.
+/// Maximum length of a stored event. The request for a change has at most 10 MiB of JSON, and an
+/// event contains each part of it at most once.
 pub const MAX_EVENT_BYTES: usize = 16 << 20;
 
 /// The field that every version has.

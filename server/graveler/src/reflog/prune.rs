@@ -1,8 +1,8 @@
 //! Bounds the reflog: limits how long staged changes are kept, and the age and number of entries.
 //!
-//! Ids start with the time, so outdated entries are at the end of the folder of all entries and
-//! nothing else has to be read to find them. Counting reads the keys of all entries. Single
-//! references are counted only if the repository has more entries than one reference may have.
+//! Ids descend with time, so outdated entries are at the end of the timeline (`log/`) and are found
+//! without reading newer ones. Counting reads the whole timeline, but no entries. The entries of
+//! each reference are counted only if the repository has more entries than one reference may have.
 //!
 //! Each step can be interrupted and repeated, even on several servers at once. One compare-and-set
 //! both removes kept tokens from their entry and retires them, so no token is both restored and
@@ -33,8 +33,8 @@ pub(crate) const MAX_ENTRIES: MaxEntries = MaxEntries {
 };
 
 impl Reflog {
-    /// Retires what entries of one repository have kept for long enough. Returns the number of these
-    /// entries.
+    /// Retires tokens that entries of one repository have kept for longer than
+    /// `Options::keep_staged`. Returns the number of these entries.
     pub(crate) async fn retire_kept(&self, repository: &Repository) -> Result<usize> {
         let partition = reflog_partition(repository);
         let due = self.ago(self.keep_staged);
@@ -56,7 +56,8 @@ impl Reflog {
         }
     }
 
-    /// Retires what the entry at `key` keeps. Returns `false` if an undo came first.
+    /// Retires the tokens that the entry at `key` keeps. Returns `false` if the entry is gone or
+    /// changed concurrently.
     async fn retire_kept_by(&self, repository: &Repository, key: &Bytes) -> Result<bool> {
         let Some(stored) = self.kv.get(&reflog_partition(repository), key).await? else {
             return Ok(false);
@@ -101,7 +102,7 @@ impl Reflog {
         loop {
             let mut rows = self.kv.scan(&partition, start, PAGE).await?;
             rows.retain(|row| row.key.starts_with(TIMELINE.as_bytes()));
-            // The keys after the timeline belong to entries that stay.
+            // A page that ends beyond the timeline is the last one.
             let full = rows.len() == PAGE;
             let keys: Vec<Bytes> = rows.into_iter().map(|row| row.value).collect();
             pruned += keys.len();
@@ -140,8 +141,8 @@ impl Reflog {
         }
     }
 
-    /// Removes, of each reference below `folder`, the oldest entries beyond the newest `max`. Returns
-    /// their number.
+    /// Removes, of each reference below `folder`, the oldest entries beyond the newest `max`.
+    /// Returns their number.
     async fn prune_references(
         &self,
         repository: &Repository,
@@ -194,8 +195,8 @@ impl Reflog {
             }
             let id = key.iter().rposition(|&byte| byte == b'/');
             let id = id.map_or(&key[..], |slash| &key[slash + 1..]);
-            let told = Bytes::from([TIMELINE.as_bytes(), id].concat());
-            for key in [key, told] {
+            let timeline_key = Bytes::from([TIMELINE.as_bytes(), id].concat());
+            for key in [key, timeline_key] {
                 ops.push(Op::Delete {
                     partition: partition.clone(),
                     key,

@@ -12,8 +12,8 @@ use crate::{Error, RefName, ReflogEntry, Repository, Result, StagedMove, Staging
 
 /// Length of an entry id: 16 hex digits of time and 20 characters of xid.
 const ENTRY_ID_BYTES: usize = 36;
-/// How many entries are checked concurrently for kept tokens that are empty.
-const LOOKS_AT_ONCE: usize = 8;
+/// Maximum number of entries checked concurrently for empty kept tokens.
+const MAX_CONCURRENT_CHECKS: usize = 8;
 
 impl Reflog {
     /// Changes of one reference, or of all, newest first. Includes references that no longer exist.
@@ -41,13 +41,13 @@ impl Reflog {
             }
             None => self.changes(repository, after, limit).await,
         }?;
-        let looks = page
+        let checks = page
             .results
             .into_iter()
             .map(|entry| self.without_empty_tokens(entry));
         Ok(Page {
-            results: stream::iter(looks)
-                .buffered(LOOKS_AT_ONCE)
+            results: stream::iter(checks)
+                .buffered(MAX_CONCURRENT_CHECKS)
                 .try_collect()
                 .await?,
             has_more: page.has_more,
@@ -55,8 +55,8 @@ impl Reflog {
         })
     }
 
-    /// The entry without its kept tokens if all of them are empty. A deleted branch keeps its tokens
-    /// even if nothing was staged.
+    /// The entry, without its kept tokens if all of them are empty: the entry of a deleted branch
+    /// keeps the branch's tokens even if nothing was staged.
     pub(crate) async fn without_empty_tokens(&self, mut entry: ReflogEntry) -> Result<ReflogEntry> {
         for token in &entry.kept_tokens {
             if !self.staging.is_empty(token).await? {
@@ -99,8 +99,8 @@ impl Reflog {
             .transpose()
     }
 
-    /// Stored entries of all references, newest first, starting at the key `start`. Entries that are
-    /// pruned concurrently are left out.
+    /// Stored entries of all references, newest first, starting at the key `start`. Entries that
+    /// are pruned concurrently are left out.
     async fn timeline(
         &self,
         partition: &Bytes,
@@ -133,10 +133,11 @@ impl Reflog {
         })
     }
 
-    /// Staged changes that left their branch and are kept for an undo, oldest first, at most `limit`.
+    /// Staged changes that left their branch and are kept for an undo, oldest first, at most
+    /// `limit`.
     ///
-    /// Each item is a position, where a later call can start (`from`; empty means the first), and the
-    /// tokens.
+    /// Each item is its position and the tokens. `from` is the position to start at, inclusive;
+    /// empty means the oldest.
     pub(crate) async fn kept_staged(
         &self,
         repository: &Repository,
@@ -164,7 +165,8 @@ impl Reflog {
 
     /// Reference changes since `since`, newest first, with the staged changes that each moved.
     ///
-    /// Examines `limit` reflog entries, starting at the entry `from` (empty: the newest).
+    /// Examines `limit` reflog entries, starting at the entry `from`, inclusive; empty means the
+    /// newest. `next_offset` is the last examined entry, so consecutive pages share one entry.
     pub(crate) async fn staged_moves(
         &self,
         repository: &Repository,
@@ -191,7 +193,7 @@ impl Reflog {
     }
 }
 
-/// Refuses an offset that is not an entry id, since a page would start at an arbitrary place.
+/// Refuses an offset that is not an entry id, since the page would start at an arbitrary place.
 fn check_after(after: &str) -> Result<()> {
     let is_id = after.len() == ENTRY_ID_BYTES
         && after

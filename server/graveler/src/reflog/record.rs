@@ -16,7 +16,7 @@ pub(crate) struct ReflogData {
     pub kind: i32,
     #[prost(string, tag = "3")]
     pub name: String,
-    /// See `Operation`.
+    /// See [`OPERATIONS`].
     #[prost(int32, tag = "4")]
     pub operation: i32,
     #[prost(string, tag = "5")]

@@ -8,8 +8,8 @@ use crate::{CommitId, Error, RefName, ReflogEntry, Repository, Result};
 const MAX_NAMED: usize = 5;
 
 impl Reflog {
-    /// The error for an undo whose reference changed since: names its current state, the later
-    /// changes and a remedy.
+    /// The error for an undo of a reference that changed since. It names the reference's current
+    /// state, the later changes and a remedy.
     pub(crate) async fn moved_on(
         &self,
         repository: &Repository,
@@ -28,9 +28,9 @@ impl Reflog {
             format!("since then, newest first: {}", later.join(", "))
         };
         let remedy = match (now, &entry.to, &entry.reference) {
-            (Some(_), None, _) => format!("delete the {kind} of that name first, or create one by another name at the commit"),
+            (Some(_), None, _) => format!("delete the {kind} of that name first, or create a {kind} with another name at the commit"),
             (Some(_), Some(_), RefName::Branch(_)) => {
-                "undo what came later first, or revert what is to go, or reset the branch to a commit".to_owned()
+                "undo what came later first, or revert the unwanted commits, or reset the branch to a commit".to_owned()
             }
             _ => "undo what came later first".to_owned(),
         };
@@ -83,29 +83,31 @@ pub(crate) fn moved_on_without_tokens(entry: &ReflogEntry) -> Error {
     let (kind, name) = kind_and_name(&entry.reference);
     Error::MovedOn {
         problem: format!(
-            "the uncommitted changes that undo {} brought back to {kind} {name} are no longer apart from others",
+            "the uncommitted changes that undo {} restored on {kind} {name} were merged with others or committed",
             entry.id
         ),
         advice: format!("reset the {kind} instead"),
     }
 }
 
+/// The error for an undo of a creation.
 pub(crate) fn refused_creation(entry: &ReflogEntry) -> Error {
     let (kind, name) = kind_and_name(&entry.reference);
     Error::advised(
         format!(
-            "{} {} made {kind} {name}, and undo deletes nothing",
+            "{} {} created {kind} {name}, and undo deletes nothing",
             entry.operation.as_str(),
             entry.id
         ),
-        format!("delete the {kind} instead, which can be undone"),
+        format!("delete the {kind} instead; the deletion can be undone"),
     )
 }
 
+/// The error for an undo of a reset that kept no staged changes.
 pub(crate) fn nothing_kept(entry: &ReflogEntry) -> Error {
     let (kind, name) = kind_and_name(&entry.reference);
     Error::InvalidValue(format!(
-        "{} {} left the head of {kind} {name} where it was, and no uncommitted changes that it threw away are kept, or kept any more: there is nothing to undo",
+        "{} {} did not move the head of {kind} {name}, and no uncommitted changes that it discarded are kept: there is nothing to undo",
         entry.operation.as_str(),
         entry.id
     ))

@@ -1,7 +1,7 @@
 //! The log: commits reachable from a commit, newest first.
 //!
-//! Among the commits whose children were returned, the next one has the latest creation date, and of
-//! equal dates the greatest id. No commit is returned twice.
+//! Among the commits of which a child was returned, the next one has the latest creation date, and
+//! of equal dates the greatest id. No commit is returned twice.
 
 use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;

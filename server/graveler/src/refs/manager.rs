@@ -1,4 +1,4 @@
-//! Reads and caches the records of branches, tags and commits.
+//! Reads, writes and caches the records of branches, tags and commits.
 //!
 //! Commits never change, so they are cached without expiry. A branch's record is cached only as a
 //! first guess for a guarded write, which verifies it.
@@ -26,8 +26,8 @@ pub(crate) struct StoredBranch {
     pub predicate: Predicate,
 }
 
-/// A commit counts as one cache entry per this many bytes of text. Most commits count as one; one
-/// with a megabyte of metadata counts as a thousand.
+/// A commit counts as one cache entry plus one per this many bytes of message and metadata. Most
+/// commits count as one; a megabyte of metadata counts as a thousand.
 const BYTES_PER_CACHED_ENTRY: usize = 1 << 10;
 
 fn weight(commit: &Commit) -> u32 {
@@ -89,7 +89,7 @@ impl Refs {
         Ok(branch)
     }
 
-    /// The branch's record when it was last read. The caller must verify it.
+    /// The branch's record as last read, which may be outdated. The caller must verify it.
     pub(crate) fn cached_branch(
         &self,
         repository: &Repository,
@@ -118,6 +118,8 @@ impl Refs {
         ))
     }
 
+    /// The tag's record.
+    ///
     /// # Errors
     /// [`Error::NotFound`].
     pub(crate) async fn tag(&self, repository: &Repository, id: &TagId) -> Result<Tag> {
@@ -131,6 +133,8 @@ impl Refs {
         }
     }
 
+    /// One commit, from the cache if possible.
+    ///
     /// # Errors
     /// [`Error::NotFound`].
     pub(crate) async fn commit(
@@ -218,6 +222,7 @@ impl Refs {
         Ok(taken)
     }
 
+    /// Caches a commit that was just stored.
     pub(crate) fn remember_commit(&self, repository: &Repository, commit: &Commit) {
         self.commits.insert(
             (repository.partition(), commit.id.clone()),
@@ -246,8 +251,8 @@ impl Refs {
         Ok(self.kv.get_many(partition.as_bytes(), keys).await?)
     }
 
-    /// All stored records of one kind, given the folder of their keys, in order of key. The cursor
-    /// does not stop at the end of the folder.
+    /// All stored records of one kind, in order of key; `folder` is the prefix of their keys. The
+    /// cursor does not stop at the end of the folder.
     pub(crate) fn records(&self, repository: &Repository, folder: &str) -> kv::Cursor {
         let partition = repository.partition();
         kv::Cursor::new(
@@ -257,7 +262,8 @@ impl Refs {
         )
     }
 
-    /// At most `limit` rows of one kind, starting at the key `start` in the folder.
+    /// At most `limit` rows of one kind, starting at the key `start`, inclusive; `folder` is the
+    /// prefix of their keys.
     pub(crate) async fn rows(
         &self,
         repository: &Repository,
@@ -327,6 +333,6 @@ impl Refs {
 pub(crate) fn missing_commit(id: &CommitId, named_by: &str) -> Error {
     Error::Corrupt {
         what: format!("commit {id}"),
-        reason: format!("{named_by} names it, and there is no record of it"),
+        reason: format!("{named_by} names it, but it has no record"),
     }
 }

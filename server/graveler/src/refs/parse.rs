@@ -1,7 +1,8 @@
 //! The grammar of reference expressions: a name, then modifiers.
 //!
-//! `~n` walks n first parents, `^n` goes to the n-th parent (`^0` stays), and,
-//! alone and on a branch only, `@` means its head and `$` its staged changes.
+//! `~n` goes back n times to the first parent, `^n` goes to the n-th parent (`^0` stays). `@` means
+//! a branch's head, and `$` a branch with its staged changes only; neither combines with other
+//! modifiers.
 
 use crate::{Error, ReferenceProblem, Result};
 

@@ -1,8 +1,8 @@
 //! Resolves a reference expression to a commit.
 //!
-//! A name is, in this order: a full commit id, a branch, a tag, or the prefix of exactly one commit's
-//! id. Tag names may contain modifier characters, so an expression that does not resolve is looked up
-//! as a tag name.
+//! A name is, in this order: a full commit id, a branch, a tag, or the prefix of exactly one
+//! commit's id. Tag names may contain modifier characters, so an expression that does not resolve
+//! is looked up as a tag name.
 
 use super::Refs;
 use super::parse::{MODIFIERS, Modifiers, Step, parse};
@@ -18,8 +18,9 @@ impl Refs {
     /// Resolves an expression.
     ///
     /// # Errors
-    /// [`Error::InvalidReference`] if it is malformed, has `@` or `$` after anything but a branch, or
-    /// names a parent that does not exist; [`Error::NotFound`] if nothing has the name.
+    /// [`Error::InvalidReference`] if it is malformed, has `@` or `$` after anything but a branch,
+    /// or has `^n` for a commit without an `n`-th parent; [`Error::NotFound`] if nothing has the
+    /// name or the history is shorter than `~n`.
     pub(crate) async fn resolve(&self, repository: &Repository, text: &str) -> Result<ResolvedRef> {
         let resolved = self.resolve_expression(repository, text).await;
         let Err(Error::NotFound { .. } | Error::InvalidReference { .. }) = resolved else {
@@ -63,7 +64,7 @@ impl Refs {
         Ok(ResolvedRef { kind, ..named })
     }
 
-    /// Resolves an expression that must name a commit instead of staged changes.
+    /// Resolves an expression that must name a commit, not staged changes.
     ///
     /// # Errors
     /// As [`Refs::resolve`], and [`Error::InvalidReference`] for `branch$`.
@@ -121,9 +122,9 @@ impl Refs {
         text: &str,
     ) -> Result<CommitId> {
         let mut at = from;
-        let mut account = Walk::default();
+        let mut walk = Walk::default();
         let mut commit_at = async |at: &CommitId| {
-            let found = self.step(repository, std::slice::from_ref(at), &mut account);
+            let found = self.step(repository, std::slice::from_ref(at), &mut walk);
             Ok::<_, Error>(found.await?.pop().expect("as many commits as ids"))
         };
         for step in steps {
@@ -152,7 +153,10 @@ impl Refs {
     }
 }
 
-/// The commit of a resolved reference; an error if it means staged changes.
+/// The commit of a resolved reference. `text` names the reference in errors.
+///
+/// # Errors
+/// [`Error::InvalidReference`] if it names staged changes.
 pub(crate) fn committed_side(resolved: &ResolvedRef, text: &str) -> Result<CommitId> {
     if resolved.kind == RefKind::BranchStaging {
         return Err(Error::InvalidReference {

@@ -11,9 +11,9 @@ use super::Refs;
 use crate::records::{COMMITS, Stored as _};
 use crate::{Commit, CommitId, Repository, Result};
 
-/// How many steps of a walk may miss the cache before it loads all commits.
+/// Number of steps of a walk that may miss the cache before the walk loads all commits.
 const MISSES_BEFORE_BULK_READ: usize = 8;
-/// Number of commits in a page.
+/// Number of commits read in one round trip.
 const PAGE: usize = 1_000;
 
 /// The cache misses of one walk.
@@ -42,8 +42,8 @@ impl Refs {
         self.commits(repository, ids).await
     }
 
-    /// Loads all commits of a repository into the cache. Stops after one page if they would take more
-    /// than half of the cache.
+    /// Loads all commits of a repository into the cache. Reads only the first page, and caches none
+    /// of it, if they would take more than half of the cache.
     async fn read_all_commits(&self, repository: &Repository) -> Result<()> {
         let partition = repository.partition();
         let most = self.commits.policy().max_capacity().unwrap_or(0) / 2;
@@ -77,8 +77,8 @@ impl Refs {
     }
 }
 
-/// Estimates the number of commits, given the last id of the first [`PAGE`]: ids are hashes, so they
-/// are evenly distributed.
+/// Estimates the number of commits, given the last id of the first page of [`PAGE`] commits. Ids
+/// are hashes, so they are evenly distributed.
 fn estimated_total(id: &[u8]) -> u64 {
     let digits = id
         .get(..8)

@@ -1,5 +1,5 @@
-//! The starting points of the walk: heads of branches, heads that branches were moved away from, and
-//! commits that are no commit's first parent.
+//! The starting points of the walk: heads of branches, heads that branches were moved away from,
+//! and commits that are no commit's main parent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ impl KeptCommits<'_> {
             .recent_without_children(keeps_from, max_indexed)
             .await?;
         self.start_at_branches(retention, &mut dangling).await?;
-        // After the branches: if a branch moves before it is read, the reflog names its old head by
-        // now.
+        // Read after the branches: if a branch moved before it was read, the reflog names its old
+        // head by now.
         self.start_at_abandoned_heads(retention).await?;
         for node in dangling.values() {
             self.keep(node, keeps_from);
@@ -34,8 +34,8 @@ impl KeptCommits<'_> {
         Ok(())
     }
 
-    /// Commits created since `keeps_from` that are no commit's first parent. Each may be a side
-    /// branch's head, and is kept by its own age.
+    /// Commits created since `keeps_from` that are no commit's main parent, such as the heads of
+    /// merged or deleted branches. Their own age decides how long they are kept.
     async fn recent_without_children(
         &mut self,
         keeps_from: i64,
@@ -62,7 +62,8 @@ impl KeptCommits<'_> {
         }
     }
 
-    /// For each commit of a part, whether any commit has it as its first parent.
+    /// For each commit of a part, whether any commit has it as its main parent. `is_whole`: the
+    /// part has all commits of the repository.
     async fn has_child(&self, part: &CommitIndex, is_whole: bool) -> Result<Vec<bool>> {
         let mut has_child = vec![false; part.0.len()];
         let mut mark = |children: &[Node]| {
@@ -86,7 +87,7 @@ impl KeptCommits<'_> {
     }
 
     /// Starts at the heads of all branches, including hidden ones. A head is kept at any age. It is
-    /// removed from `dangling`, since a branch names it.
+    /// removed from `dangling`, so that its branch's retention time counts instead of the default.
     async fn start_at_branches(
         &mut self,
         retention: &Retention,
@@ -121,8 +122,8 @@ impl KeptCommits<'_> {
         }
     }
 
-    /// Starts at heads that a change moved a branch away from. They are kept by the time of that
-    /// change, not by their own age.
+    /// Starts at heads that a change moved a branch away from. The time of that change decides how
+    /// long they are kept, not their own age.
     async fn start_at_abandoned_heads(&mut self, retention: &Retention) -> Result<()> {
         let undo_from = self.engine.clock.now().saturating_sub(
             self.engine
@@ -162,7 +163,7 @@ impl KeptCommits<'_> {
         }
     }
 
-    /// Keeps commits, each with its own limit. Most of them are in memory.
+    /// Keeps commits, each with its own limit in Unix seconds. Most of them are in memory.
     async fn keep_commits(&mut self, commits: BTreeMap<CommitId, i64>) -> Result<()> {
         let mut elsewhere = Vec::new();
         for (id, keeps_from) in commits {
@@ -181,12 +182,13 @@ impl KeptCommits<'_> {
     }
 }
 
-/// The head that a change moved its branch away from, and the time from which its ancestors are kept;
-/// `None` if the change is too old.
+/// The head that a change moved its branch away from, and the time from which its ancestors are
+/// kept; `None` if the change is too old.
 ///
-/// A change that built on the old head has it as an ancestor of the new one, so the branch's own
-/// retention time decides, however short. Every abandoned head is kept for at least as long as the
-/// change can be undone.
+/// After a commit, merge, revert or cherry-pick, the old head is an ancestor of the new one, so
+/// only the branch's retention time counts. After other changes, the longer of that and the default
+/// counts. Every abandoned head is kept for at least as long as uncommitted changes are kept for an
+/// undo.
 fn abandoned_head<'e>(
     entry: &'e ReflogEntry,
     retention: &Retention,

@@ -1,10 +1,10 @@
-//! Commits in compact form, 112 bytes each, for the walk.
+//! Commits in a compact form for the walk, 112 bytes each.
 
 use crate::records::{COMMITS, Stored as _};
 use crate::refs::Refs;
 use crate::{Commit, Error, MetaRangeId, Repository, Result};
 
-/// Maximum number of commits in memory, 56 MB. A longer history is processed in parts, and commits
+/// Maximum number of commits in memory (56 MB). A longer history is processed in parts, and commits
 /// that are not in memory are read one by one.
 pub(crate) const MAX_INDEXED_COMMITS: usize = 500_000;
 /// Number of commits read in one round trip.
@@ -14,7 +14,7 @@ const PAGE: usize = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Node {
     pub(super) id: [u8; 32],
-    /// The branch's previous head.
+    /// The parent that was the branch's previous head.
     pub(super) main_parent: Option<[u8; 32]>,
     pub(super) generation: i32,
     pub(super) created_secs: i64,
@@ -93,7 +93,7 @@ impl<'a> Commits<'a> {
             let page = PAGE.min(limit - nodes.len());
             let start = (COMMITS, self.start.as_slice());
             let rows = self.refs.rows(self.repository, start, page).await?;
-            // Fewer rows also if the rest of the page is of other kinds.
+            // A page that contains rows of other kinds is the last one.
             self.ended = rows.len() < page;
             for row in rows {
                 self.start.clear();

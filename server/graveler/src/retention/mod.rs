@@ -1,18 +1,19 @@
-//! Computes which commits are kept: what garbage collection must not touch.
+//! Computes which commits garbage collection must keep.
 //!
-//! A branch keeps its head, and every commit that was its head within the retention time. That is the
-//! first parent of each commit that is young enough, so the first commit that is too old is the last
-//! one kept. Commits without children (merged sides, undone commits) keep their ancestors by the
-//! default retention time.
+//! A branch keeps its head, and every commit that was its head within the retention time. A walk
+//! from the head along main parents (the branch's previous heads) finds them: it keeps each commit,
+//! and ends after the first one that is older than the retention time. Commits that are no commit's
+//! main parent (merged sides, undone commits) start such walks too, with the default retention
+//! time, if they are younger than that.
 //!
-//! A head that a deletion, a hard reset or an undo moved its branch away from is kept by the time of
-//! that change, which the reflog records, not by its own age. Otherwise an undo could restore a
-//! commit whose objects are gone. Every abandoned head is kept at least as long as the uncommitted
-//! changes that were discarded with it.
+//! If a deletion, a hard reset or an undo moved a branch away from a head, the time of that change,
+//! which the reflog records, decides how long the head is kept, not its own age. Otherwise an undo
+//! could restore a commit whose objects are gone. Every abandoned head is kept at least as long as
+//! the uncommitted changes that were discarded with it.
 //!
-//! Keeping too much costs storage, keeping too little costs data. Commits are therefore read before
-//! branches, and branches before the reflog, so that a head that moves meanwhile is seen in one place
-//! or the other.
+//! Keeping too much costs storage, keeping too little loses data. Commits are therefore read before
+//! branches, and branches before the reflog, so that a head that moves meanwhile is found in one of
+//! them.
 
 mod heads;
 mod index;
@@ -30,7 +31,7 @@ use crate::{BranchId, CommitId, Error, Graveler, MetaRangeId, Repository, Result
 /// The times before which a commit is too old to keep its ancestors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
-    /// For branches without a time of their own, and for heads without a branch.
+    /// For branches that are not in `branches`, and for commits that no branch names.
     pub default: OffsetDateTime,
     pub branches: BTreeMap<BranchId, OffsetDateTime>,
 }
@@ -57,8 +58,8 @@ pub struct KeptCommit {
 /// The commits that are kept, each once, children before parents.
 ///
 /// Memory holds the index of commits ([`MAX_INDEXED_COMMITS`]) and 48 bytes for each head whose
-/// history is walked. The reflog bounds the number of heads. Histories that meet are walked only once
-/// from there on.
+/// history is walked. Branches and the reflog bound the number of heads. Where walks meet, only one
+/// continues.
 #[derive(Debug)]
 pub struct KeptCommits<'a> {
     engine: &'a Graveler,
@@ -89,13 +90,13 @@ impl<'a> KeptCommits<'a> {
     /// The next commit, or `None` at the end.
     ///
     /// # Errors
-    /// [`crate::Error::Corrupt`] if a commit's record is missing. The caller must not conclude
-    /// anything from a partial result.
+    /// [`crate::Error::Corrupt`] if a commit's record is missing. The caller must then discard the
+    /// commits returned so far.
     pub async fn next(&mut self) -> Result<Option<KeptCommit>> {
         let Some((_, id, Reverse(mut keeps_from))) = self.waiting.pop() else {
             return Ok(None);
         };
-        // Where histories meet, the one that keeps longest continues.
+        // Where walks meet, the one with the earliest limit continues.
         while let Some((_, same, Reverse(other))) = self.waiting.peek()
             && *same == id
         {
@@ -115,6 +116,8 @@ impl<'a> KeptCommits<'a> {
         }))
     }
 
+    /// Adds a commit to those to return. Its ancestors are kept until one was created before
+    /// `keeps_from`, in Unix seconds.
     fn keep(&mut self, node: &Node, keeps_from: i64) {
         self.waiting
             .push((node.generation, node.id, Reverse(keeps_from)));

@@ -1,8 +1,9 @@
 //! Reads and writes of single staged keys.
 //!
-//! A write is acknowledged only if its branch named the same token before and after the write was
-//! durable. A commit that seals the token therefore either sees the write or forces it into the next
-//! token. The check before the write may use a cached branch record, the check after it may not.
+//! A write is acknowledged only if its branch named the same writable token before the write and
+//! when the write was durable. A commit that seals the token therefore either sees the write or
+//! makes it retry with the next token. The check before the write may use a cached branch record,
+//! the check after it may not.
 
 use base::OffsetDateTime;
 use bytes::Bytes;
@@ -17,12 +18,12 @@ use crate::{
     Branch, BranchId, BranchRecord, Condition, Error, Graveler, Record, Repository, Result, Value,
 };
 
-/// How often a write is tried against a branch that keeps changing. Every commit or merge changes the
-/// branch twice, and each change costs at most one attempt.
+/// How often a write is tried while its branch keeps changing. A commit or merge changes the branch
+/// twice, and each change costs at most one attempt.
 const MAX_WRITE_TRIES: usize = 10;
-/// How often a key is read on a branch that keeps changing while the store is slow.
+/// How often a key is read while its branch keeps changing and the store is slow.
 const MAX_READ_TRIES: usize = 10;
-/// How many keys go into one write of the store.
+/// Maximum number of keys in one write of the store.
 const MAX_BATCH_KEYS: usize = 1_000;
 
 /// A change to stage on a branch.
@@ -81,8 +82,8 @@ impl Graveler {
         Err(Error::TooManyTries(format!("branch {}", branch.id)))
     }
 
-    /// The branch's new record, if it was read so long ago that its tokens may have been emptied, and
-    /// it has changed since. `None`: what was read from the tokens is valid.
+    /// The branch's new record, if `record` was read so long ago that its tokens may have been
+    /// emptied, and the branch has changed since. `None`: results read from the tokens are valid.
     async fn changed_since(
         &self,
         repository: &Repository,
@@ -97,7 +98,7 @@ impl Graveler {
         Ok((now != *record).then_some(now))
     }
 
-    /// Whether nothing that was read from the branch since `read_at` can be outdated. Called for
+    /// Whether everything that was read from the branch since `read_at` is still valid. Called for
     /// no-op writes, which have no guard that could detect a race.
     pub(crate) async fn is_branch_unchanged(
         &self,
@@ -191,8 +192,8 @@ impl Graveler {
         written.map(drop)
     }
 
-    /// Stages values unconditionally, many in one write of the store. Not atomic: a failure may leave
-    /// some of them written.
+    /// Stages values unconditionally, many in one write of the store. Not atomic: a failure may
+    /// leave some of them written.
     pub async fn set_many(
         &self,
         repository: &Repository,
@@ -205,7 +206,8 @@ impl Graveler {
             .map(drop)
     }
 
-    /// Deletes keys. Missing keys are not an error.
+    /// Deletes keys. Missing keys are not an error. Not atomic: a failure may leave some of them
+    /// deleted.
     pub async fn delete(
         &self,
         repository: &Repository,
@@ -271,8 +273,8 @@ impl Graveler {
         let partition = Bytes::from(repository.partition());
         let key = branch_key(branch.as_str());
         let mut remembered = match write {
-            // Without transactions the guard is checked after the write, so a decision based on an
-            // outdated head would stay written.
+            // Without transactions the guard is checked after the write. A value that was written
+            // because an outdated head lacks the key would therefore stay.
             Write::Set {
                 condition: Condition::IfAbsent,
                 ..
@@ -317,8 +319,8 @@ impl Graveler {
             match self.staging.write_guarded(&guard, ops).await {
                 Ok(GuardOutcome::Written) => {
                     if !is_transactional && !extra_ops.is_empty() {
-                        // Only after the guard held: a retry would collide with these records of the
-                        // attempt before.
+                        // Written only after the guard held, or a retry would collide with the
+                        // records of the previous attempt.
                         let written = self.staging.write(extra_ops.to_vec()).await;
                         written.map_err(|error| extra_ops_error(branch, error))?;
                     }
@@ -329,9 +331,9 @@ impl Graveler {
                 {
                     return Err(extra_ops_error(branch, error));
                 }
-                // The values may have been written to the old token nevertheless.
+                // Without transactions, the values were written to the old token nevertheless.
                 Ok(GuardOutcome::GuardFailed) => is_retry = true,
-                // Someone else changed the key of a conditional write.
+                // Another request changed the key of a conditional write.
                 Err(kv::Error::PredicateFailed { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -340,7 +342,10 @@ impl Graveler {
         Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
-    /// The store's writes for a change, given the branch's record; empty if there is nothing to do.
+    /// The store's writes for a change, given the branch's record; empty if the change is a no-op.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`] if the condition does not hold.
     async fn plan(
         &self,
         repository: &Repository,
@@ -392,8 +397,7 @@ impl Graveler {
                 };
                 match present {
                     None => Ok(vec![set(key, Some(value), Some(predicate))]),
-                    // An earlier attempt that lost the race for the token has already written the
-                    // value.
+                    // An earlier attempt wrote the value, but its guard failed.
                     Some(present) if is_retry && present == *value => {
                         Ok(vec![set(key, Some(value), Some(predicate))])
                     }
@@ -407,11 +411,12 @@ impl Graveler {
         }
     }
 
-    /// The keys that a token or the head has, with one round trip per token.
+    /// The keys that a token or the head has. Needs one round trip per token, and a lookup in the
+    /// head's tree for each key that no token has.
     ///
     /// A tombstone in a token does not prove that the key is deleted. The guard of its writer may
-    /// have failed, and a commit may have read the token before the tombstone was written. A deletion
-    /// therefore relies only on its own tombstones, behind a guard that held.
+    /// have failed, and a commit may have read the token before the tombstone was written. A
+    /// deletion therefore relies only on its own tombstones, behind a guard that held.
     async fn known_keys<'k>(
         &self,
         repository: &Repository,
@@ -460,7 +465,7 @@ fn is_no_op(planned: &Result<Batch>) -> bool {
 fn extra_ops_error(branch: &BranchId, error: kv::Error) -> Error {
     match error {
         kv::Error::PredicateFailed { .. } => {
-            Error::ConcurrentChange(format!("what is written together with branch {branch}"))
+            Error::ConcurrentChange(format!("a record written together with branch {branch}"))
         }
         error => error.into(),
     }

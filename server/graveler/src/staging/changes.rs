@@ -1,6 +1,6 @@
-//! The staged changes of a branch as one sorted sequence.
+//! The staged changes of several tokens, merged into one sequence in order of key.
 //!
-//! Merges tokens: of a key in several tokens, only the newest change is returned.
+//! Of a key in several tokens, only the newest change is returned.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::committed::{Change, ChangeCursor};
 use crate::records::decode_staged;
 use crate::{Result, StagingToken};
 
-/// The cost of a request to the store, in rows of a long page.
+/// A request to the store costs about as much as reading this many rows.
 const ROWS_OF_A_REQUEST: u64 = 32;
 
 /// Changes of several tokens in key order, each key once.
 #[derive(Debug)]
 pub(crate) struct StagedChanges {
-    /// Newest first. A branch has few: the writable one, and one for each commit that is in flight or
-    /// was refused, up to a bound.
+    /// One per token, newest first. A branch has few tokens: the writable one, and sealed ones that
+    /// commits in flight, refused commits and undone resets left. Seals keep their number bounded.
     sources: Vec<Source>,
 }
 

@@ -1,9 +1,9 @@
 //! Copies staged changes to new tokens that no branch names yet.
 //!
-//! Every refused commit may leave one more sealed token, and reads look into each of them. Sealed
-//! tokens are therefore merged into one before there are too many. The merged token is complete
-//! before a branch names it. For each key it has the newest change of the tokens, including
-//! tombstones, since they hide values of the head's tree.
+//! Every refused commit may leave one more sealed token, and each read looks into all of them.
+//! Sealed tokens are therefore merged into one before there are too many. The merged token is
+//! complete before a branch names it. It has the newest change of each key, including tombstones,
+//! since they hide values of the head's tree.
 
 use bytes::Bytes;
 use kv::{Batch, Op};
@@ -13,9 +13,9 @@ use crate::committed::{Change, ChangeCursor as _};
 use crate::records::encode_staged;
 use crate::{BranchId, Repository, Result, StagingToken, Value};
 
-/// How many keys go into one write of the store.
+/// Maximum number of keys in one write of the store.
 const MAX_BATCH_KEYS: usize = 1_000;
-/// How many bytes of values go into one write of the store; the last value may exceed it.
+/// Maximum size of the values in one write of the store; the last value may exceed it.
 const MAX_BATCH_BYTES: usize = 4 << 20;
 
 impl Staging {

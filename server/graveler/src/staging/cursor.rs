@@ -1,4 +1,4 @@
-//! Cursor over a branch: staged changes on top of the head's tree.
+//! Cursors over staged changes: of a branch, on top of its head's tree, and of tokens that left it.
 
 use async_trait::async_trait;
 use base::OffsetDateTime;
@@ -8,14 +8,14 @@ use super::{Layers, StagedChanges};
 use crate::committed::{Change, ChangeCursor as _};
 use crate::{Branch, BranchRecord, Cursor, Error, Graveler, Record, Repository, Result};
 
-/// How many reads in a row may finish too late while the branch changes.
+/// The cursor fails when this many reads in a row finish too late while the branch changes.
 const MAX_LATE_READS: u32 = 10;
 
 /// The live records of a branch, without tombstones.
 ///
-/// This is not a snapshot. Before its tokens may have been emptied, the cursor re-reads the branch
-/// and continues after the last key with the branch's current state. Every key is returned as the
-/// branch had it at some moment between opening and end, and none is missed.
+/// This is not a snapshot. Before the branch's tokens can be emptied, the cursor re-reads the branch
+/// and continues after the last key with the branch's current state. Each key is returned or left
+/// out as the branch had it at some moment while the cursor was open.
 #[derive(Debug)]
 pub(crate) struct BranchCursor {
     engine: Graveler,
@@ -25,7 +25,7 @@ pub(crate) struct BranchCursor {
     staged_only: bool,
     read_at: OffsetDateTime,
     staged: StagedChanges,
-    /// How many of the rows that `staged` has read are reported to the engine.
+    /// Number of rows read by `staged` that have been reported to the engine.
     reported_rows: u64,
     change: Option<Change>,
     committed: Option<Box<dyn Cursor>>,
@@ -93,7 +93,7 @@ impl BranchCursor {
     }
 
     /// Reloads the branch if the last read took so long that its tokens may have been emptied
-    /// meanwhile. Returns whether the branch changed; what was read is then discarded.
+    /// meanwhile. Returns whether the branch changed; the records just read are then discarded.
     async fn discard_if_late(&mut self) -> Result<bool> {
         let now = self.engine.clock.now();
         if now - self.read_at <= self.engine.staging.token_grace / 2 {

@@ -1,9 +1,9 @@
 //! Removes some keys from sealed tokens without changing the tokens.
 //!
-//! The newest tokens, as long as they hold few other keys, are copied to a new token without the keys
-//! in scope. Changes of such keys in older tokens are masked: the new token has the head's value for
-//! each of them. This writes at most the keys in scope and [`MAX_FOLDED_KEYS`] others, and memory
-//! holds one write of the store.
+//! The newest tokens, as long as they hold few other keys, are copied to a new token without the
+//! keys in scope. Changes of such keys in older tokens are masked: the new token has the head's
+//! value for each of them. This writes at most the keys in scope and [`MAX_FOLDED_KEYS`] others.
+//! Memory holds one batch of writes.
 //!
 //! ```text
 //! scope b..     newest  a=1 b=2        fresh  a=1 b=HEAD
@@ -26,7 +26,8 @@ use crate::{
     BranchId, BranchRecord, Graveler, MetaRangeId, Repository, Result, StagingToken, Value,
 };
 
-/// How many keys outside the scope are copied at most: as many as fit into one write of the store.
+/// Maximum number of keys outside the scope that are copied: as many as fit into one write of the
+/// store.
 pub(crate) const MAX_FOLDED_KEYS: usize = 1_000;
 
 /// One key, or all keys with a prefix.
@@ -51,7 +52,7 @@ impl KeyScope {
         }
     }
 
-    /// The first key after the scope; `None` if no key can be.
+    /// The first key after the scope; `None` if no key can come after it.
     fn end(&self) -> Option<Vec<u8>> {
         match self {
             Self::Key(key) => Some([key.as_ref(), &[0]].concat()),
@@ -80,15 +81,16 @@ impl fmt::Display for KeyScope {
 pub(crate) struct Rewritten {
     /// The tokens that the branch will name, newest first.
     pub tokens: Vec<StagingToken>,
-    /// Those of `tokens` that are new; retire them if the branch does not come to name them.
+    /// Those of `tokens` that are new and not empty. Retire them if the branch's compare-and-set
+    /// fails.
     pub fresh: Vec<StagingToken>,
     /// The tokens that the branch will no longer name.
     pub replaced: Vec<StagingToken>,
 }
 
 impl Graveler {
-    /// Replacements for a branch's sealed tokens with which the keys in scope read as committed.
-    /// `None`: they already do.
+    /// Writes replacements for a branch's sealed tokens, with which the keys in scope read as
+    /// committed. `None`: they already read so.
     pub(crate) async fn sealed_without(
         &self,
         repository: &Repository,
@@ -135,6 +137,7 @@ impl Graveler {
         Ok(sealed.len())
     }
 
+    /// Copies the changes of `folded` outside the scope, and the head's values of `masked` keys.
     async fn fill(
         &self,
         fresh: &mut FreshToken<'_>,
@@ -152,7 +155,8 @@ impl Graveler {
         Ok(())
     }
 
-    /// Puts an empty token after the others, replacing an earlier one.
+    /// Puts a new empty token after the others. Replaces the empty token of an earlier reset, if
+    /// any.
     async fn block_older_commits(
         &self,
         repository: &Repository,
@@ -164,7 +168,7 @@ impl Graveler {
         {
             rewritten.replaced.extend(rewritten.tokens.pop());
         }
-        // Empty, so nothing has to be retired if the branch does not come to name it.
+        // Empty, so it need not be retired if the branch's compare-and-set fails.
         rewritten
             .tokens
             .push(self.staging.new_token(repository, branch));
@@ -233,8 +237,8 @@ impl<'a> MaskedKeys<'a> {
                 return Ok(None);
             }
             let committed = self.head.get(&change.key).await?;
-            // Compares the data too: equal identities do not imply equal bytes, and the head's bytes
-            // are wanted.
+            // Compares the data too: equal identities do not imply equal bytes, and a reset must
+            // restore the head's bytes.
             if committed != change.value {
                 self.count += 1;
                 return Ok(Some((change.key, committed)));

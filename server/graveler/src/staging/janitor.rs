@@ -1,8 +1,8 @@
 //! Empties the partitions of retired staging tokens.
 //!
-//! A token's retirement is stored in the batch that removes the token from its branch, so a restart
-//! forgets none: the next start sweeps those that were not emptied. A token that a branch still names
-//! is never recorded.
+//! A token's retirement is recorded in the batch that removes the token from its branch, so a
+//! restart loses none: the next start sweeps those that were not emptied. A token that a branch
+//! still names is never recorded.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::records::{CLEANUP_STUB, CLEANUP_TOKENS};
 use crate::{Result, StagingToken};
 
-/// Maximum number of tokens in the queue; further ones are left to a sweep.
+/// Maximum number of tokens in the queue. If it overflows, a sweep empties the others.
 const MAX_WAITING: usize = 10_000;
 const SWEEP_PAGE: usize = 1_000;
 

@@ -2,9 +2,9 @@
 //!
 //! A read merges a branch's staged rows with the head's tree, row by row: after a hundred thousand
 //! staged deletions, a page of a listing reads a hundred thousand rows. Sealed tokens no longer
-//! change (a late write to one is repeated in a newer one, see [`crate::change`]). The tree that
-//! they make of the head's tree can therefore be stored once, as a commit would store it, and reads
-//! merge only newer tokens with it. The tree is remembered in memory; no record names it.
+//! change (a late write to one is not acknowledged but repeated in a newer one, see `area.rs`). The
+//! tree that they make of the head's tree can therefore be stored once, as a commit would store it,
+//! and reads merge only newer tokens with it. The tree's id is kept in memory; no record names it.
 //!
 //! ```text
 //! branch   staging   sealed newest .. oldest   head
@@ -12,13 +12,14 @@
 //!             read as rows       one stored tree
 //! ```
 //!
-//! A tree is used only if the branch still has its head, and its sealed tokens as the oldest ones.
-//! After a commit, a merge or a reset it no longer matches.
+//! A tree is used only if the branch has the same head, and the tree's tokens are its oldest sealed
+//! ones. After a commit, a merge or a reset they no longer are.
 //!
 //! Work is proportional to use: a tree is made once reads have skipped enough rows, and again once
-//! they have skipped a share of the last tree's cost. All this work is therefore at most
-//! [`WORK_PER_ROW`] times the work of the reads that caused it. Deletions count like skipped rows
-//! once no more of them arrive, so that the next listing finds a tree and the next commit reuses it.
+//! they have skipped a share of the last tree's cost. Apart from the latest tree, all this work is
+//! therefore at most [`WORK_PER_ROW`] times the work of the reads that caused it. Deletions count
+//! like skipped rows once no more of them arrive, so that the next listing finds a tree and the
+//! next commit reuses it.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -29,13 +30,14 @@ use crate::{
     StagingToken,
 };
 
-/// Maximum number of rows read and written for a tree, per row that reads skipped since the last one.
+/// Number of rows read and written for a tree, per row that reads must skip before the next tree.
 const WORK_PER_ROW: u64 = 4;
 /// Factor by which a failure raises the threshold for the next attempt.
 const AFTER_FAILURE: u64 = 8;
 
 impl Graveler {
-    /// The tokens and the tree that a read of the branch merges.
+    /// The tokens and the tree that a read of the branch merges: those of the remembered tree if it
+    /// matches, otherwise all tokens and the head's tree.
     pub(crate) async fn layers(&self, repository: &Repository, branch: &Branch) -> Result<Layers> {
         let BranchRecord {
             commit_id,
@@ -96,8 +98,8 @@ impl Graveler {
         });
     }
 
-    /// Counts deleted keys, and starts making a tree once they are many and no more arrive. Returns
-    /// at once.
+    /// Counts deleted keys, and starts making a tree once there are many and no more arrive.
+    /// Returns at once.
     pub(crate) fn note_deletions(&self, repository: &Repository, branch: &BranchId, keys: u64) {
         if repository.read_only {
             return;
@@ -125,8 +127,8 @@ impl Graveler {
         });
     }
 
-    /// Returns a permit to make the tree of many deletions, if the head is still `before`. Otherwise
-    /// most of them were committed, and the rest does not justify a tree.
+    /// Returns a permit to make a tree after many deletions, if the head is still `before`.
+    /// Otherwise most of them were committed, and the rest do not justify a tree.
     async fn work_if_idle(
         &self,
         repository: &Repository,
@@ -134,9 +136,9 @@ impl Graveler {
         state: &Arc<BranchState>,
         before: Option<CommitId>,
     ) -> Option<Working> {
-        let is_there = before.is_some() && before == self.head(repository, branch).await;
+        let is_same_head = before.is_some() && before == self.head(repository, branch).await;
         let rows = state.deleted.load(Ordering::Relaxed);
-        is_there
+        is_same_head
             .then(|| self.materializer.add_skipped(state, rows))
             .flatten()
     }
@@ -160,8 +162,8 @@ impl Graveler {
         }
     }
 
-    /// Makes the tree of a branch's staged changes and remembers it. Returns the number of rows read
-    /// and written.
+    /// Makes the tree of a branch's staged changes and remembers it. Returns the number of rows
+    /// read and written.
     async fn materialize(
         &self,
         repository: &Repository,
@@ -177,7 +179,8 @@ impl Graveler {
         }
     }
 
-    /// Seals the staged changes. `None`: there are none, or another change of the branch came first.
+    /// Seals the staged changes. `None`: there are none, or another change of the branch came
+    /// first.
     async fn sealed_to_read(
         &self,
         repository: &Repository,
@@ -196,7 +199,7 @@ impl Graveler {
     }
 
     /// Makes the tree of the sealed tokens, and remembers it if the branch still has them and the
-    /// same head.
+    /// same head. Returns the number of rows read and written.
     async fn materialize_sealed(
         &self,
         repository: &Repository,

@@ -1,4 +1,4 @@
-//! Which branches have a stored tree of their staged changes, and when the next one is due.
+//! Remembers the stored trees of staged changes, and decides when a branch needs the next one.
 //!
 //! `materialize.rs` makes the trees.
 
@@ -12,32 +12,33 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{BranchId, MetaRangeId, Options, Repository, StagingToken};
 
-/// Maximum number of branches remembered; the least recently read is forgotten first.
+/// Maximum number of branches remembered; the least recently used one is forgotten first.
 const MAX_BRANCHES: u64 = 1_000;
-/// Maximum number of trees that one server makes concurrently. Further requests are dropped; a later
-/// read repeats them.
+/// Maximum number of trees that one server makes concurrently. Further requests are dropped; a
+/// later read repeats them.
 const MAX_AT_A_TIME: usize = 2;
-/// How often at most a branch is checked for being quiet. If deletions never stop, only reads trigger
-/// the work.
+/// Maximum number of checks whether a branch is quiet. If deletions never stop, only reads trigger
+/// a tree.
 const MAX_QUIET_CHECKS: usize = 60;
 
 type Key = (String, BranchId);
 
-/// The tree that some sealed tokens make of a head's tree.
+/// A stored tree: some sealed tokens of a branch applied to its head's tree.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Materialized {
+    /// The head's tree.
     pub(super) head: MetaRangeId,
     /// Newest first, never empty.
     pub(super) tokens: Vec<StagingToken>,
     pub(super) tree: MetaRangeId,
-    /// Whether a commit would make the same tree. For equal identities a commit keeps the head's
-    /// bytes, while reads return the staged ones.
+    /// Whether a commit would make the same tree. If a staged value has the head's identity, a
+    /// commit keeps the head's data, while reads return the staged data.
     pub(super) matches_commit: bool,
 }
 
 impl Materialized {
-    /// The sealed tokens of a branch that are not in the tree; `None` if the tree does not belong to
-    /// this state of the branch.
+    /// The sealed tokens of a branch that are not in the tree; `None` if the tree does not belong
+    /// to this state of the branch.
     pub(super) fn newer<'r>(
         &self,
         head: &MetaRangeId,
@@ -61,12 +62,14 @@ pub(super) struct BranchState {
     pub(super) latest: Mutex<Option<Arc<Materialized>>>,
     pub(super) skipped: Mutex<SkippedRows>,
     is_working: AtomicBool,
-    /// Keys deleted since a task last waited for deletions to stop.
+    /// Number of keys deleted since a task last finished waiting for deletions to stop.
     pub(super) deleted: AtomicU64,
+    /// Whether a task waits for deletions to stop.
     pub(super) is_waiting: AtomicBool,
 }
 
-/// The trees of the branches that this server reads, and the work on them.
+/// The state of the branches that this server reads or deletes from, and the slots for making
+/// trees.
 #[derive(Debug)]
 pub(crate) struct Materializer {
     branches: Cache<Key, Arc<BranchState>>,
@@ -77,7 +80,7 @@ pub(crate) struct Materializer {
     pub(super) when_quiet: Duration,
 }
 
-/// Permission to work on one branch, until dropped.
+/// Permission to make the tree of one branch, until dropped.
 pub(super) struct Working {
     pub(super) branch: Arc<BranchState>,
     _slot: OwnedSemaphorePermit,
@@ -143,7 +146,8 @@ impl Materializer {
         })
     }
 
-    /// Counts deletions. Returns the branch if they are many and no task waits for their end yet.
+    /// Counts deletions. Returns the branch's state if there are many and no task waits for their
+    /// end yet.
     pub(super) fn note_deletions(
         &self,
         repository: &Repository,
@@ -184,10 +188,11 @@ impl BranchState {
     /// [`MAX_QUIET_CHECKS`] intervals.
     pub(super) async fn wait_until_quiet(&self, quiet: Duration) -> bool {
         let mut before = self.deleted.load(Ordering::Relaxed);
-        let mut looks = tokio::time::interval(quiet);
-        looks.tick().await;
+        let mut checks = tokio::time::interval(quiet);
+        // The first tick completes at once.
+        checks.tick().await;
         for _ in 0..MAX_QUIET_CHECKS {
-            looks.tick().await;
+            checks.tick().await;
             let now = self.deleted.load(Ordering::Relaxed);
             if now == before {
                 return true;

@@ -1,12 +1,12 @@
 //! Uncommitted changes: how they are written, read and removed.
 //!
 //! A branch names one writable token and a few sealed ones, newest first. A token is a partition of
-//! the KV store that maps keys to values or tombstones. A key has the state of the newest token that
-//! contains it, otherwise that of the head.
+//! the KV store that maps keys to values or tombstones. A key has the state of the newest token
+//! that contains it, otherwise its state in the head.
 //!
 //! A token that left its branch is emptied only after `Options::token_grace`, since readers of the
 //! branch's old record may still use it. A read that took more than half of that time checks the
-//! branch again before its result counts.
+//! branch again before it returns its result.
 
 mod area;
 mod changes;

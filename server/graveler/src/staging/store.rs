@@ -1,4 +1,5 @@
-//! The rows of staging tokens, and the tokens' life: new, named by a branch, retired, emptied.
+//! The rows of staging tokens, and the tokens' life cycle: new, named by a branch, retired,
+//! emptied.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +65,7 @@ impl Staging {
         Ok(row.is_empty())
     }
 
-    /// The newest change of a key; `None` if no token has one.
+    /// The newest change of a key; `None` if no token has one, `Some(None)` if it is a tombstone.
     pub(crate) async fn newest(
         &self,
         tokens: impl Iterator<Item = &StagingToken> + Send,
@@ -97,7 +98,8 @@ impl Staging {
         self.kv.is_transactional()
     }
 
-    /// Writes rows, and the caller's records with them, if the guard on the branch holds.
+    /// Writes `ops` if the guard on the branch holds. Drivers without transactions check the guard
+    /// after the write.
     pub(crate) async fn write_guarded(
         &self,
         guard: &Guard,
@@ -117,7 +119,7 @@ impl Staging {
         self.janitor.retire(tokens);
     }
 
-    /// Retires a token that no branch came to name. Call it only when that is certain, since retired
+    /// Retires a token that no branch ever named. Call it only if that is certain, since retired
     /// tokens are emptied even if a branch names them.
     pub(crate) async fn retire_unused(&self, token: StagingToken) {
         let retired: Vec<Op> = vec![retire_op(&token)];

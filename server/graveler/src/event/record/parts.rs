@@ -1,4 +1,4 @@
-//! The messages of the changes that events report, and their conversions.
+//! The protobuf messages of [`EventDetails`](crate::EventDetails), and their conversions.
 
 use std::collections::BTreeMap;
 

@@ -24,8 +24,8 @@ use crate::{Error, MetaRangeId};
 
 /// Parses a record of a dump, for [`crate::fuzzing`].
 #[cfg(any(test, feature = "testing"))]
-pub(crate) fn try_record(kind: u8, record: &crate::Record) {
-    let entity = [Entity::Commit, Entity::Tag, Entity::Branch][usize::from(kind % 3)];
+pub(crate) fn try_record(kind: usize, record: &crate::Record) {
+    let entity = [Entity::Commit, Entity::Tag, Entity::Branch][kind];
     drop(dump_record::DumpRecord::parse(entity, record));
 }
 

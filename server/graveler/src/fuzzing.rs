@@ -47,7 +47,8 @@ pub fn record(data: &[u8]) {
         return;
     };
     let stored = Bytes::copy_from_slice(rest);
-    match kind % 10 {
+    let kind = kind % 11;
+    match kind {
         0 => drop(Repository::decode(stored)),
         1 => drop(Branch::decode(stored)),
         2 => drop(Tag::decode(stored)),
@@ -56,7 +57,7 @@ pub fn record(data: &[u8]) {
         5 => drop(RepoMetadata::decode(stored)),
         6 => drop(decode_staged(stored)),
         7 => crate::committed::try_range(&of_dump(&stored)),
-        kind => crate::dump::try_record(kind, &of_dump(&stored)),
+        kind => crate::dump::try_record(usize::from(kind - 8), &of_dump(&stored)),
     }
 }
 

@@ -167,12 +167,20 @@ impl Graveler {
             let at = self.refs.branch(repository, branch).await?;
             // Resolved in each attempt: the expression may be relative to the branch itself.
             let target = self.refs.resolve_commit(repository, reference).await?;
-            if target == at.record.commit_id {
-                return Ok(());
+            let head = at.record.commit_id.clone();
+            if target == head {
+                // Nothing is written, so no predicate detects that the branch moved after its record was read.
+                if self.refs.branch(repository, branch).await?.record.commit_id == head {
+                    return Ok(());
+                }
+                continue;
             }
             let Some(at) = self.seal(repository, branch, at).await? else {
                 continue;
             };
+            if at.record.commit_id != head {
+                continue;
+            }
             let kept = self.drop_no_op_changes(repository, branch, &at).await?;
             let record = BranchRecord {
                 commit_id: target.clone(),

@@ -59,8 +59,8 @@ impl Graveler {
         staged_only: bool,
     ) -> Result<Option<Value>> {
         let mut changed: Option<Branch> = None;
+        let mut read_at = self.clock.now();
         for _ in 0..MAX_READ_TRIES {
-            let read_at = self.clock.now();
             let at = changed.as_ref().unwrap_or(branch);
             let value = match staged_only {
                 true => self
@@ -71,11 +71,13 @@ impl Graveler {
                 false => self.value_at(repository, at, key).await?,
             };
             let (id, record) = (&branch.id, &at.record);
+            let read_again_at = self.clock.now();
             match self.changed_since(repository, id, record, read_at).await? {
                 None => return Ok(value),
                 Some(record) => {
                     let id = branch.id.clone();
                     changed = Some(Branch { id, record });
+                    read_at = read_again_at;
                 }
             }
         }

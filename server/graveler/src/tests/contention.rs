@@ -1,13 +1,19 @@
 //! Servers that race for a branch's head: the loser repeats some work and hooks, and the winner backs
 //! off.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use base::testing::{FaultSchedule, Turn};
+use kv::Store;
+use kv::testing::{Faults, FaultyStore};
 
+use super::undo::entries;
 use crate::testing::{Lake, branch, committing, merging};
 use crate::{
-    Error, Event, EventKind, HookOutcome, Hooks, MergeParams, MergeStrategy, NoHooks, Rejection,
+    Error, Event, EventKind, HookOutcome, Hooks, MergeParams, MergeStrategy, NoHooks, Operation,
+    Rejection,
 };
 
 /// Another server on the same stores.
@@ -146,7 +152,7 @@ impl Hooks for SealingHooks {
 }
 
 #[derive(Debug)]
-struct RefusingHooks;
+pub(super) struct RefusingHooks;
 
 #[async_trait]
 impl Hooks for RefusingHooks {
@@ -186,4 +192,70 @@ async fn winner_of_a_race_backs_off_before_the_next_turn() {
         }
     }
     assert_eq!(lake.show("main@").await, "a=2");
+}
+
+/// At one turn of the store, another server commits.
+#[derive(Debug)]
+struct CommittingAt {
+    turn: usize,
+    turns: AtomicUsize,
+    other: Lake,
+}
+
+impl FaultSchedule for CommittingAt {
+    fn should_fail(&self, _parts: u8) -> bool {
+        false
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        Box::pin(async {
+            if self.turns.fetch_add(1, Ordering::Relaxed) == self.turn {
+                self.other.put("main", "rival=1").await;
+                self.other.commit("main", "rival").await.unwrap();
+            }
+        })
+    }
+}
+
+/// `main~1` is one commit before the head that the reset moves, so a commit that lands meanwhile is not
+/// dropped by a reset to the grandparent.
+#[tokio::test]
+async fn hard_reset_to_a_relative_reference_discards_one_commit() {
+    for turn in 0.. {
+        let lake = Lake::new().await;
+        for change in ["a=1", "a=2", "a=3"] {
+            lake.put("main", change).await;
+            lake.commit("main", change).await.unwrap();
+        }
+        lake.put("main", "staged=1").await;
+        let schedule = Arc::new(CommittingAt {
+            turn,
+            turns: AtomicUsize::new(0),
+            other: second_server(&lake),
+        });
+        let kv = Arc::clone(&lake.kv);
+        let dynamic = Arc::clone(&schedule) as _;
+        let racing: Arc<dyn Store> =
+            Arc::new(FaultyStore::with_schedule(kv, Faults::default(), dynamic));
+        let server = Lake {
+            graveler: lake.graveler.on_store_for_tests(&racing),
+            ..lake.clone()
+        };
+        server.hard_reset("main", "main~1").await.unwrap();
+        let entries = entries(&lake, "main").await;
+        let reset = entries
+            .iter()
+            .find(|entry| entry.operation == Operation::HardReset);
+        let reset = reset.unwrap();
+        let from = reset.from.as_ref().unwrap().to_string();
+        let dropped = lake
+            .graveler
+            .resolve(&lake.repo, &format!("{from}~1"))
+            .await;
+        assert_eq!(reset.to, Some(dropped.unwrap().commit_id), "turn {turn}");
+        if schedule.turns.load(Ordering::Relaxed) <= turn {
+            assert!(turn > 5, "a reset has more than five turns");
+            return;
+        }
+    }
 }

@@ -16,8 +16,8 @@ use super::history::{Action, Answer, Call, History, Tree};
 use super::random::Random;
 use crate::testing::{branch, committing, merging, value};
 use crate::{
-    CherryPickParams, CommitId, Condition, Graveler, MergeStrategy, NoHooks, Record, RefName,
-    Repository, ResetScope, Result, RevertParams, UndoParams, Value,
+    BranchId, CherryPickParams, CommitId, Condition, Graveler, MergeParams, MergeStrategy, NoHooks,
+    Record, RefName, Repository, ResetScope, Result, RevertParams, UndoParams, Value,
 };
 
 /// The branch that always exists; the others are created and deleted.
@@ -69,7 +69,7 @@ impl Actor {
                 Action::Reset { branch, .. } if *branch != MAIN => Some(*branch),
                 _ => None,
             };
-            let patience = match self.random.should_fail(ABANDONED) {
+            let patience = match self.random.chance(ABANDONED) {
                 true => Some(self.random.below(PATIENCE_TURNS)),
                 false => None,
             };
@@ -111,7 +111,7 @@ impl Actor {
     fn choose(&mut self) -> Action {
         let random = &mut self.random;
         if let Some(branch) = self.last_reset
-            && random.should_fail(UNDO_AFTER_RESET)
+            && random.chance(UNDO_AFTER_RESET)
         {
             return Action::Undo { branch };
         }
@@ -124,7 +124,7 @@ impl Actor {
             known[random.below(known.len() as u64) as usize].clone()
         };
         match random.below(100) {
-            _ if random.should_fail(40) && !self.known.is_empty() => match random.below(5) {
+            _ if random.chance(40) && !self.known.is_empty() => match random.below(5) {
                 4 => Action::Undo {
                     branch: random.pick(&BRANCHES[1..]),
                 },
@@ -138,7 +138,7 @@ impl Actor {
                 },
                 2 => Action::Reset {
                     branch,
-                    key: random.should_fail(128).then_some(key),
+                    key: random.chance(128).then_some(key),
                 },
                 _ => Action::HardReset {
                     branch: random.pick(&BRANCHES[1..]),
@@ -147,15 +147,12 @@ impl Actor {
             },
             0..6 => Action::PutMany {
                 branch,
-                keys: KEYS
-                    .into_iter()
-                    .filter(|_| random.should_fail(192))
-                    .collect(),
+                keys: KEYS.into_iter().filter(|_| random.chance(192)).collect(),
             },
             6..34 => Action::Put {
                 branch,
                 key,
-                if_absent: random.should_fail(48),
+                if_absent: random.chance(48),
             },
             34..44 => Action::Delete {
                 branch,
@@ -217,41 +214,9 @@ impl Actor {
                     .await?;
                 return Ok(Answer::Commit(commit.id));
             }
-            Action::Merge { source, .. } => {
-                let mut params = merging();
-                params.message = mark;
-                params.strategy = [MergeStrategy::SourceWins, MergeStrategy::DestWins][id % 2];
-                params.squash = id.is_multiple_of(3);
-                let merged = graveler.merge(repo, &on, source, params, &NoHooks).await?;
-                return Ok(Answer::Commit(merged.commit_id));
-            }
-            Action::Revert { commit, .. } => {
-                let params = RevertParams {
-                    committer: "actor".to_owned(),
-                    parent_number: 1,
-                    message: mark,
-                    metadata: BTreeMap::new(),
-                    allow_empty: false,
-                    force: false,
-                };
-                let commit = graveler
-                    .revert(repo, &on, commit.as_str(), params, &NoHooks)
-                    .await?;
-                return Ok(Answer::Commit(commit.id));
-            }
-            Action::Pick { commit, .. } => {
-                let params = CherryPickParams {
-                    committer: "actor".to_owned(),
-                    parent_number: 1,
-                    message: Some(mark),
-                    metadata: None,
-                    force: false,
-                };
-                let commit = graveler
-                    .cherry_pick(repo, &on, commit.as_str(), params, &NoHooks)
-                    .await?;
-                return Ok(Answer::Commit(commit.id));
-            }
+            Action::Merge { source, .. } => return self.merge(id, source, &on).await,
+            Action::Revert { commit, .. } => return self.revert(mark, commit, &on).await,
+            Action::Pick { commit, .. } => return self.cherry_pick(mark, commit, &on).await,
             Action::Reset { key, .. } => {
                 let scope = match key {
                     Some(key) => ResetScope::Key(key.as_bytes().to_vec()),
@@ -264,18 +229,7 @@ impl Actor {
                     .hard_reset(repo, &on, to.as_str(), false, "actor")
                     .await?;
             }
-            Action::Undo { .. } => {
-                let params = UndoParams {
-                    actor: mark,
-                    ..UndoParams::default()
-                };
-                let undone = graveler.undo(repo, &RefName::Branch(on), &params).await?;
-                return Ok(Answer::Undone {
-                    call: Call::marked(&undone.entry.actor),
-                    from: undone.entry.to,
-                    to: undone.commit_id,
-                });
-            }
+            Action::Undo { .. } => return self.undo(mark, on).await,
             Action::Branch { source, .. } => {
                 let made = graveler
                     .create_branch(repo, &on, source, false, false, "actor", &NoHooks)
@@ -297,20 +251,78 @@ impl Actor {
                 let tree = list_slowly(graveler, repo, on.as_str(), slowed).await?;
                 return Ok(Answer::Tree(tree));
             }
-            Action::Changes { .. } => {
-                let slowed = self.slowed.as_deref().filter(|_| id.is_multiple_of(2));
-                let mut cursor = graveler.diff_uncommitted(repo, &on).await?;
-                cursor.seek(KEYS[0].as_bytes());
-                let mut changes = BTreeMap::new();
-                while let Some(diff) = cursor.next().await? {
-                    let key = String::from_utf8_lossy(&diff.key).into_owned();
-                    changes.insert(key, diff.right.map(|value| text(&value)));
-                    take_time(slowed, changes.len()).await;
-                }
-                return Ok(Answer::Changes(changes));
-            }
+            Action::Changes { .. } => return self.changes(id, &on).await,
         }
         Ok(Answer::Done)
+    }
+
+    async fn merge(&self, id: usize, source: &str, destination: &BranchId) -> Result<Answer> {
+        let params = MergeParams {
+            message: Call::mark(id),
+            strategy: [MergeStrategy::SourceWins, MergeStrategy::DestWins][id % 2],
+            squash: id.is_multiple_of(3),
+            ..merging()
+        };
+        let merged = self
+            .graveler
+            .merge(&self.repo, destination, source, params, &NoHooks);
+        Ok(Answer::Commit(merged.await?.commit_id))
+    }
+
+    async fn revert(&self, mark: String, commit: &CommitId, on: &BranchId) -> Result<Answer> {
+        let params = RevertParams {
+            committer: "actor".to_owned(),
+            parent_number: 1,
+            message: mark,
+            metadata: BTreeMap::new(),
+            allow_empty: false,
+            force: false,
+        };
+        let commit = self
+            .graveler
+            .revert(&self.repo, on, commit.as_str(), params, &NoHooks);
+        Ok(Answer::Commit(commit.await?.id))
+    }
+
+    async fn cherry_pick(&self, mark: String, commit: &CommitId, on: &BranchId) -> Result<Answer> {
+        let params = CherryPickParams {
+            committer: "actor".to_owned(),
+            parent_number: 1,
+            message: Some(mark),
+            metadata: None,
+            force: false,
+        };
+        let commit = self
+            .graveler
+            .cherry_pick(&self.repo, on, commit.as_str(), params, &NoHooks);
+        Ok(Answer::Commit(commit.await?.id))
+    }
+
+    async fn undo(&self, mark: String, on: BranchId) -> Result<Answer> {
+        let params = UndoParams {
+            actor: mark,
+            ..UndoParams::default()
+        };
+        let on = RefName::Branch(on);
+        let undone = self.graveler.undo(&self.repo, &on, &params).await?;
+        Ok(Answer::Undone {
+            call: Call::marked(&undone.entry.actor),
+            from: undone.entry.to,
+            to: undone.commit_id,
+        })
+    }
+
+    async fn changes(&self, id: usize, on: &BranchId) -> Result<Answer> {
+        let slowed = self.slowed.as_deref().filter(|_| id.is_multiple_of(2));
+        let mut cursor = self.graveler.diff_uncommitted(&self.repo, on).await?;
+        cursor.seek(KEYS[0].as_bytes());
+        let mut changes = BTreeMap::new();
+        while let Some(diff) = cursor.next().await? {
+            let key = String::from_utf8_lossy(&diff.key).into_owned();
+            changes.insert(key, diff.right.map(|value| text(&value)));
+            take_time(slowed, changes.len()).await;
+        }
+        Ok(Answer::Changes(changes))
     }
 }
 

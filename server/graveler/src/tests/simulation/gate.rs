@@ -112,12 +112,12 @@ impl Gate {
 
 impl FaultSchedule for Gate {
     fn should_fail(&self, parts: u8) -> bool {
-        self.state().random.should_fail(parts)
+        self.state().random.chance(parts)
     }
 
     fn turn(&self) -> Turn<'_> {
         let mut state = self.state();
-        let late = match state.random.should_fail(LATE) {
+        let late = match state.random.chance(LATE) {
             true => state.random.below(LATE_TURNS),
             false => 0,
         };

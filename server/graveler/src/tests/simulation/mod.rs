@@ -10,8 +10,8 @@ mod gate;
 mod history;
 mod linear;
 mod random;
+mod runs;
 mod stores;
-mod world;
 
 use std::sync::{Arc, Mutex};
 
@@ -22,8 +22,8 @@ use kv::Store;
 
 use self::gate::Gate;
 use self::history::{Answer, Call};
+use self::runs::{Plan, Run, Simulation, clock};
 use self::stores::Guarding;
-use self::world::{Plan, Run, World, clock};
 use crate::testing::stores;
 
 /// A single-threaded runtime that releases the next waiting store call whenever its thread would park.
@@ -61,8 +61,9 @@ impl Runner {
         let gate = Arc::new(Gate::new(plan.seed, Arc::clone(&clock)));
         *self.gate.lock().expect("no holder panics") = Some(Arc::clone(&gate));
         let schedule: Arc<dyn FaultSchedule> = Arc::<Gate>::clone(&gate);
-        let world = World::new(plan.clone(), name, kv, block, clock, schedule, Some(gate));
-        let run = self.runtime.block_on(world.run());
+        let simulation =
+            Simulation::new(plan.clone(), name, kv, block, clock, schedule, Some(gate));
+        let run = self.runtime.block_on(simulation.run());
         *self.gate.lock().expect("no holder panics") = None;
         run
     }
@@ -158,8 +159,8 @@ fn store_that_checks_after_the_write_loses_nothing() {
 async fn unscheduled(kv: Arc<dyn Store>, block: Arc<dyn BlockStore>, seed: u64) -> Run {
     let schedule = Arc::new(SeededFaults::new(seed, 32));
     let plan = Plan::of(seed);
-    let world = World::new(plan, "simulated", kv, block, clock(), schedule, None);
-    world.run().await
+    let simulation = Simulation::new(plan, "simulated", kv, block, clock(), schedule, None);
+    simulation.run().await
 }
 
 async fn local_blocks(folder: &tempfile::TempDir) -> Arc<dyn BlockStore> {

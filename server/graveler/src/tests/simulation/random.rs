@@ -14,7 +14,7 @@ impl Random {
     }
 
     /// Returns `true` in `parts` of 256 cases.
-    pub(super) fn should_fail(&mut self, parts: u8) -> bool {
+    pub(super) fn chance(&mut self, parts: u8) -> bool {
         self.below(256) < u64::from(parts)
     }
 

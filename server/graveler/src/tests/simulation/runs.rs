@@ -142,7 +142,7 @@ impl Plan {
 
 /// The stores of a run: with injected faults for the engines, and without for the checks.
 #[derive(Debug)]
-pub(super) struct World {
+pub(super) struct Simulation {
     plan: Plan,
     clock: Arc<ManualClock>,
     kv: Arc<dyn Store>,
@@ -168,8 +168,8 @@ pub(super) fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(start))
 }
 
-impl World {
-    /// A world on `kv` and `block`, where `schedule` decides which calls fail. With a gate, the
+impl Simulation {
+    /// A simulation on `kv` and `block`, where `schedule` decides which calls fail. With a gate, the
     /// scheduler orders the store calls.
     pub(super) fn new(
         plan: Plan,

@@ -149,10 +149,7 @@ async fn is_other_version(
     matched: &MatchedAction,
     tree: &Tree,
 ) -> Result<bool, LoadError> {
-    let files = match loader.files(event, tree).await {
-        Err(LoadError::Invalid(_)) => return Ok(false),
-        files => files?,
-    };
+    let files = loader.files(event, tree).await?;
     let is_gate = |file: &LoadedFile| {
         file.path == matched.file.path || file.action.name == matched.action.name
     };

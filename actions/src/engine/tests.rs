@@ -5,6 +5,7 @@ mod components;
 mod files;
 mod gates;
 mod hook_types;
+mod listing;
 mod nesting;
 mod runs;
 mod warnings;

@@ -46,7 +46,7 @@ async fn change_cannot_edit_its_own_gate() {
 /// Regression test: the change that deleted a dead gate was told to commit the deletion by itself,
 /// which it did already.
 #[tokio::test]
-async fn hint_of_a_dead_gate_leads_out() {
+async fn hint_says_how_to_remove_a_gate_that_always_refuses() {
     let lake = Lake::new().await;
     lake.gate(
         "main",

@@ -189,6 +189,20 @@ impl FileKey {
             identity: object.identity.clone(),
         }
     }
+
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.path.len() + self.physical_address.len() + self.identity.len()
+    }
+
+    /// Returns a key for tests.
+    #[cfg(test)]
+    pub(crate) fn of_path(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            physical_address: String::new(),
+            identity: Bytes::new(),
+        }
+    }
 }
 
 impl Loader {

@@ -25,7 +25,7 @@ use crate::load::{LoadError, Loader, MatchedAction};
 use crate::manifest::log_key;
 use crate::nesting::{InFlight, MAX_DEPTH, MAX_IN_FLIGHT};
 use crate::preflight;
-use crate::queue::Queue;
+use crate::queue::{Full, Queue};
 use crate::run::{Filter, Records};
 use crate::runner::HookRunner;
 use crate::runner::airflow::AirflowRunner;
@@ -289,6 +289,24 @@ impl Actions {
         })
     }
 
+    /// Records that the hooks of a post-event did not run.
+    async fn record_not_run(&self, event: &Event, full: Full) {
+        let why = format!("the hooks did not run: {full}");
+        let loader = &self.executor.loader;
+        let recorded = async {
+            let matched_actions = loader.matching_actions(event, self.gates_source).await?;
+            if !matched_actions.is_empty() {
+                self.executor
+                    .record_not_run(event, &matched_actions, why)
+                    .await?;
+            }
+            Ok::<_, LoadError>(())
+        };
+        if let Err(e) = recorded.await {
+            error!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to record a run whose hooks did not run");
+        }
+    }
+
     /// Builds the rejection of a change whose hooks failed, with hints about their gates.
     async fn refuse(&self, event: &Event, result: EventResult, outcome: Outcome) -> Box<Rejection> {
         let refused: Vec<MatchedAction> = outcome
@@ -411,6 +429,7 @@ impl Hooks for Actions {
             .await;
         if let Err(full) = submitted {
             error!(run.id = %event.run_id, repo.id = %repository, "{} hooks did not run: {full}", event.kind().as_str());
+            self.record_not_run(&event, full).await;
         }
     }
 }

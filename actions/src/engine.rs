@@ -15,8 +15,8 @@ use graveler::{Event, EventKind, HookOutcome, Hooks, Rejection};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::action_file::{FOLDER, FileError};
-use crate::advice::{advise, branch_of_change};
+use crate::action_file::FileError;
+use crate::advice::{advise, advise_on_invalid};
 use crate::env::Environment;
 use crate::error::SetupError;
 use crate::execute::{Executor, Outcome, Round};
@@ -332,6 +332,16 @@ impl Actions {
         rejection
     }
 
+    /// Returns the hint for a change whose action files are invalid. The refusal stands even if the
+    /// hint cannot be computed.
+    async fn hint_of_invalid(&self, event: &Event, errors: &[FileError]) -> Option<String> {
+        let hint = advise_on_invalid(&self.executor.loader, event, errors).await;
+        hint.unwrap_or_else(|e| {
+            warn!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to compute the hint for invalid action files");
+            None
+        })
+    }
+
     /// Records the new commit's id in the pre-commit run that accepted it.
     async fn record_commit(&self, event: &Event, pre_run_id: &str) -> catalog::Result<()> {
         let (repository, Some(commit)) = (&event.repository, event.commit_id()) else {
@@ -389,7 +399,7 @@ impl Hooks for Actions {
             Err(LoadError::Invalid(errors)) => {
                 let mut rejection = reject(&event, &errors);
                 rejection.invalid_actions = true;
-                rejection.hint = hint_of_invalid(&event, &errors);
+                rejection.hint = self.hint_of_invalid(&event, &errors).await;
                 Err(rejection)
             }
             Err(LoadError::Busy { message, hint }) => {
@@ -487,21 +497,6 @@ fn reject<E: Display>(event: &Event, errors: &[E]) -> Box<Rejection> {
         findings: Vec::new(),
         hint: None,
     })
-}
-
-/// Hint for a change whose action files are invalid: names the branch to fix.
-fn hint_of_invalid(event: &Event, errors: &[FileError]) -> Option<String> {
-    let branch = branch_of_change(event)?;
-    let elsewhere = if errors.iter().any(FileError::is_perhaps_no_action) {
-        format!(
-            "; every object directly below {FOLDER} is an action file, so keep other files elsewhere"
-        )
-    } else {
-        String::new()
-    };
-    Some(format!(
-        "correct the action files on branch {branch}, or delete them there, and try again{elsewhere}; no hook ran, so this run id has no record"
-    ))
 }
 
 /// Returns the warnings of a refused change as hints: the answer of a refusal has no other place

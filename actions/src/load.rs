@@ -34,7 +34,7 @@ const ENTRY_BYTES: u64 = 1 << 10;
 pub(crate) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// Objects per listing request.
 const LIST_PAGE: usize = 1_000;
-/// Maximum number of pages and subfolders that a search for action files steps through.
+/// Maximum number of listing requests of one search for action files.
 const MAX_PAGES: usize = 1_000;
 
 /// Why the actions of an event cannot be determined.
@@ -142,6 +142,11 @@ impl MatchedAction {
             origin,
             tree: tree.clone(),
         }
+    }
+
+    /// Reports whether both are the same file of the same side of the change.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.origin == other.origin && self.file.path == other.file.path
     }
 }
 

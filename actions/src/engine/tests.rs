@@ -110,6 +110,13 @@ impl Lake {
         self.catalog.put(&self.repository, branch, path, path).await;
     }
 
+    async fn tag(&self, name: &str, reference: &str) {
+        self.catalog
+            .create_tag(&self.repository, name, reference, false, "tester")
+            .await
+            .unwrap();
+    }
+
     async fn branch(&self, name: &str) {
         self.catalog
             .create_branch(&self.repository, name, "main", false, false, "tester")

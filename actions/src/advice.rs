@@ -7,6 +7,7 @@
 
 use graveler::{Event, EventKind};
 
+use crate::action_file::{FOLDER, FileError};
 use crate::load::{LoadError, LoadedFile, Loader, MatchedAction, Origin, Tree};
 
 /// Maximum number of gates that one refusal explains.
@@ -39,8 +40,15 @@ pub(crate) async fn advise(
     event: &Event,
     refused: &[MatchedAction],
 ) -> Result<Vec<Advice>, LoadError> {
+    let mut gates: Vec<&MatchedAction> = Vec::new();
+    for matched in refused {
+        // Each refused hook names its gate, and one gate may have many hooks.
+        if gates.len() < MAX_GATES && !gates.iter().any(|gate| gate.is_same(matched)) {
+            gates.push(matched);
+        }
+    }
     let mut hints = Vec::new();
-    for matched in refused.iter().take(MAX_GATES) {
+    for matched in gates {
         let advice = match matched.origin {
             Origin::Change => advise_for_change(loader, event, matched).await?,
             Origin::Destination => advise_for_destination(loader, event, matched).await?,
@@ -64,17 +72,23 @@ async fn advise_for_change(
     matched: &MatchedAction,
 ) -> Result<Advice, LoadError> {
     let name = &matched.action.name;
-    let Some(branch) = branch_of_change(event) else {
+    let Some(source) = source_of_change(loader, event).await? else {
         let gate = format!("gate '{name}' of {}", event.source_ref());
         return Ok(Advice { gate, remedy: None });
     };
-    let gate = format!("gate '{name}' of branch {branch}");
-    let remedy = match other_branch(loader, event, &branch).await? {
+    let gate = format!("gate '{name}' of {source}");
+    let remedy = match other_branch(loader, event, &source).await? {
         Some(other) if is_other_version(loader, event, matched, &other.tree).await? => {
             let from = other.branch;
-            Some(format!(
-                "{from} has another version: merge {from} into {branch} to update it"
-            ))
+            let how = match source {
+                Source::Branch(branch) => format!("merge {from} into {branch} to update it"),
+                Source::Reference(reference) => {
+                    format!(
+                        "create a branch at {reference}, merge {from} into it, and merge that branch"
+                    )
+                }
+            };
+            Some(format!("{from} has another version: {how}"))
         }
         _ => None,
     };
@@ -107,12 +121,66 @@ async fn advise_for_destination(
     })
 }
 
-/// Returns the branch that holds the change's own gates.
-pub(crate) fn branch_of_change(event: &Event) -> Option<String> {
-    match event.kind() {
-        EventKind::PreMerge => event.merge_source().map(str::to_owned),
-        _ => event.branch().map(ToString::to_string),
+/// Hint for a change whose action files are invalid: says where to correct them.
+pub(crate) async fn advise_on_invalid(
+    loader: &Loader,
+    event: &Event,
+    errors: &[FileError],
+) -> Result<Option<String>, LoadError> {
+    let correct = match source_of_change(loader, event).await? {
+        Some(source @ Source::Branch(_)) => {
+            format!("correct the action files on {source}, or delete them there, and try again")
+        }
+        Some(Source::Reference(reference)) => format!(
+            "create a branch at {reference}, correct or delete the action files there, and merge that branch"
+        ),
+        None => return Ok(None),
+    };
+    let elsewhere = if errors.iter().any(FileError::is_perhaps_no_action) {
+        format!(
+            "; every object directly below {FOLDER} is an action file, so keep other files elsewhere"
+        )
+    } else {
+        String::new()
+    };
+    Ok(Some(format!(
+        "{correct}{elsewhere}; no hook ran, so this run id has no record"
+    )))
+}
+
+/// What holds the change's own gates.
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    Branch(String),
+    /// The source of a merge that is not a branch: a tag, a commit or an expression.
+    Reference(String),
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Branch(branch) => write!(f, "branch {branch}"),
+            Self::Reference(reference) => f.write_str(reference),
+        }
     }
+}
+
+async fn source_of_change(loader: &Loader, event: &Event) -> Result<Option<Source>, LoadError> {
+    if event.kind() != EventKind::PreMerge {
+        let branch = event.branch();
+        return Ok(branch.map(|branch| Source::Branch(branch.to_string())));
+    }
+    let Some(name) = event.merge_source() else {
+        return Ok(None);
+    };
+    let found = loader.reader().branch(&event.repository, name).await;
+    Ok(Some(match found {
+        Ok(_) => Source::Branch(name.to_owned()),
+        Err(catalog::Error::NotFound { .. } | catalog::Error::InvalidName { .. }) => {
+            Source::Reference(name.to_owned())
+        }
+        Err(e) => return Err(e.into()),
+    }))
 }
 
 /// Returns the branch that may have a newer version of the gate: the destination of a merge, or the
@@ -120,7 +188,7 @@ pub(crate) fn branch_of_change(event: &Event) -> Option<String> {
 async fn other_branch(
     loader: &Loader,
     event: &Event,
-    branch: &str,
+    source: &Source,
 ) -> Result<Option<OtherBranch>, LoadError> {
     if let (EventKind::PreMerge, Some(destination), Some(base)) =
         (event.kind(), event.branch(), event.base())
@@ -131,7 +199,7 @@ async fn other_branch(
         }));
     }
     let default = event.repository.default_branch.to_string();
-    if default == branch {
+    if matches!(source, Source::Branch(branch) if *branch == default) {
         return Ok(None);
     }
     let tree = loader.head(&event.repository, &default).await?;
@@ -149,10 +217,7 @@ async fn is_other_version(
     matched: &MatchedAction,
     tree: &Tree,
 ) -> Result<bool, LoadError> {
-    let files = match loader.files(event, tree).await {
-        Err(LoadError::Invalid(_)) => return Ok(false),
-        files => files?,
-    };
+    let files = loader.files(event, tree).await?;
     let is_gate = |file: &LoadedFile| {
         file.path == matched.file.path || file.action.name == matched.action.name
     };

@@ -15,8 +15,8 @@ use graveler::{Event, EventKind, HookOutcome, Hooks, Rejection};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::action_file::{FOLDER, FileError};
-use crate::advice::{advise, branch_of_change};
+use crate::action_file::FileError;
+use crate::advice::{advise, advise_on_invalid};
 use crate::env::Environment;
 use crate::error::SetupError;
 use crate::execute::{Executor, Outcome, Round};
@@ -25,7 +25,7 @@ use crate::load::{LoadError, Loader, MatchedAction};
 use crate::manifest::log_key;
 use crate::nesting::{InFlight, MAX_DEPTH, MAX_IN_FLIGHT};
 use crate::preflight;
-use crate::queue::Queue;
+use crate::queue::{Full, Queue};
 use crate::run::{Filter, Records};
 use crate::runner::HookRunner;
 use crate::runner::airflow::AirflowRunner;
@@ -289,6 +289,24 @@ impl Actions {
         })
     }
 
+    /// Records that the hooks of a post-event did not run.
+    async fn record_not_run(&self, event: &Event, full: Full) {
+        let why = format!("the hooks did not run: {full}");
+        let loader = &self.executor.loader;
+        let recorded = async {
+            let matched_actions = loader.matching_actions(event, self.gates_source).await?;
+            if !matched_actions.is_empty() {
+                self.executor
+                    .record_not_run(event, &matched_actions, why)
+                    .await?;
+            }
+            Ok::<_, LoadError>(())
+        };
+        if let Err(e) = recorded.await {
+            error!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to record a run whose hooks did not run");
+        }
+    }
+
     /// Builds the rejection of a change whose hooks failed, with hints about their gates.
     async fn refuse(&self, event: &Event, result: EventResult, outcome: Outcome) -> Box<Rejection> {
         let refused: Vec<MatchedAction> = outcome
@@ -312,6 +330,16 @@ impl Actions {
         hints.extend(hints_of_warnings(&result.warnings));
         rejection.hint = (!hints.is_empty()).then(|| hints.join("; "));
         rejection
+    }
+
+    /// Returns the hint for a change whose action files are invalid. The refusal stands even if the
+    /// hint cannot be computed.
+    async fn hint_of_invalid(&self, event: &Event, errors: &[FileError]) -> Option<String> {
+        let hint = advise_on_invalid(&self.executor.loader, event, errors).await;
+        hint.unwrap_or_else(|e| {
+            warn!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to compute the hint for invalid action files");
+            None
+        })
     }
 
     /// Records the new commit's id in the pre-commit run that accepted it.
@@ -371,7 +399,7 @@ impl Hooks for Actions {
             Err(LoadError::Invalid(errors)) => {
                 let mut rejection = reject(&event, &errors);
                 rejection.invalid_actions = true;
-                rejection.hint = hint_of_invalid(&event, &errors);
+                rejection.hint = self.hint_of_invalid(&event, &errors).await;
                 Err(rejection)
             }
             Err(LoadError::Busy { message, hint }) => {
@@ -411,6 +439,7 @@ impl Hooks for Actions {
             .await;
         if let Err(full) = submitted {
             error!(run.id = %event.run_id, repo.id = %repository, "{} hooks did not run: {full}", event.kind().as_str());
+            self.record_not_run(&event, full).await;
         }
     }
 }
@@ -468,21 +497,6 @@ fn reject<E: Display>(event: &Event, errors: &[E]) -> Box<Rejection> {
         findings: Vec::new(),
         hint: None,
     })
-}
-
-/// Hint for a change whose action files are invalid: names the branch to fix.
-fn hint_of_invalid(event: &Event, errors: &[FileError]) -> Option<String> {
-    let branch = branch_of_change(event)?;
-    let elsewhere = if errors.iter().any(FileError::is_perhaps_no_action) {
-        format!(
-            "; every object directly below {FOLDER} is an action file, so keep other files elsewhere"
-        )
-    } else {
-        String::new()
-    };
-    Some(format!(
-        "correct the action files on branch {branch}, or delete them there, and try again{elsewhere}; no hook ran, so this run id has no record"
-    ))
 }
 
 /// Returns the warnings of a refused change as hints: the answer of a refusal has no other place

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use base::Clock;
+use base::{Clock, OffsetDateTime};
 use bytes::Bytes;
 use catalog::{InternalFiles, Reader, Repository};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -127,25 +127,45 @@ impl Executor {
             }
         }
         let run = Run {
-            run_id: event.run_id.clone(),
-            branch_id: event.branch().map(ToString::to_string).unwrap_or_default(),
-            commit_id: event
-                .commit_id()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
-            source_ref: event.source_ref().to_owned(),
-            event_type: event.kind().as_str().to_owned(),
-            start_time,
             end_time: self.clock.now(),
             passed: outcome.failures.is_empty(),
             warnings: warnings.iter().map(|w| w.text.clone()).collect(),
+            ..new_run(event, start_time)
         };
-        self.save_manifest(&event.repository, &run, &hooks).await?;
+        self.save(event, &run, &hooks).await?;
+        Ok(outcome)
+    }
+
+    /// Records a failed run whose hooks were skipped. The run's warning is the reason.
+    ///
+    /// # Errors
+    /// If the manifest or the records cannot be stored.
+    pub(crate) async fn record_not_run(
+        &self,
+        event: &Event,
+        matched_actions: &[MatchedAction],
+        why: String,
+    ) -> catalog::Result<()> {
+        let mut hooks = Vec::new();
+        for (index, matched) in matched_actions.iter().enumerate() {
+            for (hook_index, hook) in matched.action.hooks.iter().enumerate() {
+                hooks.push(hook_run(matched, hook, hook_run_id(index, hook_index)));
+            }
+        }
+        let run = Run {
+            warnings: vec![why],
+            ..new_run(event, self.clock.now())
+        };
+        self.save(event, &run, &hooks).await
+    }
+
+    async fn save(&self, event: &Event, run: &Run, hooks: &[HookRun]) -> catalog::Result<()> {
+        self.save_manifest(&event.repository, run, hooks).await?;
         self.records
-            .save(event.repository.id.as_str(), &run, &hooks)
+            .save(event.repository.id.as_str(), run, hooks)
             .await?;
         metrics::counter!("hook_runs_total", "event" => event.kind().as_str(), "passed" => if run.passed { "true" } else { "false" }).increment(1);
-        Ok(outcome)
+        Ok(())
     }
 
     /// Runs a hook. A hook of a post-event fails when the server stops, so that its run is recorded.
@@ -201,7 +221,7 @@ impl Executor {
         let mut failed = false;
         let mut found = 0;
         for (hook_index, hook) in matched.action.hooks.iter().enumerate() {
-            let hook_run_id = format!("{index:04}_{hook_index:04}");
+            let hook_run_id = hook_run_id(index, hook_index);
             let mut result = if hook.condition.holds(failed) {
                 self.run_hook(round, matched, hook, hook_run_id).await?
             } else {
@@ -284,6 +304,27 @@ const CUT_OFF: &str = "the server stopped before the hook ended";
 fn write_warnings(log: &mut Output, action: &str, warnings: &[Warning]) {
     for warning in warnings.iter().filter(|w| w.action == action) {
         log.text(&format!("warning: {}\n", warning.text));
+    }
+}
+
+/// Returns the id of a hook's run from the indexes of the action and the hook.
+fn hook_run_id(action: usize, hook: usize) -> String {
+    format!("{action:04}_{hook:04}")
+}
+
+/// Returns the record of a run that has not passed yet.
+fn new_run(event: &Event, start_time: OffsetDateTime) -> Run {
+    let commit_id = event.commit_id().map(ToString::to_string);
+    Run {
+        run_id: event.run_id.clone(),
+        branch_id: event.branch().map(ToString::to_string).unwrap_or_default(),
+        commit_id: commit_id.unwrap_or_default(),
+        source_ref: event.source_ref().to_owned(),
+        event_type: event.kind().as_str().to_owned(),
+        start_time,
+        end_time: start_time,
+        passed: false,
+        warnings: Vec::new(),
     }
 }
 

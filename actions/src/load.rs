@@ -34,7 +34,7 @@ const ENTRY_BYTES: u64 = 1 << 10;
 pub(crate) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// Objects per listing request.
 const LIST_PAGE: usize = 1_000;
-/// Maximum number of pages and subfolders that a search for action files steps through.
+/// Maximum number of listing requests of one search for action files.
 const MAX_PAGES: usize = 1_000;
 
 /// Why the actions of an event cannot be determined.
@@ -111,13 +111,6 @@ impl FileSet {
         Err(FileError::whole(&file.path, too_large))
     }
 
-    pub(crate) fn of_errors(errors: Vec<FileError>) -> Self {
-        Self {
-            errors,
-            ..Self::default()
-        }
-    }
-
     pub(crate) fn has(&self, file: &LoadedFile) -> bool {
         self.files.iter().any(|other| other.is_same(file))
     }
@@ -150,6 +143,11 @@ impl MatchedAction {
             tree: tree.clone(),
         }
     }
+
+    /// Reports whether both are the same file of the same side of the change.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.origin == other.origin && self.file.path == other.file.path
+    }
 }
 
 /// Counts the hooks that one event runs from one tree.
@@ -176,6 +174,8 @@ pub(crate) struct Loader {
     reader: Reader,
     files: moka::sync::Cache<FileKey, Result<Arc<LoadedFile>, FileError>>,
     sets: moka::sync::Cache<(String, String), Arc<FileSet>>,
+    /// [`MAX_PAGES`], or less in tests.
+    pub(crate) max_pages: usize,
 }
 
 /// Identifies the bytes of an object: equal keys imply equal bytes.
@@ -192,6 +192,20 @@ impl FileKey {
             path: object.path.clone(),
             physical_address: object.physical_address.clone(),
             identity: object.identity.clone(),
+        }
+    }
+
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.path.len() + self.physical_address.len() + self.identity.len()
+    }
+
+    /// Returns a key for tests.
+    #[cfg(test)]
+    pub(crate) fn of_path(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            physical_address: String::new(),
+            identity: Bytes::new(),
         }
     }
 }
@@ -215,6 +229,7 @@ impl Loader {
             reader,
             files,
             sets,
+            max_pages: MAX_PAGES,
         }
     }
 
@@ -386,7 +401,8 @@ impl Loader {
         Ok(changed.all(is_given) && !page.has_more)
     }
 
-    /// Returns the action files of a tree.
+    /// Returns the action files of a tree. Errors of files, and an error of the tree as a whole, are in
+    /// the set.
     pub(crate) async fn files(
         &self,
         event: &Event,
@@ -406,7 +422,14 @@ impl Loader {
 
     async fn read_files(&self, tree: &Tree) -> Result<FileSet, LoadError> {
         let mut set = FileSet::default();
-        for object in self.list(tree).await? {
+        let objects = match self.list(tree).await? {
+            Ok(objects) => objects,
+            Err(error) => {
+                set.errors.push(error);
+                return Ok(set);
+            }
+        };
+        for object in objects {
             if set.files.len() + set.errors.len() >= MAX_FILES {
                 set.errors.push(FileError::whole(
                     &object.path,
@@ -455,51 +478,38 @@ impl Loader {
         Ok(file)
     }
 
-    /// Lists the objects directly inside the folder of action files, whatever their names.
-    async fn list(&self, tree: &Tree) -> Result<Vec<Object>, LoadError> {
+    /// Lists the objects directly inside the folder of action files, whatever their names. Returns
+    /// an error of the tree if there are too many rows to list.
+    async fn list(&self, tree: &Tree) -> Result<Result<Vec<Object>, FileError>, LoadError> {
         let mut found = Vec::new();
-        let mut after = String::new();
-        for _ in 0..MAX_PAGES {
-            let (objects, next) = match tree {
-                Tree::Stored(snapshot) => children(snapshot, &after).await?,
-                Tree::Branch { repository, branch } => {
-                    self.staged_children(repository, branch, &after).await?
-                }
-            };
-            found.extend(objects.into_iter().filter(|o| !is_folder_marker(o)));
-            // One file beyond the limit is enough to report the error.
-            match next {
-                Some(next) if found.len() <= MAX_FILES => after = next,
-                _ => return Ok(found),
-            }
-        }
-        Err(LoadError::Invalid(vec![FileError::whole(
-            FOLDER,
-            "too many objects and folders in the folder of action files",
-        )]))
-    }
-
-    async fn staged_children(
-        &self,
-        repository: &Repository,
-        branch: &str,
-        after: &str,
-    ) -> Result<(Vec<Object>, Option<String>), LoadError> {
-        let request = ListRequest {
+        let mut request = ListRequest {
             prefix: FOLDER.to_owned(),
-            after: after.to_owned(),
+            after: String::new(),
             delimiter: "/".to_owned(),
             limit: LIST_PAGE,
         };
-        let page = self
-            .reader
-            .list_objects(repository, branch, &request)
-            .await?;
-        let objects = page.results.into_iter().filter_map(|row| match row {
-            ObjectOrPrefix::Object(object) => Some(*object),
-            ObjectOrPrefix::Prefix(_) => None,
-        });
-        Ok((objects.collect(), page.has_more.then_some(page.next_offset)))
+        for _ in 0..self.max_pages {
+            let page = match tree {
+                Tree::Stored(snapshot) => snapshot.list(&request).await?,
+                Tree::Branch { repository, branch } => {
+                    let reader = &self.reader;
+                    reader.list_objects(repository, branch, &request).await?
+                }
+            };
+            found.extend(page.results.into_iter().filter_map(|row| match row {
+                ObjectOrPrefix::Object(object) => Some(*object).filter(|o| !is_folder_marker(o)),
+                ObjectOrPrefix::Prefix(_) => None,
+            }));
+            // One file beyond the limit is enough to report the error.
+            if !page.has_more || found.len() > MAX_FILES {
+                return Ok(Ok(found));
+            }
+            request.after = page.next_offset;
+        }
+        Ok(Err(FileError::whole(
+            FOLDER,
+            "too many objects and folders in the folder of action files",
+        )))
     }
 
     /// Looks up the object at a path of a tree.
@@ -569,26 +579,4 @@ async fn run_blocking<T: Send + 'static>(
 /// Some clients represent a folder by an empty object with the folder's name.
 fn is_folder_marker(object: &Object) -> bool {
     object.path == FOLDER && object.entry.size_bytes == 0
-}
-
-/// Lists objects directly inside the folder of action files, and returns where the next page
-/// starts. Skips subfolders.
-async fn children(
-    snapshot: &Snapshot,
-    after: &str,
-) -> Result<(Vec<Object>, Option<String>), LoadError> {
-    let page = snapshot.walk(FOLDER, after, LIST_PAGE).await?;
-    let mut objects = Vec::new();
-    for object in page.results {
-        let name = object.path.strip_prefix(FOLDER).unwrap_or(&object.path);
-        if let Some((folder, _)) = name.split_once('/') {
-            // `'0'` follows `'/'` in byte order, so this is the first path behind the subfolder.
-            // Pages start after a path, so an object at the path itself is looked up here.
-            let behind = format!("{FOLDER}{folder}0");
-            objects.extend(snapshot.stat(&behind).await?);
-            return Ok((objects, Some(behind)));
-        }
-        objects.push(object);
-    }
-    Ok((objects, page.has_more.then_some(page.next_offset)))
 }

@@ -1,13 +1,14 @@
 //! Finds YAML files that were probably meant to be action files: in a folder below the folder of
-//! action files, or in a folder whose name is misspelled by one letter. They judge nothing, so the
-//! change that adds them gets a warning.
+//! action files, or in a folder whose name is misspelled by one letter ([`PREFIXES`] says which of
+//! these are found). They judge nothing, so the change that adds them gets a warning.
 
 use catalog::Snapshot;
 
 use crate::action_file::{FOLDER, edit_distance};
 
-/// Prefixes that are searched. They cover the folder's name without its first letter, and with
-/// other letters after the sixth.
+/// Prefixes that are searched. They cover the folder's name with a mistake after its sixth
+/// character, and the name without its first character. Other mistakes in the first six characters
+/// are not found.
 const PREFIXES: [&str; 2] = ["_lakef", "lakefs_actions/"];
 /// Maximum number of changes that are looked at for each prefix.
 const MAX_CHANGES: usize = 1_000;

@@ -5,22 +5,21 @@
 //! checked against its component. A component that is missing, does not compile or rejects the
 //! hook's config is an error, unless the hook has `on_error: warn`. Preflight runs no hook.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use graveler::{Event, EventKind};
 
 use crate::action_file::{Action, Diagnostic, FileError, Hook};
-use crate::load::{FileSet, LoadError, LoadedFile, Loader, Tree};
+use crate::load::{LoadError, LoadedFile, Loader, Tree};
 use crate::misplaced;
 use crate::runner::HookSpec;
 use crate::runner::registry::Runners;
 use crate::wasm::{COMPILE_WAIT, CompileWait};
 
-/// Maximum number of warnings per change.
+/// Maximum number of warnings about actions per event.
 const MAX_WARNINGS: usize = 100;
 
-/// Limits of the checks for one change.
+/// Limits of the checks for one event.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     /// Maximum number of reported errors. Checking stops there.
@@ -28,9 +27,9 @@ pub(crate) struct Limits {
     /// Maximum number of hooks that are checked against their components. The remaining hooks are
     /// checked when they run.
     pub(crate) hooks: usize,
-    /// Maximum time that the change waits for checks. Compiling many components may take longer.
+    /// Maximum time that the event waits for checks. Compiling many components may take longer.
     pub(crate) time: Duration,
-    /// How long the change waits for compilations in all, in the checks and in its hooks.
+    /// How long the event waits for compilations, in the checks and in its hooks together.
     pub(crate) compile_wait: Duration,
 }
 
@@ -50,7 +49,8 @@ impl Default for Limits {
 pub(crate) struct Preflight {
     /// The change is refused because of these errors.
     pub(crate) errors: Vec<FileError>,
-    /// Sorted by path; limited in number.
+    /// Limited in number. Those that belong to no action come first, except that of a check that
+    /// ran out of time, which comes last. The others are sorted by path.
     pub(crate) warnings: Vec<Warning>,
     /// Number of hooks that were checked against their components.
     checked: usize,
@@ -88,12 +88,12 @@ pub(crate) async fn check(
     else {
         return Ok(Preflight::default());
     };
-    let before = loader.tree(&event.repository, base);
-    let after = loader.tree(&event.repository, candidate);
-    let files = files(loader, event, &after).await?;
     if base == candidate {
         return Ok(Preflight::default());
     }
+    let before = loader.tree(&event.repository, base);
+    let after = loader.tree(&event.repository, candidate);
+    let files = loader.files(event, &after).await?;
     let mut found = Preflight::default();
     let (old, new) = (
         loader.reader().snapshot(&event.repository, base),
@@ -105,7 +105,7 @@ pub(crate) async fn check(
     if files.files.is_empty() && files.errors.is_empty() {
         return Ok(found);
     }
-    let known = self::files(loader, event, &before).await?;
+    let known = loader.files(event, &before).await?;
     let check = Check {
         loader,
         runners,
@@ -143,15 +143,6 @@ pub(crate) async fn check(
     // One hook may have several errors.
     found.errors.truncate(limits.errors);
     Ok(found)
-}
-
-/// Returns the action files of a stored tree. If there are too many to read, the set contains that
-/// error.
-async fn files(loader: &Loader, event: &Event, tree: &Tree) -> Result<Arc<FileSet>, LoadError> {
-    match loader.files(event, tree).await {
-        Err(LoadError::Invalid(errors)) => Ok(Arc::new(FileSet::of_errors(errors))),
-        read => read,
-    }
 }
 
 struct Check<'a> {

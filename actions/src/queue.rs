@@ -6,12 +6,16 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use graveler::RepositoryId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
 
 /// Maximum number of unfinished jobs of one repository. Further changes of the repository wait.
 const MAX_PENDING: usize = 256;
+/// How long a change waits for room in its repository. The change has landed, so its client must get a response.
+const PENDING_WAIT: Duration = Duration::from_secs(5);
 /// Maximum number of concurrent jobs of one repository.
 const MAX_RUNNING: usize = 8;
 /// Maximum number of unfinished jobs of all repositories. Further jobs are refused.
@@ -21,6 +25,8 @@ const MAX_PENDING_IN_ALL: u32 = 16_384;
 #[derive(Debug, Clone)]
 pub(crate) struct Queue {
     in_all: Arc<Semaphore>,
+    /// Counts the accepted jobs, for [`Queue::drain`].
+    jobs: TaskTracker,
     lanes: Arc<Mutex<HashMap<RepositoryId, Lane>>>,
 }
 
@@ -32,16 +38,28 @@ struct Lane {
     places: usize,
 }
 
-/// The server has reached [`MAX_PENDING_IN_ALL`].
+/// Why a job was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Full;
+pub(crate) enum Full {
+    /// The server has reached [`MAX_PENDING_IN_ALL`].
+    Server,
+    /// The repository has had [`MAX_PENDING`] unfinished jobs for [`PENDING_WAIT`].
+    Repository,
+}
 
 impl std::fmt::Display for Full {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{MAX_PENDING_IN_ALL} events with post hooks are already waiting"
-        )
+        match self {
+            Self::Server => write!(
+                f,
+                "{MAX_PENDING_IN_ALL} events with post hooks are already waiting"
+            ),
+            Self::Repository => write!(
+                f,
+                "{MAX_PENDING} events of this repository with post hooks are already waiting, and none ended within {} s",
+                PENDING_WAIT.as_secs()
+            ),
+        }
     }
 }
 
@@ -49,26 +67,29 @@ impl Queue {
     pub(crate) fn new() -> Self {
         Self {
             in_all: Arc::new(Semaphore::new(MAX_PENDING_IN_ALL as usize)),
+            jobs: TaskTracker::new(),
             lanes: Arc::default(),
         }
     }
 
-    /// Accepts a job and returns before it is done. Waits while the repository has [`MAX_PENDING`] jobs.
+    /// Accepts a job and returns before it is done. Waits up to [`PENDING_WAIT`] while the repository has
+    /// [`MAX_PENDING`] jobs.
     ///
     /// # Errors
-    /// [`Full`] if the server has no room for another job.
+    /// [`Full`] if the server or the repository has no room for another job.
     pub(crate) async fn submit(
         &self,
         repository: &RepositoryId,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), Full> {
         let mut place = self.place(repository);
-        let in_lane = acquire(&place.pending).await;
+        let in_lane = tokio::time::timeout(PENDING_WAIT, acquire(&place.pending)).await;
+        let in_lane = in_lane.map_err(|_| Full::Repository)?;
         let in_all = Arc::clone(&self.in_all)
             .try_acquire_owned()
-            .map_err(|_| Full)?;
+            .map_err(|_| Full::Server)?;
         place._permits = vec![in_lane, in_all];
-        tokio::spawn(async move {
+        self.jobs.spawn(async move {
             let _turn = acquire(&place.running).await;
             work.await;
             drop(place);
@@ -76,13 +97,20 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits until all accepted jobs have ended.
+    /// Waits until all accepted jobs have ended. Further jobs are still accepted.
     pub(crate) async fn drain(&self) {
-        let _all = self
-            .in_all
-            .acquire_many(MAX_PENDING_IN_ALL)
-            .await
-            .expect("the queue is never closed");
+        // A tracker must be closed before it reports that it is empty. Closing refuses no jobs.
+        self.jobs.close();
+        self.jobs.wait().await;
+    }
+
+    /// Fills the repository with jobs that never end, for tests.
+    #[cfg(test)]
+    pub(crate) async fn fill(&self, repository: &RepositoryId) {
+        for _ in 0..MAX_PENDING {
+            let accepted = self.submit(repository, std::future::pending()).await;
+            accepted.expect("the repository has room");
+        }
     }
 
     fn place(&self, repository: &RepositoryId) -> Place {
@@ -179,9 +207,7 @@ mod tests {
     async fn hanging_hooks_delay_only_their_own_repository() {
         let queue = Queue::new();
         let (slow, other) = (repository("slow"), repository("other"));
-        for _ in 0..MAX_PENDING {
-            queue.submit(&slow, pending()).await.unwrap();
-        }
+        queue.fill(&slow).await;
         let mut one_more = pin!(queue.submit(&slow, pending()));
         assert!(poll!(&mut one_more).is_pending());
         let (done, ended) = tokio::sync::oneshot::channel();
@@ -199,7 +225,7 @@ mod tests {
             queue.submit(&repository, pending()).await.unwrap();
         }
         let refused = queue.submit(&repository("other"), pending()).await;
-        assert_eq!(refused, Err(Full));
+        assert_eq!(refused, Err(Full::Server));
         assert!(
             !queue
                 .lanes
@@ -220,6 +246,37 @@ mod tests {
             queue.drain().await;
             assert!(queue.lanes.lock().unwrap().is_empty());
         }
+    }
+
+    /// Regression test: while the server stopped, every change was told that the server was full.
+    #[tokio::test]
+    async fn jobs_are_accepted_while_the_queue_drains() {
+        let queue = Queue::new();
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let work = async move { drop(ended.await) };
+        queue.submit(&repository("lake"), work).await.unwrap();
+        let mut drained = pin!(queue.drain());
+        assert!(poll!(&mut drained).is_pending());
+        let (done, late) = tokio::sync::oneshot::channel();
+        let work = async move { done.send(()).unwrap() };
+        queue.submit(&repository("lake"), work).await.unwrap();
+        late.await.unwrap();
+        assert!(poll!(&mut drained).is_pending());
+        end.send(()).unwrap();
+        drained.await;
+    }
+
+    /// Regression test: a change that had landed waited for hours for its response.
+    #[tokio::test(start_paused = true)]
+    async fn full_repository_refuses_jobs_after_a_while() {
+        let queue = Queue::new();
+        let (full, other) = (repository("full"), repository("other"));
+        queue.fill(&full).await;
+        let started = tokio::time::Instant::now();
+        let refused = queue.submit(&full, pending()).await;
+        assert_eq!(refused, Err(Full::Repository));
+        assert_eq!(started.elapsed().as_secs(), PENDING_WAIT.as_secs());
+        queue.submit(&other, async {}).await.unwrap();
     }
 
     #[tokio::test]

@@ -238,21 +238,29 @@ impl Webhooks {
             "\nRequest duration: {}\n",
             format_duration(elapsed)
         );
-        for (status, to) in &redirects {
-            log.text(&redirects::line(*status, to, masker));
-        }
-
-        let failed = |e: &reqwest::Error, when| HookFailure {
-            message: masker.text(&failure(call, e, when)),
-            hint: hint_of_failure(call, e),
+        let followed = move |masker: &Masker| {
+            let lines = redirects.iter();
+            let lines = lines.map(|(status, to)| redirects::line(*status, to, masker));
+            lines.collect::<String>()
         };
-        let answer = answer.map_err(|e| failed(&e, "while awaiting headers"))?;
+        log.text(&masker.run_blocking(followed).await?);
+
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(e) => return Err(no_answer(call, &e, "while awaiting headers").await),
+        };
         let (status, url) = (answer.status(), answer.url().clone());
-        let hint = hint_of_redirect(&answer, masker);
+        let shown = move |masker: &Masker| {
+            let head = masker.text(&response_head(&answer));
+            (head, hint_of_redirect(&answer, masker), answer)
+        };
+        let (head, hint, answer) = masker.run_blocking(shown).await?;
         log.text("\nResponse:\n");
-        log.text(&masker.text(&response_head(&answer)));
-        let read = read_body(answer, masker, keep_bytes, log).await;
-        let body = read.map_err(|e| failed(&e, "while reading body"))?;
+        log.text(&head);
+        let body = match read_body(answer, masker, keep_bytes, log).await? {
+            Ok(body) => body,
+            Err(e) => return Err(no_answer(call, &e, "while reading body").await),
+        };
         Ok(Answer {
             status,
             url,
@@ -271,6 +279,21 @@ struct Answer {
     hint: Option<String>,
     /// Start of the body.
     body: Vec<u8>,
+}
+
+/// Explains why there is no response, or only a part of it.
+async fn no_answer(call: Call<'_>, error: &reqwest::Error, when: &str) -> HookFailure {
+    let message = failure(call, error, when);
+    let masked = call
+        .masker
+        .run_blocking(move |masker| masker.text(&message));
+    match masked.await {
+        Ok(message) => HookFailure {
+            message,
+            hint: hint_of_failure(call, error),
+        },
+        Err(not_searched) => not_searched,
+    }
 }
 
 /// Hint for a service that answered and refused.

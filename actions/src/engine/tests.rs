@@ -5,6 +5,7 @@ mod components;
 mod files;
 mod gates;
 mod hook_types;
+mod listing;
 mod nesting;
 mod runs;
 mod warnings;
@@ -107,6 +108,13 @@ impl Lake {
 
     async fn put(&self, branch: &str, path: &str) {
         self.catalog.put(&self.repository, branch, path, path).await;
+    }
+
+    async fn tag(&self, name: &str, reference: &str) {
+        self.catalog
+            .create_tag(&self.repository, name, reference, false, "tester")
+            .await
+            .unwrap();
     }
 
     async fn branch(&self, name: &str) {

@@ -23,7 +23,7 @@ use components::Components;
 /// Size reserved in a hook's log for findings, summary and verdict, in addition to the guest's own
 /// lines.
 const REPORT_LOG_BYTES: usize = 4 << 20;
-/// JSON pointer of the config's schema in a description.
+/// Key of the config's schema in a description.
 const CONFIG_SCHEMA: &str = "config_schema";
 
 /// Runs components.
@@ -44,7 +44,7 @@ impl WasmRunner {
     }
 
     /// Finds the component, checks the hook's config against the component's schema, and runs it.
-    /// The config of a component without a description is not checked.
+    /// The config is not checked if the component itself fails to describe itself.
     async fn call(
         &self,
         invocation: &Invocation<'_>,
@@ -62,8 +62,10 @@ impl WasmRunner {
         let described = self
             .host
             .describe_within(&repository, &component, compile_wait);
-        if let Ok(description) = described.await {
-            self.check_config(properties, description).await?;
+        match described.await {
+            Ok(description) => self.check_config(properties, description).await?,
+            Err(failure) if has_no_description(&failure) => {}
+            Err(failure) => return Err(failure),
         }
         let request = Request {
             component,
@@ -195,6 +197,11 @@ impl HookRunner for WasmRunner {
         };
         report::finish(&self.host, report, wasm, invocation.log).await
     }
+}
+
+/// Reports whether `describe` ran within its limits and returned no description.
+fn has_no_description(failure: &Failure) -> bool {
+    matches!(failure.cause, Cause::HookError | Cause::Trap)
 }
 
 /// Returns a problem at the component's path. `is_certain` is false if only running the hook would

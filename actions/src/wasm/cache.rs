@@ -1,9 +1,10 @@
 //! Cache of compiled components: in memory by digest, on disk by digest and engine.
 //!
 //! Compiling takes between milliseconds and a minute. It is done once per digest, in fair order
-//! (`compile/queue.rs`). Lookups in memory and on disk happen before any waiting, so cached
-//! components never wait for the compiler. Failures are cached too. Compiled code survives a
-//! restart (`disk`).
+//! (`compile/queue.rs`). Concurrent requests for a component share one load from disk, and those of
+//! one repository share one place in the compile queue (`flights`). Lookups in memory and on disk
+//! happen before any waiting, so cached components never wait for the compiler. Failures are cached
+//! too. Compiled code survives a restart (`disk`).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use super::compile_wait::CompileWait;
 use super::component::{Component, ComponentDigest};
 use super::disk::{CodeKey, Disk};
 use super::engine::{Engines, Lane};
-use super::guests::{Guests, host_failed};
+use super::flights::Flights;
+use super::guests::Guests;
 use super::limits::{BROKEN, BROKEN_AGE, COMPILE_WAIT, COMPILED_BYTES, TEXT_BYTES, cut};
 use super::ready::Ready;
 use super::report::{Cause, Failure};
@@ -53,6 +55,10 @@ pub(super) struct Cache {
     ready: moka::future::Cache<ComponentDigest, Arc<Ready>>,
     /// Components that cannot be used, with the reason.
     broken: moka::sync::Cache<ComponentDigest, Failure>,
+    /// Loads from disk in progress.
+    loads: Flights<ComponentDigest, Option<Arc<Ready>>>,
+    /// Compilations that wait or run, by repository and digest.
+    compilations: Flights<(String, ComponentDigest), Arc<Ready>>,
 }
 
 impl Cache {
@@ -79,6 +85,8 @@ impl Cache {
                 .max_capacity(BROKEN)
                 .time_to_live(BROKEN_AGE)
                 .build(),
+            loads: Flights::default(),
+            compilations: Flights::default(),
         })
     }
 
@@ -98,22 +106,19 @@ impl Cache {
         if let Some(ready) = self.known(component.digest()).await? {
             return Ok(ready);
         }
-        // The compilation runs in a separate task. It continues if the caller gives up, and a retry
-        // joins it.
-        let compiled = self
-            .clone()
-            .compile(repository.to_owned(), component.clone());
-        match wait.wait_for(tokio::spawn(compiled)).await {
-            Some(ended) => ended.unwrap_or_else(|e| Err(host_failed(&e))),
-            None => {
-                let after = COMPILE_WAIT.as_secs();
-                Err(Failure::new(
-                    Cause::LimitTime,
-                    format!("component is still being compiled after {after} s"),
-                )
-                .hint("try again later"))
-            }
-        }
+        // The compilation continues if the caller gives up. A retry joins it, unless it has ended.
+        let key = (repository.to_owned(), component.digest());
+        let compiled = self.compilations.join(key, || {
+            let (cache, repository) = (self.clone(), repository.to_owned());
+            cache.compile(repository, component.clone())
+        });
+        wait.wait_for(compiled).await.unwrap_or_else(|| {
+            let most = COMPILE_WAIT.as_secs();
+            let message = format!(
+                "component is still being compiled, and the {most} s that the checks and hooks of one event wait for compilations are used up"
+            );
+            Err(Failure::new(Cause::LimitTime, message).hint("try again later"))
+        })
     }
 
     /// Looks in memory and on disk. Returns `None` if the component must be compiled.
@@ -124,12 +129,26 @@ impl Cache {
         if let Some(failure) = self.broken.get(&digest) {
             return Err(failure);
         }
-        let (inner, guests) = (self.inner.clone(), &self.inner.options.guests);
-        let kept = guests.compute(move || inner.kept(digest));
+        let cache = self.clone();
+        let loaded = self.loads.join(digest, || cache.load(digest));
+        loaded.await
+    }
+
+    /// Loads the component from disk into memory. Returns `None` if it must be compiled.
+    async fn load(self, digest: ComponentDigest) -> Result<Option<Arc<Ready>>, Failure> {
+        // An earlier load or compilation may have ended since the caller looked.
+        if let Some(ready) = self.ready.get(&digest).await {
+            return Ok(Some(ready));
+        }
+        let inner = Arc::clone(&self.inner);
+        let kept = self
+            .inner
+            .options
+            .guests
+            .compute(move || inner.kept(digest));
         let Some(ready) = kept.await?? else {
             return Ok(None);
         };
-        // A concurrent insert has the same content.
         self.ready.insert(digest, Arc::clone(&ready)).await;
         Ok(Some(ready))
     }
@@ -140,7 +159,7 @@ impl Cache {
         component: Component,
     ) -> Result<Arc<Ready>, Failure> {
         let digest = component.digest();
-        // Wait in this repository's own queue, even if another repository is compiling the same
+        // Waits in this repository's own queue, even if another repository is compiling the same
         // component. That repository's queue may be long.
         let _slot = self
             .inner
@@ -245,4 +264,85 @@ enum Unusable {
     Code(wasmtime::Error),
     /// The component does not fit this server.
     Component(Failure),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use futures::FutureExt as _;
+    use futures::future::join_all;
+
+    use super::*;
+
+    const GATE: &[u8] = include_bytes!("../../tests/fixtures/test_gate.wasm");
+    /// Start of a component. Compiling it fails.
+    const BROKEN_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0\xff\xff";
+
+    fn cache(dir: &Path) -> Cache {
+        let engines = Engines::with_pool(false).unwrap();
+        let options = CacheOptions {
+            plain: Linkers::new(engines.of(Lane::Plain)).unwrap(),
+            composed: Linkers::new(engines.of(Lane::Composed)).unwrap(),
+            engines,
+            compiler: Compiler::InProcess,
+            guests: Arc::new(Guests::new().unwrap()),
+            at_once: 1,
+        };
+        Cache::new(options, dir, CodeKey::new([1; 32])).unwrap()
+    }
+
+    /// Regression test: each request booked the component's size, so eight actions that named one
+    /// component of 20 MiB exceeded the repository's budget of 128 MiB and failed with `busy`.
+    #[tokio::test]
+    async fn concurrent_requests_book_a_component_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache(dir.path());
+        let mut large = BROKEN_COMPONENT.to_vec();
+        large.resize(20 << 20, 0);
+        let large = Component::new(Bytes::from(large));
+        let wait = CompileWait::default();
+        let answers = join_all((0..8).map(|_| cache.get("lake", &large, &wait))).await;
+        for answer in answers {
+            assert_eq!(answer.err().unwrap().cause, Cause::ComponentInvalid);
+        }
+        assert_eq!(cache.compiled(), 1);
+    }
+
+    /// Regression test: each request loaded the compiled code from disk.
+    #[tokio::test]
+    async fn concurrent_requests_load_a_component_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (gate, wait) = (
+            Component::new(Bytes::from_static(GATE)),
+            CompileWait::default(),
+        );
+        cache(dir.path()).get("lake", &gate, &wait).await.unwrap();
+        let restarted = cache(dir.path());
+        let repositories = ["lake", "lake", "other", "other"];
+        let loads = repositories.map(|repository| restarted.get(repository, &gate, &wait));
+        let loaded = join_all(loads).await;
+        let first = loaded[0].as_ref().unwrap();
+        for ready in &loaded {
+            assert!(Arc::ptr_eq(first, ready.as_ref().unwrap()));
+        }
+        assert_eq!(restarted.compiled(), 0);
+    }
+
+    #[tokio::test]
+    async fn compilation_continues_when_its_first_caller_gives_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache(dir.path());
+        let gate = Component::new(Bytes::from_static(GATE));
+        let no_time = CompileWait::new(Duration::ZERO);
+        let given_up = cache.get("lake", &gate, &no_time).await.err().unwrap();
+        assert_eq!(given_up.cause, Cause::LimitTime);
+        let wait = CompileWait::default();
+        let mut abandoned = Box::pin(cache.get("lake", &gate, &wait));
+        assert!(abandoned.as_mut().now_or_never().is_none());
+        drop(abandoned);
+        assert!(cache.get("lake", &gate, &wait).await.is_ok());
+        assert_eq!(cache.compiled(), 1);
+    }
 }

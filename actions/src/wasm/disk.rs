@@ -5,6 +5,7 @@
 //! in the folder: whoever can write the folder cannot make the server run other code
 //! (docs/decisions/0024-code-cache.md).
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::hash::{Hash as _, Hasher};
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use hmac::{Hmac, Mac as _};
+use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
 use super::artifact::Artifact;
@@ -25,6 +27,8 @@ use super::limits::{CACHE_BYTES, CODE_BYTES};
 use crate::error::SetupError;
 
 const TAG_BYTES: usize = 32;
+/// Number of bytes of a hash that name the folder of an engine.
+const ENGINE_BYTES: usize = 16;
 
 /// Increment when the file format changes.
 const FORMAT: u8 = 3;
@@ -64,7 +68,7 @@ impl Disk {
             let engine = engines.of(lane);
             engine.precompile_compatibility_hash().hash(&mut hash);
         }
-        let engine = hex::encode(&hash.0.finalize()[..16]);
+        let engine = hex::encode(&hash.0.finalize()[..ENGINE_BYTES]);
         folder(&dir.join(&engine)).map_err(|source| SetupError::Cache {
             dir: dir.to_owned(),
             source,
@@ -94,7 +98,7 @@ impl Disk {
     /// server.
     pub(super) fn load(&self, digest: &ComponentDigest) -> Option<Artifact> {
         let path = self.path(digest);
-        let mut bytes = read(&path).ok()?;
+        let (file, mut bytes) = open(&path).and_then(read).ok()?;
         let (tag, artifact) = bytes.split_at_checked(TAG_BYTES)?;
         if self.tag(digest, artifact).verify_slice(tag).is_err() {
             tracing::warn!(path = %path.display(), "a file of the disk cache was not written by this server; recompiling the component");
@@ -102,7 +106,7 @@ impl Disk {
         }
         bytes.drain(..TAG_BYTES);
         // Updates the modification time, because eviction removes the least recently used files.
-        if let Err(e) = touch(&path) {
+        if let Err(e) = touch(&file) {
             tracing::debug!(error = %e, path = %path.display(), "failed to update the modification time of a compiled component");
         }
         Artifact::decode(bytes)
@@ -123,35 +127,37 @@ impl Disk {
             fs::rename(&temporary, &path)
         };
         write().inspect_err(|_| drop(fs::remove_file(&temporary)))?;
-        self.evict(&path)
+        self.evict(&path, CACHE_BYTES)
     }
 
-    /// Deletes least recently used files beyond [`CACHE_BYTES`], including files of other engines.
-    fn evict(&self, keep: &Path) -> io::Result<()> {
+    /// Deletes least recently used files beyond `limit` bytes, including files of other engines.
+    fn evict(&self, keep: &Path, limit: u64) -> io::Result<()> {
         let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for folder in fs::read_dir(&self.dir)?
             .filter_map(Result::ok)
+            .filter(|folder| is_engine(&folder.file_name()))
             // Links are not followed, because they may lead to files of others.
-            .filter(|f| f.file_type().is_ok_and(|kind| kind.is_dir()))
+            .filter(|folder| folder.file_type().is_ok_and(|kind| kind.is_dir()))
         {
-            for file in fs::read_dir(folder.path())?.filter_map(Result::ok) {
-                // Other files in the folder do not belong to the cache.
-                let path = file.path();
-                if !path.extension().is_some_and(|e| e == "cwasm" || e == "tmp") {
-                    continue;
-                }
+            // A folder that cannot be read, for example of another user, does not stop eviction in
+            // the others.
+            let Ok(found) = fs::read_dir(folder.path()) else {
+                continue;
+            };
+            let found = found.filter_map(Result::ok);
+            for file in found.filter(|file| is_code(&file.file_name())) {
                 // The file may disappear concurrently, because another server evicts files too.
                 if let Ok((modified, size)) =
                     file.metadata().and_then(|m| Ok((m.modified()?, m.len())))
                 {
-                    files.push((modified, size, path));
+                    files.push((modified, size, file.path()));
                 }
             }
         }
         files.sort();
         let mut total: u64 = files.iter().map(|f| f.1).sum();
         for (_, size, path) in files {
-            if total <= CACHE_BYTES {
+            if total <= limit {
                 break;
             }
             if path != keep && fs::remove_file(&path).is_ok() {
@@ -162,27 +168,55 @@ impl Disk {
     }
 }
 
+/// Reports whether a folder has a name that [`Disk::new`] gives.
+fn is_engine(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| is_hex(name, ENGINE_BYTES))
+}
+
+/// Reports whether a file has a name that [`Disk::store`] gives, also while it writes the file.
+fn is_code(name: &OsStr) -> bool {
+    let parts = name.to_str().and_then(|name| name.split_once('.'));
+    parts.is_some_and(|(digest, rest)| {
+        is_hex(digest, size_of::<ComponentDigest>()) && (rest == "cwasm" || rest.ends_with(".tmp"))
+    })
+}
+
+/// Reports whether a text is what [`hex::encode`] makes of that many bytes.
+fn is_hex(text: &str, bytes: usize) -> bool {
+    let is_digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    text.len() == 2 * bytes && text.bytes().all(is_digit)
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "file ages are compared by the file system's clock"
 )]
-fn touch(path: &Path) -> io::Result<()> {
-    let file = fs::OpenOptions::new().append(true).open(path)?;
+fn touch(file: &fs::File) -> io::Result<()> {
     file.set_modified(SystemTime::now())
 }
 
-/// Reads a regular file of at most the size of compiled code.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    if !fs::symlink_metadata(path)?.is_file() {
+/// Opens a regular file. Follows no link, and does not wait for the other end of a FIFO.
+fn open(path: &Path) -> io::Result<fs::File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
+    Ok(file)
+}
+
+/// Reads a file of at most the size of compiled code.
+fn read(file: fs::File) -> io::Result<(fs::File, Vec<u8>)> {
     let mut bytes = Vec::new();
     let limit = CODE_BYTES + (TAG_BYTES as u64) + 1;
-    fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    (&file).take(limit).read_to_end(&mut bytes)?;
     if bytes.len() as u64 == limit {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    Ok(bytes)
+    Ok((file, bytes))
 }
 
 /// Creates the folder of compiled code, accessible only to the server's user. The surrounding cache
@@ -236,7 +270,7 @@ mod tests {
 
     const KEY: [u8; 32] = [1; 32];
 
-    fn open(dir: &Path, key: [u8; 32], engine: &Engines) -> Disk {
+    fn disk_at(dir: &Path, key: [u8; 32], engine: &Engines) -> Disk {
         Disk::new(dir, CodeKey::new(key), engine).unwrap()
     }
 
@@ -251,10 +285,10 @@ mod tests {
     #[test]
     fn stored_artifact_is_found_after_restart() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
-        let disk = open(dir.path(), KEY, &engine);
+        let disk = disk_at(dir.path(), KEY, &engine);
         assert!(disk.load(&[1; 32]).is_none());
         disk.store(&[1; 32], &compiled()).unwrap();
-        let again = open(dir.path(), KEY, &engine);
+        let again = disk_at(dir.path(), KEY, &engine);
         assert!(again.load(&[1; 32]).is_some());
         let left = fs::read_dir(dir.path().join(&again.engine))
             .unwrap()
@@ -265,7 +299,7 @@ mod tests {
     #[test]
     fn code_written_by_others_is_never_loaded() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
-        let disk = open(dir.path(), KEY, &engine);
+        let disk = disk_at(dir.path(), KEY, &engine);
         disk.store(&[1; 32], &compiled()).unwrap();
         let good = fs::read(disk.path(&[1; 32])).unwrap();
 
@@ -281,25 +315,30 @@ mod tests {
         // A tag made with another key.
         fs::write(disk.path(&[1; 32]), &good).unwrap();
         assert!(disk.load(&[1; 32]).is_some());
-        let other_key = open(dir.path(), [2; 32], &engine);
+        let other_key = disk_at(dir.path(), [2; 32], &engine);
         assert!(other_key.load(&[1; 32]).is_none());
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
 
     #[test]
     fn files_and_folders_are_private_to_the_owner() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
-        let disk = open(&dir.path().join("cache"), KEY, &engine);
+        let disk = disk_at(&dir.path().join("cache"), KEY, &engine);
         for folder in [disk.dir.clone(), disk.dir.join(&disk.engine)] {
-            let mode = fs::metadata(folder).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o700);
+            assert_eq!(mode(&folder), 0o700);
         }
+        disk.store(&[1; 32], &compiled()).unwrap();
+        assert_eq!(mode(&disk.path(&[1; 32])), 0o600);
     }
 
     /// A frequently used file must outlive files that were compiled later but are not used.
     #[test]
     fn loading_updates_the_modification_time() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
-        let disk = open(dir.path(), KEY, &engine);
+        let disk = disk_at(dir.path(), KEY, &engine);
         disk.store(&[1; 32], &compiled()).unwrap();
         let path = disk.path(&[1; 32]);
         let old = SystemTime::UNIX_EPOCH;
@@ -313,12 +352,12 @@ mod tests {
     #[test]
     fn planted_files_are_never_loaded() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
-        let disk = open(dir.path(), KEY, &engine);
+        let disk = disk_at(dir.path(), KEY, &engine);
         // Code with a tag that was made with another key, and that key where earlier versions of
         // the server looked for it.
         let attacker = [7; 32];
         disk_of_attacker(dir.path(), attacker, &engine);
-        let restarted = open(dir.path(), KEY, &engine);
+        let restarted = disk_at(dir.path(), KEY, &engine);
         for disk in [&disk, &restarted] {
             assert!(disk.load(&[1; 32]).is_none());
         }
@@ -340,7 +379,7 @@ mod tests {
         let planted = dir.join("key");
         fs::write(&planted, key).unwrap();
         fs::set_permissions(&planted, fs::Permissions::from_mode(0o600)).unwrap();
-        let forged = open(dir, key, engine);
+        let forged = disk_at(dir, key, engine);
         forged.store(&[1; 32], &compiled()).unwrap();
         assert!(forged.load(&[1; 32]).is_some(), "the forgery is complete");
     }
@@ -349,7 +388,7 @@ mod tests {
     #[test]
     fn key_is_neither_stored_nor_shown() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
-        let disk = open(dir.path(), KEY, &engine);
+        let disk = disk_at(dir.path(), KEY, &engine);
         disk.store(&[1; 32], &compiled()).unwrap();
         let names: Vec<_> = fs::read_dir(dir.path())
             .unwrap()
@@ -361,10 +400,69 @@ mod tests {
         assert_eq!(format!("{:?}", disk.key), "CodeKey([redacted])");
     }
 
+    /// The file is replaced after its folder was listed or its type was looked at.
+    #[test]
+    fn opening_a_fifo_or_a_link_fails_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (fifo, link) = (dir.path().join("fifo"), dir.path().join("link"));
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, 0o600.into(), 0).unwrap();
+        fs::write(dir.path().join("file"), "code").unwrap();
+        std::os::unix::fs::symlink(dir.path().join("file"), &link).unwrap();
+        for path in [fifo, link] {
+            let (answer, answered) = std::sync::mpsc::channel();
+            std::thread::spawn(move || answer.send(open(&path).is_err()));
+            let refused = answered.recv_timeout(std::time::Duration::from_secs(10));
+            assert_eq!(refused, Ok(true));
+        }
+    }
+
+    /// Regression test: one unreadable folder, for example `lost+found`, stopped eviction, and
+    /// eviction deleted files that do not belong to the cache.
+    #[test]
+    fn eviction_deletes_only_files_of_the_cache() {
+        let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
+        let disk = disk_at(dir.path(), KEY, &engine);
+        for n in 1..=3 {
+            disk.store(&[n; 32], &compiled()).unwrap();
+        }
+        let half_written = disk.path(&[4; 32]).with_extension(unique());
+        let of_other_engine = dir.path().join("0".repeat(32));
+        fs::create_dir(&of_other_engine).unwrap();
+        let others_code = of_other_engine.join(disk.path(&[5; 32]).file_name().unwrap());
+        let foreign_folder = dir.path().join("lost+found");
+        fs::create_dir(&foreign_folder).unwrap();
+        let foreign = [
+            foreign_folder.join(disk.path(&[6; 32]).file_name().unwrap()),
+            foreign_folder.join("mail.tmp"),
+            of_other_engine.join("notes.tmp"),
+            of_other_engine.join("module.cwasm"),
+        ];
+        for file in [&half_written, &others_code].into_iter().chain(&foreign) {
+            fs::write(file, [0; 1000]).unwrap();
+        }
+        let unreadable = dir.path().join("f".repeat(32));
+        fs::create_dir(&unreadable).unwrap();
+        fs::set_permissions(&unreadable, fs::Permissions::from_mode(0o000)).unwrap();
+
+        let kept = disk.path(&[3; 32]);
+        disk.evict(&kept, 0).unwrap();
+        assert!(kept.exists());
+        for n in 1..=2 {
+            assert!(!disk.path(&[n; 32]).exists());
+        }
+        assert!(!half_written.exists() && !others_code.exists());
+        for file in foreign {
+            assert!(file.exists(), "{}", file.display());
+        }
+        // So that the temporary folder can be removed.
+        fs::set_permissions(&unreadable, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+
     #[test]
     fn link_instead_of_the_folder_is_refused() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
-        let first = open(dir.path(), KEY, &engine);
+        let first = disk_at(dir.path(), KEY, &engine);
         let elsewhere = tempfile::tempdir().unwrap();
         fs::remove_dir(dir.path().join(&first.engine)).unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), dir.path().join(&first.engine)).unwrap();

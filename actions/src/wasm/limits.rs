@@ -40,7 +40,8 @@ pub(super) const LOWEST_PRIORITY: i32 = 19;
 /// may have been the machine and not the component.
 pub(super) const BROKEN: u64 = 1024;
 pub(super) const BROKEN_AGE: Duration = Duration::from_secs(600);
-/// How long one change waits for compilations in all. They continue in the background.
+/// How long the checks and hooks of one event wait for compilations in all. They continue in the
+/// background.
 pub(crate) const COMPILE_WAIT: Duration = Duration::from_secs(120);
 
 /// Maximum number of live instances over all hooks. It is the size of the pool; each instance has

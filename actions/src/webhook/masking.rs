@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
 use crate::env::MASK;
+use crate::runner::HookFailure;
 
 /// Shorter values are not masked, because they occur in ordinary words.
 const MIN_SECRET_CHARS: usize = 4;
@@ -28,6 +29,12 @@ const MAX_ENCODED_BYTES: usize = 12;
 /// Replaces text that was not searched for secrets.
 const NOT_SEARCHED: &str =
     "******* [the rest is not shown: searching it for secrets takes too long]";
+
+#[cfg(test)]
+thread_local! {
+    /// Number of searches that ran on this thread.
+    pub(super) static SEARCHES_ON_THREAD: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
 
 /// Masks the values that were sent with one request. Cheap to clone.
 #[derive(Clone, Default)]
@@ -66,6 +73,29 @@ impl Masker {
         longest * MAX_ENCODED_BYTES
     }
 
+    /// Runs `search`, which masks text, on the blocking thread pool. A search may take many
+    /// milliseconds, so none runs on a serving thread.
+    ///
+    /// # Errors
+    /// If the search panics, or the server stops before the search begins.
+    pub(super) async fn run_blocking<T: Send + 'static>(
+        &self,
+        search: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, HookFailure> {
+        let masker = self.clone();
+        let searched = tokio::task::spawn_blocking(move || search(&masker)).await;
+        searched.map_err(|e| {
+            let why = if e.is_panic() {
+                "the search failed"
+            } else {
+                "the server is shutting down"
+            };
+            HookFailure::new(format!(
+                "the response was not searched for secrets, so it is not used: {why}"
+            ))
+        })
+    }
+
     /// Masks the secrets in a string.
     pub(super) fn text(&self, text: &str) -> String {
         let masked = self.bytes(text.as_bytes(), text.len(), false);
@@ -80,6 +110,8 @@ impl Masker {
         if self.pieces.is_empty() || limit == 0 {
             return text[..limit].to_vec();
         }
+        #[cfg(test)]
+        SEARCHES_ON_THREAD.with(|count| count.set(count.get() + 1));
         if self.is_overfull {
             return NOT_SEARCHED.as_bytes().to_vec();
         }

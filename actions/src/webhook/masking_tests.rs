@@ -173,3 +173,18 @@ fn long_secrets_are_masked_or_the_text_is_not_shown() {
     let masker = Masker::new(many.iter().map(String::as_str));
     assert_eq!(masker.text(&format!("you sent {one}.")), NOT_SEARCHED);
 }
+
+/// Regression test: a search that the server's stop had cut off ended in a panic.
+#[test]
+fn search_during_shutdown_fails_the_hook() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let handle = runtime.handle().clone();
+    runtime.shutdown_background();
+    let masker = Masker::new([SECRET]);
+    let _inside = handle.enter();
+    let searched = futures::executor::block_on(masker.run_blocking(|masker| masker.text("x")));
+    assert_eq!(
+        searched.unwrap_err().message,
+        "the response was not searched for secrets, so it is not used: the server is shutting down"
+    );
+}

@@ -7,6 +7,7 @@ use base::ManualClock;
 
 use graveler::EventKind;
 
+use super::masking::SEARCHES_ON_THREAD;
 use super::transcript::MAX_RESPONSE_BYTES;
 use super::{HookFailure, Proxies, WebhookOptions, WebhookTargets, Webhooks};
 use crate::action_file::{Target, WebhookProperties};
@@ -363,6 +364,21 @@ async fn echoed_secret_is_masked() {
             "{answer}"
         );
     }
+}
+
+/// Regression test: redirects, the response's head and error texts were searched for secrets on the
+/// thread that serves requests.
+#[tokio::test]
+async fn no_serving_thread_searches_for_secrets() {
+    let (url, _) = server().await;
+    for path in ["echo", "moved", "301", "away", "loop"] {
+        let mut hook = hook(&format!("{url}/{path}"));
+        hook.headers = pairs(&[("X-Var", "Bearer {{ ENV.LAKEFSACTION_TOKEN }}")]);
+        let (_, log) = run(&hook).await;
+        assert!(log.contains("Request duration:"), "{log}");
+    }
+    // This test has one thread for everything but blocking tasks.
+    assert_eq!(SEARCHES_ON_THREAD.get(), 0);
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use super::masking::Masker;
 use crate::action_file::{MAX_TIMEOUT, format_duration};
 use crate::env::Expanded;
 use crate::output::Output;
+use crate::runner::HookFailure;
 
 /// Maximum number of bytes of a response body that are read and logged.
 pub(super) const MAX_RESPONSE_BYTES: usize = 64 << 10;
@@ -102,13 +103,16 @@ fn status_line(status: StatusCode) -> String {
 }
 
 /// Logs the body up to the limit, with secrets masked even if they span several reads. Returns the
-/// start of the body.
+/// start of the body, or why it could not be read.
+///
+/// # Errors
+/// If the body cannot be searched for secrets.
 pub(super) async fn read_body(
     answer: Response,
     masker: &Masker,
     keep_bytes: usize,
     log: &mut Output,
-) -> reqwest::Result<Vec<u8>> {
+) -> Result<reqwest::Result<Vec<u8>>, HookFailure> {
     // Reads more than is logged, so that a secret that crosses the limit is recognized.
     let most = (MAX_RESPONSE_BYTES + masker.lookahead().max(1)).max(keep_bytes);
     let mut read = Vec::new();
@@ -123,13 +127,12 @@ pub(super) async fn read_body(
             break Ok(());
         }
     };
-    // Beside the requests: the search may take many milliseconds.
-    let (search, is_broken_off) = (masker.clone(), ended.is_err());
-    let searched = tokio::task::spawn_blocking(move || {
-        let masked = search.bytes(&read, MAX_RESPONSE_BYTES, is_broken_off);
+    let is_broken_off = ended.is_err();
+    let search = move |masker: &Masker| {
+        let masked = masker.bytes(&read, MAX_RESPONSE_BYTES, is_broken_off);
         (masked, read)
-    });
-    let (masked, read) = searched.await.expect("masking does not panic");
+    };
+    let (masked, read) = masker.run_blocking(search).await?;
     log.bytes(&masked);
     let is_cut = read.len() > MAX_RESPONSE_BYTES;
     if is_cut {
@@ -138,11 +141,11 @@ pub(super) async fn read_body(
             "\n[response truncated at {MAX_RESPONSE_BYTES} bytes]\n"
         );
     }
-    match ended {
+    Ok(match ended {
         // An error after the logged part is ignored, unless the caller needs the body.
         Err(e) if !is_cut || keep_bytes > 0 => Err(e),
         _ => Ok(read),
-    }
+    })
 }
 
 /// Explains why a request got no response. Never contains the query, which may contain secrets.

@@ -35,6 +35,7 @@ mod log;
 mod marker;
 mod model;
 mod multipart;
+mod object_listing;
 mod pending;
 mod protection;
 mod pull_merge;

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::constants::{MAX_CONCURRENT_BATCHES, MAX_PATH_BYTES};
 use crate::listing::{Fold, Row, fold, text};
+use crate::object_listing::list_page;
 use crate::{
     DiffQuery, Difference, DifferenceKind, Entry, Error, ListRequest, Object, ObjectOrPrefix,
     ReferenceProblem, Result, Snapshot,
@@ -250,23 +251,8 @@ impl Reader {
         request: &ListRequest,
     ) -> Result<Page<ObjectOrPrefix>> {
         let resolved = self.graveler.resolve(repository, reference).await?;
-        let mut cursor = self.graveler.cursor(repository, &resolved).await?;
-        let query = Fold {
-            prefix: &request.prefix,
-            after: &request.after,
-            delimiter: &request.delimiter,
-            limit: request.limit,
-        };
-        try_map(fold(&mut cursor, query).await?, |row| {
-            Ok(match row {
-                Row::Prefix(prefix) => ObjectOrPrefix::Prefix(prefix),
-                Row::Item(record) => ObjectOrPrefix::Object(Box::new(Object::from_value(
-                    &repository.storage_namespace,
-                    text(&record.key),
-                    &record.value,
-                )?)),
-            })
-        })
+        let cursor = self.graveler.cursor(repository, &resolved).await?;
+        list_page(cursor, &repository.storage_namespace, request).await
     }
 
     // ---- differences

@@ -6,7 +6,8 @@ use base::Page;
 use graveler::{Graveler, MetaRangeId, Repository};
 
 use crate::listing::{Fold, Keyed as _, Row, fold, text};
-use crate::{Object, Result};
+use crate::object_listing::list_page;
+use crate::{ListRequest, Object, ObjectOrPrefix, Result};
 
 /// One stored tree. Cloning copies only the repository's record.
 #[derive(Debug, Clone)]
@@ -53,6 +54,18 @@ impl Snapshot {
         try_map(page, |record| {
             self.object(text(record.key()), &record.value)
         })
+    }
+
+    /// Up to `request.limit` objects and common prefixes, in byte order of path.
+    ///
+    /// # Errors
+    /// The engine's, if the tree can't be read.
+    pub async fn list(&self, request: &ListRequest) -> Result<Page<ObjectOrPrefix>> {
+        let cursor = self
+            .graveler
+            .tree_cursor(&self.repository, &self.tree)
+            .await?;
+        list_page(cursor, &self.repository.storage_namespace, request).await
     }
 
     /// The differences between this tree (left) and `other` (right), for paths that start with `prefix` and follow

@@ -355,3 +355,37 @@ async fn advice_is_in_the_hint_and_not_in_the_message() {
         "verdict: none (busy): the server could not start the compiler for this component\n";
     assert!(log.contains(verdict), "{log}");
 }
+
+/// A gate that passes every change, and whose description never ends.
+const NEVER_DESCRIBED: &str = r#"(component
+    (core module $m
+        (memory (export "memory") 1)
+        (func (export "check") (result i32)
+            (i32.store8 (i32.const 64) (i32.const 0))
+            (i32.store8 (i32.const 68) (i32.const 0))
+            (i32.const 64))
+        (func (export "describe") (result i32) (loop (br 0)) (unreachable)))
+    (core instance $i (instantiate $m))
+    (type $verdict (enum "pass" "fail" "skip"))
+    (func $describe (result string)
+        (canon lift (core func $i "describe") (memory $i "memory")))
+    (func $check (result (result $verdict (error string)))
+        (canon lift (core func $i "check") (memory $i "memory")))
+    (instance $describe-api (export "describe" (func $describe)))
+    (instance $gate-api (export "verdict" (type $verdict)) (export "check" (func $check)))
+    (export "weir:hooks/describe-api@0.1.0" (instance $describe-api))
+    (export "weir:hooks/gate-api@0.1.0" (instance $gate-api)))"#;
+
+/// Regression test: if `describe` exceeded a limit or the server was busy, the hook ran with a
+/// config that nothing had checked.
+#[tokio::test]
+async fn hook_with_an_unchecked_config_does_not_run() {
+    let lake = Lake::new().await;
+    let component = wat::parse_str(NEVER_DESCRIBED).unwrap();
+    put_component(&lake, "main", component.leak()).await;
+    let select = "      select: {paths: ['**'], kinds: [added]}\n";
+    lake.gate("main", "gate.yaml", &wasm(select)).await;
+    let message = lake.commit("main").await.unwrap_err().message;
+    let why = "action failed: limit_time: component does not describe itself: hook was stopped after 1s of describe";
+    assert!(message.contains(why), "{message}");
+}

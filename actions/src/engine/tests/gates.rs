@@ -46,7 +46,7 @@ async fn change_cannot_edit_its_own_gate() {
 /// Regression test: the change that deleted a dead gate was told to commit the deletion by itself,
 /// which it did already.
 #[tokio::test]
-async fn hint_of_a_dead_gate_leads_out() {
+async fn hint_says_how_to_remove_a_gate_that_always_refuses() {
     let lake = Lake::new().await;
     lake.gate(
         "main",
@@ -120,4 +120,80 @@ async fn prepare_commit_gate_judges_its_own_deletion() {
     let [deleted, later] = calls_after_deletion("prepare-commit").await;
     assert_eq!(deleted, ["/tell"]);
     assert!(later.is_empty(), "{later:?}");
+}
+
+/// Regression test: a gate with many hooks crowded out the hints about other gates.
+#[tokio::test]
+async fn hint_names_every_gate_however_many_hooks_refuse() {
+    let lake = Lake::new().await;
+    let mut many = "name: many\non: {pre-commit: }\nhooks:\n".to_owned();
+    for n in 0..6 {
+        let _ = writeln!(
+            many,
+            "  - {{id: no{n}, type: webhook, if: success() || failure(), properties: {{url: HOOK/fail}}}}"
+        );
+    }
+    lake.gate("main", "a.yaml", &many).await;
+    lake.gate("main", "b.yaml", REFUSE).await;
+    let hint = lake.commit("main").await.unwrap_err().hint.unwrap();
+    let starts = "gate 'many' of branch main; gate 'gate' of branch main; hook 'no0': ";
+    assert!(hint.starts_with(starts), "{hint}");
+}
+
+/// Regression test: the hint called a tag a branch and said to merge into it.
+#[tokio::test]
+async fn hint_for_a_merge_of_a_tag_names_the_tag() {
+    let lake = Lake::new().await;
+    let gate = REFUSE.replace("pre-commit", "pre-merge");
+    lake.gate("main", "gate.yaml", &gate).await;
+    lake.commit("main").await.unwrap();
+    lake.branch("dev").await;
+    lake.put("dev", "a").await;
+    let commit = lake.commit("dev").await.unwrap();
+    lake.tag("v1", "dev").await;
+    lake.gate("main", "gate.yaml", &gate.replace("/fail", "/ok"))
+        .await;
+    lake.commit("main").await.unwrap();
+    let hint = async |source: &str| {
+        let rejection = lake.merge(source, "main").await.unwrap_err();
+        rejection.hint.unwrap()
+    };
+    for source in ["v1", commit.as_str(), "dev~0"] {
+        let hint = hint(source).await;
+        let starts = format!(
+            "gate 'gate' of {source}; main has another version: create a branch at {source}, merge main into it, and merge that branch; "
+        );
+        assert!(hint.starts_with(&starts), "{hint}");
+    }
+    let of_branch = hint("dev").await;
+    let starts = "gate 'gate' of branch dev; main has another version: merge main into dev to ";
+    assert!(of_branch.starts_with(starts), "{of_branch}");
+}
+
+/// Regression test: the hint said to correct the action files on a branch also if the merge was of
+/// a tag.
+#[tokio::test]
+async fn hint_for_invalid_action_files_tells_branches_from_tags() {
+    let lake = Lake::new().await;
+    let loader = &lake.actions.executor.loader;
+    let hint = async |source: &str| {
+        let mut merge = event(EventKind::PreMerge);
+        merge.repository = lake.repository.clone();
+        let graveler::EventDetails::PreMerge(proposal) = &mut merge.details else {
+            panic!("{merge:?}")
+        };
+        proposal.source.name = source.to_owned();
+        let hint = advise_on_invalid(loader, &merge, &[]).await;
+        hint.unwrap().unwrap()
+    };
+    lake.tag("v1", "main").await;
+    assert_eq!(
+        hint("v1").await,
+        "create a branch at v1, correct or delete the action files there, and merge that branch; no hook ran, so this run id has no record"
+    );
+    lake.branch("dev").await;
+    assert_eq!(
+        hint("dev").await,
+        "correct the action files on branch dev, or delete them there, and try again; no hook ran, so this run id has no record"
+    );
 }

@@ -303,3 +303,35 @@ async fn refusal_has_a_hint_for_the_failed_hook() {
         "{hint}"
     );
 }
+
+/// Regression test: a post-event that found no room left no record.
+#[tokio::test]
+async fn post_event_without_room_is_recorded_as_failed() {
+    let lake = Lake::new().await;
+    let only_post = TELL.replace("  prepare-commit:\n  pre-commit:\n", "");
+    lake.gate("main", "tell.yaml", &only_post).await;
+    lake.actions.queue.fill(&lake.repository.id).await;
+    tokio::time::pause();
+    let commit = lake.commit("main").await.unwrap();
+    let runs = lake.runs_of(&commit).await;
+    let [post] = &runs[..] else {
+        panic!("{runs:?}")
+    };
+    assert_eq!(
+        (post.event_type.as_str(), post.passed),
+        ("post-commit", false)
+    );
+    assert_eq!(
+        post.warnings,
+        [
+            "the hooks did not run: 256 events of this repository with post hooks are already waiting, and none ended within 5 s"
+        ]
+    );
+    let hooks = lake
+        .actions
+        .list_hooks(&lake.repository, &post.run_id, "", 10)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(hooks.results[0].status, HookStatus::Skipped);
+}

@@ -6,12 +6,18 @@
 
 use std::sync::Arc;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use crate::action_file::{FileError, WasmProperties};
 use crate::load::{FileKey, LoadError, Loader, MAX_COMPONENT_BYTES, Tree};
 use crate::wasm::{Cause, Component, Failure, Host};
 
 /// Capacity of the cache in bytes.
 const CACHE_BYTES: u64 = 256 << 20;
+/// Fixed cost of a cache entry, in addition to its component and its key.
+const ENTRY_BYTES: usize = 512;
+/// Maximum size of the components that are being read at once, over all repositories.
+const READ_MIB: u32 = 256;
 
 /// Finds components. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -19,13 +25,12 @@ pub(super) struct Components {
     host: Host,
     loader: Loader,
     cache: moka::future::Cache<FileKey, Component>,
+    /// [`READ_MIB`] permits.
+    read_mib: Arc<Semaphore>,
 }
 
 impl Components {
     pub(super) fn new(host: Host, loader: Loader) -> Self {
-        let weight = |_: &FileKey, component: &Component| {
-            u32::try_from(component.bytes().len()).unwrap_or(u32::MAX)
-        };
         let cache = moka::future::Cache::builder()
             .max_capacity(CACHE_BYTES)
             .weigher(weight)
@@ -34,6 +39,7 @@ impl Components {
             host,
             loader,
             cache,
+            read_mib: Arc::new(Semaphore::new(READ_MIB as usize)),
         }
     }
 
@@ -55,16 +61,21 @@ impl Components {
             Failure::new(Cause::ComponentMissing, message)
                 .hint("upload the component and commit it with the action")
         })?;
+        // Held until the component is in the cache, which limits the memory from then on.
+        let mut booked = None;
         let read = async {
-            let bytes = self.loader.read(&object, MAX_COMPONENT_BYTES).await;
+            let max_bytes = size_to_read(path, object.entry.size_bytes)?;
+            booked = Some(self.book(max_bytes).await);
+            let bytes = self.loader.read(&object, max_bytes).await;
             let bytes = bytes.map_err(|e| unreadable(path, &e))?.ok_or_else(|| {
-                let reason = format!("larger than {MAX_COMPONENT_BYTES} bytes");
+                let reason = format!("larger than the {max_bytes} bytes of its entry");
                 let message = FileError::whole(path, reason).to_string();
                 Failure::new(Cause::ComponentInvalid, message)
             })?;
             self.host.compute(move || Component::new(bytes)).await
         };
         let component = self.cache.try_get_with(FileKey::of(&object), read).await;
+        drop(booked);
         let component = component.map_err(|failure: Arc<Failure>| Failure::clone(&failure))?;
         let Some(expected) = &properties.sha256 else {
             return Ok(component);
@@ -78,9 +89,103 @@ impl Components {
         }
         Ok(component)
     }
+
+    /// Waits until a component of this size may be read.
+    async fn book(&self, bytes: u64) -> OwnedSemaphorePermit {
+        let mib = u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX);
+        let read_mib = Arc::clone(&self.read_mib);
+        let permit = read_mib.acquire_many_owned(mib.clamp(1, READ_MIB)).await;
+        permit.expect("never closed")
+    }
+}
+
+/// Returns the size of a component according to its entry.
+fn size_to_read(path: &str, size_bytes: i64) -> Result<u64, Failure> {
+    match u64::try_from(size_bytes) {
+        Ok(bytes) if bytes <= MAX_COMPONENT_BYTES => Ok(bytes),
+        _ => {
+            let reason = format!("larger than {MAX_COMPONENT_BYTES} bytes");
+            let message = FileError::whole(path, reason).to_string();
+            Err(Failure::new(Cause::ComponentInvalid, message))
+        }
+    }
+}
+
+/// Returns the memory that a cache entry takes.
+fn weight(key: &FileKey, component: &Component) -> u32 {
+    let bytes = component.bytes().len() + key.size_bytes() + ENTRY_BYTES;
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 fn unreadable(path: &str, error: &LoadError) -> Failure {
     let message = format!("failed to read component {path}: {error}");
     Failure::new(Cause::Storage, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use catalog::testing::TestCatalog;
+
+    use super::*;
+    use crate::action_file::{Action, HookKind};
+    use crate::wasm::{CodeKey, Compiler, HostOptions};
+
+    /// Regression test: an empty object weighed nothing, so any number of them was kept.
+    #[test]
+    fn empty_component_has_a_weight() {
+        let path = "hooks/gate.wasm".repeat(100);
+        let key = FileKey::of_path(&path);
+        let weight = weight(&key, &Component::new(bytes::Bytes::new()));
+        assert!(weight as usize >= path.len() + ENTRY_BYTES, "{weight}");
+    }
+
+    fn properties(component: &str) -> WasmProperties {
+        let text = format!(
+            "name: gate\non: {{pre-commit: }}\nhooks:\n  - {{id: guard, type: wasm, properties: {{component: {component}}}}}"
+        );
+        let action = Action::parse("_lakefs_actions/gate.yaml", text.as_bytes()).unwrap();
+        match &action.hooks[0].kind {
+            HookKind::Wasm(wasm) => *wasm.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Regression test: every hook read its component into memory at once, however large.
+    #[tokio::test]
+    async fn components_are_read_within_a_budget() {
+        let (dir, lake) = (tempfile::tempdir().unwrap(), TestCatalog::new());
+        let repository = lake.repository("lake").await;
+        let large = "x".repeat((1 << 20) + 1);
+        for (path, content) in [("small", "x"), ("large", &large), ("empty", "")] {
+            lake.put(&repository, "main", path, content).await;
+        }
+        let key = CodeKey::new([1; 32]);
+        let options = HostOptions::new(dir.path().to_owned(), key, Compiler::InProcess);
+        let components = Components::new(
+            Host::new(options).unwrap(),
+            Loader::new(lake.reader().clone()),
+        );
+        let tree = Tree::Branch {
+            repository,
+            branch: "main".to_owned(),
+        };
+        let read = async |path: &str| {
+            let properties = properties(path);
+            let component = components.of(&tree, &properties);
+            let read = tokio::time::timeout(Duration::from_millis(300), component).await;
+            read.ok().map(|component| component.unwrap())
+        };
+        // Other components leave 1 MiB.
+        let others = components.read_mib.acquire_many(READ_MIB - 1).await;
+        assert!(read("large").await.is_none());
+        assert!(read("small").await.is_some());
+        let all = components.read_mib.acquire().await;
+        assert!(read("empty").await.is_none());
+        assert!(read("small").await.is_some(), "it is in the cache");
+        drop((others, all));
+        assert!(read("large").await.is_some() && read("empty").await.is_some());
+        assert_eq!(components.read_mib.available_permits(), READ_MIB as usize);
+    }
 }

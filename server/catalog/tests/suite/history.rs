@@ -1,10 +1,10 @@
 //! Commits, their log and diffs, and reading stored trees.
 
 use base::Page;
-use catalog::testing::{TestCatalog, commit_params, merge_params};
+use catalog::testing::{TestCatalog, commit_params, merge_params, path_of};
 use catalog::{
-    Commit, DiffQuery, Difference, DifferenceKind, Error, LogQuery, MergeParams, MetaRangeId,
-    Object, ReferenceProblem, Repository, WriteOptions,
+    Commit, DiffQuery, Difference, DifferenceKind, Error, ListRequest, LogQuery, MergeParams,
+    MetaRangeId, Object, ReferenceProblem, Repository, WriteOptions,
 };
 
 const ALL: usize = 1000;
@@ -438,6 +438,31 @@ async fn snapshot_reads_one_tree() {
         empty.diff(&old, "a/", "", 1).await.unwrap().next_offset,
         "a/1"
     );
+}
+
+#[tokio::test]
+async fn snapshot_lists_folders_like_a_reference() {
+    let (lake, repository) = three_commits().await;
+    let commit = lake.reader().commit(&repository, "main").await.unwrap();
+    let snapshot = lake.reader().snapshot(&repository, &commit.meta_range_id);
+    let mut request = ListRequest {
+        prefix: String::new(),
+        after: String::new(),
+        delimiter: "/".to_owned(),
+        limit: 2,
+    };
+    for (expected, has_more) in [("a/ b/", true), ("c", false)] {
+        let page = snapshot.list(&request).await.unwrap();
+        let rows: Vec<_> = page.results.iter().map(path_of).collect();
+        assert_eq!(
+            (rows.join(" ").as_str(), page.has_more),
+            (expected, has_more)
+        );
+        let of_commit = lake.reader();
+        let of_commit = of_commit.list_objects(&repository, commit.id.as_str(), &request);
+        assert_eq!(of_commit.await.unwrap(), page);
+        request.after = page.next_offset;
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,125 @@
+//! Single-flight work: concurrent requests for the same key share one execution.
+//!
+//! The work runs in a separate task, so it continues when requests give up.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
+
+use super::guests::host_failed;
+use super::report::Failure;
+
+type Flight<T> = Shared<BoxFuture<'static, Result<T, Failure>>>;
+
+/// Work in progress by key. Results are not kept. Cheap to clone.
+pub(super) struct Flights<K, T> {
+    flights: Arc<Mutex<HashMap<K, Flight<T>>>>,
+}
+
+impl<K, T> Clone for Flights<K, T> {
+    fn clone(&self) -> Self {
+        Self {
+            flights: Arc::clone(&self.flights),
+        }
+    }
+}
+
+impl<K, T> Default for Flights<K, T> {
+    fn default() -> Self {
+        Self {
+            flights: Arc::default(),
+        }
+    }
+}
+
+impl<K, T> Flights<K, T>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    T: Clone + Send + Sync + 'static,
+{
+    /// Joins the work for `key`, or starts `work` if there is none.
+    pub(super) fn join<W>(&self, key: K, work: impl FnOnce() -> W) -> Flight<T>
+    where
+        W: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = match flights.entry(key) {
+            Entry::Occupied(entry) => return entry.get().clone(),
+            Entry::Vacant(entry) => entry,
+        };
+        let landing = Landing {
+            flights: self.clone(),
+            key: entry.key().clone(),
+        };
+        let work = work();
+        // Spawned when a request first polls it, and so not under the lock: a runtime that shuts
+        // down drops the task at once, and with it `landing`, which takes the lock.
+        let flight = async move {
+            let task = tokio::spawn(async move {
+                let _landing = landing;
+                work.await
+            });
+            task.await.unwrap_or_else(|e| Err(host_failed(&e)))
+        };
+        entry.insert(flight.boxed().shared()).clone()
+    }
+}
+
+/// Removes the work from the map when it ends, also if it panics.
+struct Landing<K: Eq + Hash, T> {
+    flights: Flights<K, T>,
+    key: K,
+}
+
+impl<K: Eq + Hash, T> Drop for Landing<K, T> {
+    fn drop(&mut self) {
+        let flights = self.flights.flights.lock();
+        let removed = flights
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.key);
+        drop(removed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Notify;
+
+    use super::super::report::Cause;
+    use super::*;
+
+    #[tokio::test]
+    async fn requests_share_the_work_and_giving_up_does_not_cancel_it() {
+        let flights = Flights::<u8, usize>::default();
+        let (started, release) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let join = || {
+            let (started, release) = (Arc::clone(&started), Arc::clone(&release));
+            flights.join(1, || async move {
+                started.fetch_add(1, Ordering::SeqCst);
+                release.notified().await;
+                Ok(7)
+            })
+        };
+        let (first, second) = (join(), join());
+        assert!(first.now_or_never().is_none(), "the first gives up");
+        tokio::task::yield_now().await;
+        release.notify_one();
+        assert_eq!(second.await, Ok(7));
+        assert_eq!(started.load(Ordering::SeqCst), 1);
+        assert!(flights.flights.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn panic_fails_the_requests_and_is_not_kept() {
+        let flights = Flights::<u8, ()>::default();
+        let failed = flights.join(1, || async { panic!("on purpose") }).await;
+        assert_eq!(failed.unwrap_err().cause, Cause::Trap);
+        assert_eq!(flights.join(1, || async { Ok(()) }).await, Ok(()));
+    }
+}

@@ -241,9 +241,8 @@ impl Auth {
 
 fn user_of(record: &[u8]) -> Result<User> {
     let data = UserData::decode(record).map_err(|e| {
-        Error::InvalidValue(format!(
-            "the stored record of the administrator is damaged: {e}"
-        ))
+        let what = format!("the stored record of the administrator is damaged: {e}");
+        Error::Records(what.into())
     })?;
     Ok(User {
         creation_date: instant(data.created_at.as_ref()),

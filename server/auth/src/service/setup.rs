@@ -99,25 +99,27 @@ impl Auth {
                 "the installation's administrator".to_owned(),
             ));
         }
+        let already = || Error::AlreadyExists("communication preferences".to_owned());
         if !state.comm_prefs_missing {
-            return Err(Error::AlreadyExists("communication preferences".to_owned()));
+            return Err(already());
         }
-        let mut ops: Vec<Op> = prefs
-            .into_iter()
-            .map(|(name, value)| Op::Set {
-                partition: Bytes::from_static(AUTH_PARTITION),
-                key: format!("installation_metadata/{name}").into(),
-                value: value.into(),
-                predicate: None,
-            })
-            .collect();
-        ops.push(Op::Set {
+        // The marker comes first: of two concurrent requests, one must fail before it overwrites the other's preferences.
+        let mut ops = vec![Op::Set {
             partition: Bytes::from_static(AUTH_PARTITION),
             key: Bytes::from_static(COMM_PREFS_KEY),
             value: Bytes::from_static(b"true"),
+            predicate: Some(Predicate::Absent),
+        }];
+        ops.extend(prefs.into_iter().map(|(name, value)| Op::Set {
+            partition: Bytes::from_static(AUTH_PARTITION),
+            key: format!("installation_metadata/{name}").into(),
+            value: value.into(),
             predicate: None,
-        });
-        Ok(self.inner.kv.batch(ops).await?)
+        }));
+        match self.inner.kv.batch(ops).await {
+            Err(kv::Error::PredicateFailed { .. }) => Err(already()),
+            written => Ok(written?),
+        }
     }
 }
 

@@ -7,12 +7,10 @@ use std::time::Duration;
 use base::{ManualClock, SeededIds};
 use block::{BlockStore as _, Location};
 use bytes::Bytes;
-use catalog::testing::{
-    COMMITTER, START_UNIX_SECS, TestCatalog, commit_params, creation, merge_params, path_of, text,
-};
+use catalog::testing::{COMMITTER, START_UNIX_SECS, TestCatalog, creation, path_of, text};
 use catalog::{
-    AddressType, ByteStream, Catalog, DiffQuery, Error, Kind, ListRequest, LogQuery, MetaRangeId,
-    Object, ObjectTarget, Reader, Repository, UploadOptions, WriteOptions, from_bytes,
+    AddressType, ByteStream, Catalog, Error, Kind, ListRequest, Object, ObjectTarget, Reader,
+    Repository, UploadOptions, WriteOptions, from_bytes,
 };
 use futures::StreamExt as _;
 use graveler::{Graveler, NoHooks, Options};

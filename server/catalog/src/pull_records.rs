@@ -83,7 +83,7 @@ pub(crate) fn opening_op(repository: &Repository, id: &str, destination: &Commit
 /// The head of the destination when a request was opened, or none if lakeFS or an old version of Weir opened it.
 ///
 /// # Errors
-/// The record store's; [`graveler::Error::Corrupt`].
+/// The record store's; [`Error::Corrupt`].
 pub(crate) async fn destination_at_opening(
     kv: &dyn kv::Store,
     repository: &Repository,
@@ -166,7 +166,7 @@ impl PullData {
     }
 
     /// # Errors
-    /// [`graveler::Error::Corrupt`].
+    /// [`Error::Corrupt`].
     pub(crate) fn decode(stored: Bytes) -> Result<PullRequest> {
         let data = <Self as Message>::decode(stored).map_err(corrupt)?;
         Ok(PullRequest {

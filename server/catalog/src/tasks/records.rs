@@ -87,7 +87,7 @@ impl TaskRecord {
     }
 
     /// # Errors
-    /// [`graveler::Error::Corrupt`].
+    /// [`Error::Corrupt`].
     pub(super) fn parse(stored: Bytes) -> Result<(TaskData, Option<Bytes>)> {
         let record = Self::decode(stored).map_err(|e| corrupt(e.to_string()))?;
         let task = record
@@ -143,7 +143,7 @@ impl Claim {
     }
 
     /// # Errors
-    /// [`graveler::Error::Corrupt`].
+    /// [`Error::Corrupt`].
     pub(super) fn parse(stored: Bytes) -> Result<Self> {
         Self::decode(stored).map_err(|e| corrupt(e.to_string()))
     }
@@ -176,7 +176,7 @@ impl TaskBranches {
     }
 
     /// # Errors
-    /// [`graveler::Error::Corrupt`].
+    /// [`Error::Corrupt`].
     pub(super) fn parse(stored: Bytes) -> Result<Self> {
         Self::decode(stored).map_err(|e| corrupt(e.to_string()))
     }
@@ -252,7 +252,7 @@ impl FailureDetails {
     }
 
     /// # Errors
-    /// [`graveler::Error::Corrupt`].
+    /// [`Error::Corrupt`].
     pub(super) fn parse(stored: Bytes) -> Result<Self> {
         Self::decode(stored).map_err(|e| corrupt(e.to_string()))
     }

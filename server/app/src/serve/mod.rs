@@ -9,11 +9,13 @@
 //!   connection_state.rs  state and deadlines of a connection
 //!   socket.rs            the socket of a connection
 //!   bodies.rs            request and response bodies; wait_budget.rs: limit for slow clients
+//! coding.rs              transfer codings of request bodies
 //! reserved.rs            one short response for connections beyond the limit
 //! ```
 
 mod accept;
 mod bodies;
+mod coding;
 mod connection;
 mod connection_state;
 mod descriptors;
@@ -268,6 +270,8 @@ fn router(layers: &Layers, metrics: PrometheusHandle, installation_id: &str) -> 
                 .layer(PropagateRequestIdLayer::new(REQUEST_ID))
                 .layer(from_fn(telemetry::observe))
                 .layer(CatchPanicLayer::custom(telemetry::respond_to_panic))
+                // Below `observe`, so that the refusals are logged and counted.
+                .layer(from_fn(coding::refuse_other_codings))
                 .layer(from_fn_with_state(layers.gateway.clone(), route_s3)),
         )
 }
@@ -337,11 +341,63 @@ mod tests {
     use std::sync::mpsc;
     use std::time::{Duration, Instant};
 
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
     use super::{
         BLOCKING_TIMEOUT, RECORD_TIMEOUT, Runtime, SAME_STOP, Server, Shutdown, StopSignals,
         run_and_shut_down,
     };
     use crate::config::{Config, Overrides};
+
+    fn config() -> Config {
+        let yaml = "database: {type: mem}\nblockstore: {type: mem}\nlisten_address: 127.0.0.1:0\n\
+             auth: {encrypt: {secret_key: a-secret-key-of-a-test-server}}\n";
+        Config::from_yaml(yaml, &Overrides::default()).unwrap()
+    }
+
+    /// They were answered below the log and the metrics, and without a request id.
+    #[test]
+    fn refusals_of_transfer_codings_are_counted() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        // Runs all tasks on this thread, to which the recorder belongs.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        metrics::with_local_recorder(&recorder, || {
+            runtime.block_on(async {
+                let server = Server::start(config()).await.unwrap();
+                for (headers, body) in [
+                    ("", "\"message\":\"the body has"),
+                    (
+                        "authorization: AWS4-HMAC-SHA256 \r\n",
+                        "<Code>NotImplemented</Code>",
+                    ),
+                ] {
+                    let mut client = TcpStream::connect(server.address()).await.unwrap();
+                    let request = format!(
+                        "PUT /lake/main/a HTTP/1.1\r\nhost: localhost\r\n{headers}transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+                    );
+                    client.write_all(request.as_bytes()).await.unwrap();
+                    let mut response = String::new();
+                    client.read_to_string(&mut response).await.unwrap();
+                    assert!(response.starts_with("HTTP/1.1 501"), "{response}");
+                    assert!(response.contains("\r\nx-request-id: "), "{response}");
+                    assert!(response.contains(body), "{response}");
+                }
+            });
+        });
+        let metrics = recorder.handle().render();
+        for surface in ["other", "s3"] {
+            let counted = metrics
+                .lines()
+                .filter(|line| line.starts_with("http_requests_total{"))
+                .filter(|line| line.contains(surface) && line.contains("code=\"501\""));
+            assert_eq!(counted.count(), 1, "{surface}: {metrics}");
+        }
+    }
 
     /// A clean stop waited without limit for work on blocking threads.
     #[test]
@@ -359,10 +415,7 @@ mod tests {
     /// One hanging job kept the server from stopping.
     #[tokio::test]
     async fn stop_does_not_wait_long_for_jobs() {
-        let yaml = "database: {type: mem}\nblockstore: {type: mem}\nlisten_address: 127.0.0.1:0\n\
-             auth: {encrypt: {secret_key: a-secret-key-of-a-test-server}}\n";
-        let config = Config::from_yaml(yaml, &Overrides::default()).unwrap();
-        let mut server = Server::start(config).await.unwrap();
+        let mut server = Server::start(config()).await.unwrap();
         server.jobs.spawn(std::future::pending());
         let started = Instant::now();
         server.stop().await;

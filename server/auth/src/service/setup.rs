@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use base::to_timestamp;
 use bytes::Bytes;
 use kv::{Op, Predicate};
 use prost::Message as _;
@@ -9,7 +10,7 @@ use prost::Message as _;
 use super::{Auth, CreatedCredentials, MAX_NAME_BYTES, SetupState, rfc3339_seconds};
 use crate::records::{
     AUTH_PARTITION, BASIC_PARTITION, COMM_PREFS_KEY, CredentialData, SETUP_MODE_KEY,
-    SETUP_TIMESTAMP_KEY, SUPER_ADMIN_KEY, UserData, credential_key, timestamp,
+    SETUP_TIMESTAMP_KEY, SUPER_ADMIN_KEY, UserData, credential_key,
 };
 use crate::{Error, Result, secrets};
 
@@ -55,7 +56,7 @@ impl Auth {
         check_administrator(username, &access_key_id, &secret_access_key)?;
         let now = self.inner.clock.now();
         let user = UserData {
-            created_at: Some(timestamp(now)),
+            created_at: Some(to_timestamp(now)),
             username: username.to_owned(),
             source: "internal".to_owned(),
             ..UserData::default()
@@ -67,7 +68,7 @@ impl Auth {
                 secret_access_key.as_bytes(),
                 ids,
             ),
-            issued_date: Some(timestamp(now)),
+            issued_date: Some(to_timestamp(now)),
             user_id: username.as_bytes().to_vec(),
         };
         let written = self

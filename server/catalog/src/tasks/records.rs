@@ -9,7 +9,6 @@
 
 use std::collections::BTreeMap;
 
-use base::OffsetDateTime;
 use bytes::Bytes;
 use graveler::{Finding, Repository};
 use prost::Message;
@@ -274,22 +273,6 @@ impl FailureDetails {
             .map(|ConflictsData { keys, count }| Conflicts { keys, count });
         failure.hint = self.hint;
     }
-}
-
-pub(super) fn timestamp(at: OffsetDateTime) -> Timestamp {
-    Timestamp {
-        seconds: at.unix_timestamp(),
-        nanos: at.nanosecond().cast_signed(),
-    }
-}
-
-/// Converts a stored time. A missing or invalid time becomes the epoch.
-pub(super) fn instant(at: Option<&Timestamp>) -> OffsetDateTime {
-    at.and_then(|at| {
-        let nanos = i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos);
-        OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()
-    })
-    .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 fn corrupt(reason: String) -> Error {

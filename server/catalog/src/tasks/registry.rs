@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use base::{Clock, IdGenerator, OffsetDateTime};
+use base::{Clock, IdGenerator, OffsetDateTime, to_timestamp};
 use bytes::Bytes;
 use futures::future::join_all;
 use graveler::{Graveler, Repository};
@@ -24,7 +24,7 @@ use tracing::warn;
 
 use super::records::{
     BRANCHES, CLAIMS, Claim, INSTANCES_PARTITION, InstanceHeartbeat, TaskBranches, TaskData,
-    TaskRecord, instance_key, task_key, timestamp,
+    TaskRecord, instance_key, task_key,
 };
 use super::{MAX_OPEN_TASKS, MAX_RUNNING_TASKS, NANOID_LENGTH, Progress, TaskKind};
 use crate::{Error, Result};
@@ -212,7 +212,7 @@ impl Tasks {
         let open_permit = Arc::clone(&self.open_permits)
             .try_acquire_owned()
             .map_err(|_| Error::TooManyTasks)?;
-        let now = timestamp(self.clock.now());
+        let now = to_timestamp(self.clock.now());
         let run_permit = Arc::clone(&self.run_permits).try_acquire_owned().ok();
         claim.attempt += u32::from(run_permit.is_some());
         let ticket = self.register(claim.clone(), open_permit, run_permit);

@@ -61,7 +61,7 @@ pub use error::describe_failure;
 pub use first_caller::{Peer, SETUP_TOKEN_HEADER, SetupToken};
 pub use permissions::Authorizer;
 pub use router::{ROUTES, Route, router};
-pub use site::{host_name, hosts, is_cross_site, is_loopback_name};
+pub use site::{came_by_https, host_name, hosts, is_cross_site, is_loopback_name};
 
 /// The path below which the operations are served.
 const PREFIX: &str = "/api/v1";
@@ -89,8 +89,6 @@ pub struct Options {
     pub login_failed_message: String,
     pub login_url: String,
     pub logout_url: String,
-    /// Whether to set the attribute Secure on cookies.
-    pub secure_cookies: bool,
     /// The token with which remote callers may create the first administrator.
     pub setup_token: SetupToken,
     /// Memory budgets for JSON bodies.

@@ -66,7 +66,7 @@ pub(crate) async fn undo_branch(
         of: parsed(RefName::branch(&branch))?,
         id,
         body,
-        creation,
+        creation: Some(creation),
     };
     Ok(Json(undo_result(branch, &undo.run(&api, &caller).await?)))
 }
@@ -77,12 +77,12 @@ pub(crate) async fn undo_tag(
     Path((id, tag)): Path<(String, String)>,
     MaybeBody(body): MaybeBody<types::UndoCreation>,
 ) -> Result<Json<types::UndoResult>> {
-    let creation = Permission::new("fs:CreateTag", arn::tag(&id, &tag));
     let undo = UndoRequest {
         of: parsed(RefName::tag(&tag))?,
         id,
         body,
-        creation,
+        // Every undo of a tag needs the permission to create it.
+        creation: None,
     };
     Ok(Json(undo_result(tag, &undo.run(&api, &caller).await?)))
 }
@@ -93,8 +93,8 @@ struct UndoRequest {
     id: String,
     of: RefName,
     body: Option<types::UndoCreation>,
-    /// The additional permission for an undo that restores a deleted branch or tag.
-    creation: Permission,
+    /// The additional permission for an undo that restores a deleted branch.
+    creation: Option<Permission>,
 }
 
 impl UndoRequest {
@@ -106,8 +106,8 @@ impl UndoRequest {
             .reader()
             .entry_to_undo(&repository, &self.of, requested)
             .await?;
-        if entry.to.is_none() {
-            api.authorize(caller, &[self.creation]).await?;
+        if let Some(creation) = self.creation.filter(|_| entry.to.is_none()) {
+            api.authorize(caller, &[creation]).await?;
         }
         let params = UndoParams {
             entry: Some(entry.id),

@@ -11,6 +11,7 @@ use time::macros::format_description;
 
 use crate::error::{Context as _, During, Error, Result};
 use crate::extract::{Caller, MaybeBody, SESSION_COOKIE};
+use crate::site::came_by_https;
 use crate::{ApiState, convert};
 
 const COOKIE_DATE: &[FormatItem<'_>] = format_description!(
@@ -35,11 +36,7 @@ pub(crate) async fn login(
     };
     let headers = HeaderMap::from_iter([(
         SET_COOKIE,
-        session_cookie(
-            &token,
-            expires,
-            api.options.secure_cookies || came_by_https(&headers),
-        )?,
+        session_cookie(&token, expires, came_by_https(&headers))?,
     )]);
     Ok((
         headers,
@@ -48,16 +45,6 @@ pub(crate) async fn login(
             token_expiration: Some(expires.unix_timestamp()),
         }),
     ))
-}
-
-/// Whether a proxy says that the client uses HTTPS. The header needs no trust: a client that lies gets a cookie that its
-/// browser keeps to itself.
-fn came_by_https(headers: &HeaderMap) -> bool {
-    let value = headers.get("x-forwarded-proto");
-    let value = value.and_then(|value| value.to_str().ok());
-    // Each proxy of a chain appends its own; the first is the one that the client talks to.
-    let first = value.and_then(|value| value.split(',').next());
-    first.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
 }
 
 /// The session cookie: not accessible to scripts (`HttpOnly`), and not sent with forms of other sites (`SameSite`).
@@ -96,23 +83,6 @@ pub(crate) async fn get_auth_capabilities() -> Json<types::AuthCapabilities> {
 #[cfg(test)]
 mod tests {
     use base::OffsetDateTime;
-
-    #[test]
-    fn cookie_is_secure_behind_a_proxy_with_https() {
-        for (value, expected) in [
-            ("https", true),
-            ("HTTPS , http", true),
-            ("http", false),
-            ("http, https", false),
-            ("", false),
-        ] {
-            let value = http::HeaderValue::from_static(value);
-            let name = http::HeaderName::from_static("x-forwarded-proto");
-            let headers = http::HeaderMap::from_iter([(name, value)]);
-            assert_eq!(super::came_by_https(&headers), expected, "{headers:?}");
-        }
-        assert!(!super::came_by_https(&http::HeaderMap::new()));
-    }
 
     #[test]
     fn session_cookie_has_its_attributes_and_is_redacted() {

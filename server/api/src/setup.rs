@@ -1,5 +1,5 @@
 //! Setting up a server: its state, the first administrator, the contact form. These operations need no
-//! credentials, but remote callers need the setup token.
+//! credentials. Remote callers need the setup token to create the administrator, and only for this.
 
 use std::collections::BTreeMap;
 

@@ -46,6 +46,18 @@ pub fn is_loopback_name(host: &str) -> bool {
         .is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
+/// Whether a proxy says that the client uses HTTPS.
+///
+/// Only what the client itself sees may depend on it, such as the attributes of its cookie: clients can lie.
+#[must_use]
+pub fn came_by_https(headers: &HeaderMap) -> bool {
+    let value = headers.get("x-forwarded-proto");
+    let value = value.and_then(|value| value.to_str().ok());
+    // Each proxy of a chain appends its own; the first is the one that the client talks to.
+    let first = value.and_then(|value| value.split(',').next());
+    first.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
+}
+
 /// Whether a browser marked the request as sent by another site's page.
 #[must_use]
 pub fn is_cross_site(headers: &HeaderMap) -> bool {
@@ -246,5 +258,20 @@ mod tests {
         ])));
         assert!(!is_cross_site(&headers(&[("sec-fetch-site", "same-site")])));
         assert!(!is_cross_site(&headers(&[])));
+    }
+
+    #[test]
+    fn first_proxy_says_whether_the_client_uses_https() {
+        for (value, expected) in [
+            ("https", true),
+            ("HTTPS , http", true),
+            ("http", false),
+            ("http, https", false),
+            ("", false),
+        ] {
+            let headers = headers(&[("x-forwarded-proto", value)]);
+            assert_eq!(came_by_https(&headers), expected, "{headers:?}");
+        }
+        assert!(!came_by_https(&headers(&[])));
     }
 }

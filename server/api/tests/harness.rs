@@ -154,7 +154,6 @@ impl TestApi {
             login_failed_message: "The credentials don't match.".to_owned(),
             login_url: String::new(),
             logout_url: String::new(),
-            secure_cookies: false,
             setup_token: SetupToken::new(SETUP_TOKEN.to_owned()),
             bodies: api::BodyBudgets::new(128 << 20),
         };

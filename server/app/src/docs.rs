@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::{LazyLock, OnceLock};
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::Path;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -117,13 +119,17 @@ async fn page(Path(path): Path<String>, headers: HeaderMap) -> Response {
 }
 
 fn respond(path: &str, headers: &HeaderMap) -> Response {
-    let Some(text) = text_of(path) else {
+    let Some(source) = SOURCES.get(path) else {
         return not_found(path);
     };
     let mut response = if wants_html(headers) {
-        answer(HTML, html(path, text))
+        let page = source.html.get_or_init(|| html(path, source.text).into());
+        answer(HTML, page.clone())
     } else {
-        answer(TEXT, markdown(path, text))
+        let page = source
+            .markdown
+            .get_or_init(|| markdown(path, source.text).into());
+        answer(TEXT, page.clone())
     };
     response
         .headers_mut()
@@ -143,17 +149,33 @@ fn not_found(path: &str) -> Response {
     response
 }
 
-/// Returns the Markdown of a page by its path in the repository.
-fn text_of(path: &str) -> Option<&'static str> {
-    match path {
-        "README.md" => return Some(README),
-        "docs/SUMMARY.md" => return Some(SUMMARY),
-        _ => {}
-    }
-    let path = path.strip_prefix("docs/")?;
-    let page = DOCS.iter().find(|page| page.path == path)?;
-    Some(page.text)
+/// A served page. Each form is rendered at its first request.
+struct Source {
+    /// The Markdown text.
+    text: &'static str,
+    html: OnceLock<Bytes>,
+    markdown: OnceLock<Bytes>,
 }
+
+/// All served pages, by their path in the repository.
+static SOURCES: LazyLock<BTreeMap<String, Source>> = LazyLock::new(|| {
+    let pages = DOCS
+        .iter()
+        .map(|page| (format!("docs/{}", page.path), page.text));
+    let others = [("README.md", README), ("docs/SUMMARY.md", SUMMARY)];
+    let others = others.map(|(path, text)| (path.to_owned(), text));
+    pages
+        .chain(others)
+        .map(|(path, text)| {
+            let source = Source {
+                text,
+                html: OnceLock::new(),
+                markdown: OnceLock::new(),
+            };
+            (path, source)
+        })
+        .collect()
+});
 
 /// Returns whether the link `target` of the page `path` leads somewhere: to a served page, or to
 /// another site.
@@ -162,7 +184,7 @@ fn leads_somewhere(path: &str, target: &str) -> bool {
         return true;
     }
     let file = target.split_once('#').map_or(target, |(file, _)| file);
-    file.is_empty() || resolved(path, file).is_some_and(|file| text_of(&file).is_some())
+    file.is_empty() || resolved(path, file).is_some_and(|file| SOURCES.contains_key(&file))
 }
 
 /// Resolves a link relative to the folder of the page `path`.

@@ -1,8 +1,10 @@
 //! The response to requests outside the API, the documentation and S3: what the server offers, and where.
 
 use axum::extract::Request;
-use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+
+use crate::refusal;
 
 const OFFER: &str = "this server offers the REST API below /api/v1 (the contract is at /openapi.json), \
      S3 for signed requests, /_health, /metrics, and its documentation at /";
@@ -51,16 +53,10 @@ fn refuse(status: StatusCode, headers: &HeaderMap, message: &str, hint: &str) ->
         let name = name.as_str();
         name.starts_with("x-amz-") || name.starts_with("amz-sdk-")
     });
-    if !is_s3_client {
-        return crate::refusal::refusal(status, message, hint);
+    match is_s3_client {
+        true => refusal::s3(status, "AccessDenied", UNSIGNED),
+        false => refusal::refusal(status, message, hint),
     }
-    let document = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code><Message>{UNSIGNED}</Message></Error>"
-    );
-    let mut response = (status, document).into_response();
-    let xml = HeaderValue::from_static("application/xml");
-    response.headers_mut().insert(header::CONTENT_TYPE, xml);
-    response
 }
 
 #[cfg(test)]

@@ -3,10 +3,13 @@
 //! Every job can be repeated and interrupted at any point, and is safe to run concurrently on several servers. Each
 //! server therefore runs all of them; there is no leader.
 
+use std::any::Any;
 use std::error::Error;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -151,22 +154,40 @@ async fn run(job: Job, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
+        // A panic must not end the job for the lifetime of the server.
+        let work = AssertUnwindSafe(async { (job.work)().await }).catch_unwind();
         let outcome = tokio::select! {
-            outcome = (job.work)() => outcome,
+            outcome = work => outcome,
             () = interrupted.cancelled() => return,
         };
         let is_last = matches!(job.schedule, Schedule::Once);
-        if let Err(e) = outcome {
-            let task = job.task;
-            let retry = if is_last {
-                "the next start retries"
-            } else {
-                "will retry"
-            };
-            tracing::warn!(job = job.name, error = %base::error_chain(e.as_ref()), "failed to {task}; {retry}");
-        }
+        log_failure(&job, outcome, is_last);
         if is_last {
             return;
+        }
+    }
+}
+
+/// Logs a run that failed or panicked.
+fn log_failure(job: &Job, outcome: Result<Outcome, Box<dyn Any + Send>>, is_last: bool) {
+    let task = job.task;
+    let retry = if is_last {
+        "the next start retries"
+    } else {
+        "will retry"
+    };
+    match outcome {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => {
+            tracing::warn!(job = job.name, error = %base::error_chain(e.as_ref()), "failed to {task}; {retry}");
+        }
+        Err(panic) => {
+            let panic = crate::telemetry::panic_text(panic.as_ref());
+            tracing::error!(
+                job = job.name,
+                panic,
+                "panicked while trying to {task}; {retry}"
+            );
         }
     }
 }
@@ -226,6 +247,29 @@ mod tests {
         often.await.expect("the job ends");
         later.await.expect("the job ends");
         assert_eq!(runs_later.recv().await, None);
+    }
+
+    /// The first panic ended the job for good, without a line in the log.
+    #[tokio::test]
+    async fn job_runs_again_after_a_panic() {
+        let stop = CancellationToken::new();
+        let (ran, mut runs) = unbounded_channel();
+        let work = |ran: UnboundedSender<()>| async move {
+            ran.send(()).expect("the test receives");
+            if true {
+                panic!("the test panics");
+            }
+            auth::Result::Ok(())
+        };
+        let schedule = Schedule::Every(Duration::from_millis(1));
+        let job = job("panic", "panic", schedule, OnStop::Finish, &ran, work);
+        drop(ran);
+        let panicking = tokio::spawn(run(job, stop.clone()));
+        for _ in 0..3 {
+            runs.recv().await.expect("another run");
+        }
+        stop.cancel();
+        panicking.await.expect("the job ends");
     }
 
     #[tokio::test]

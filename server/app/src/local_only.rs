@@ -6,15 +6,14 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
-use serde_json::json;
 
 use crate::config::Config;
+use crate::refusal::refusal;
 
 const HINT_HOST: &str =
     "use 127.0.0.1 or localhost as the host, or start the server without --quickstart";
@@ -84,8 +83,7 @@ pub(crate) async fn guard(
     if let Some((why, hint)) = names.refusal(&parts) {
         tracing::debug!("refused a request to a quickstart: {why}");
         let message = format!("a quickstart accepts requests from this machine only: {why}");
-        let body = json!({ "message": message, "hint": hint });
-        return (StatusCode::FORBIDDEN, Json(body)).into_response();
+        return refusal(StatusCode::FORBIDDEN, &message, hint);
     }
     next.run(Request::from_parts(parts, body)).await
 }

@@ -1,5 +1,6 @@
 //! What all pages for people share.
 
+use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -12,8 +13,8 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
 }
 
 /// Returns a response that runs no scripts, cannot be framed by other sites, and is not cached.
-pub(crate) fn answer(content_type: &'static str, body: String) -> Response {
-    let mut response = body.into_response();
+pub(crate) fn answer(content_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = body.into().into_response();
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_TYPE, content_type),

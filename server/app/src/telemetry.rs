@@ -1,7 +1,7 @@
 //! Logs, request ids and metrics.
 //!
-//! Each request logs one line, at level `debug` if it succeeded and `info` or `warn` if it failed.
-//! Failures are logged where they are handled. Headers and bodies are never logged.
+//! Each request logs one line, at level `warn` if the server failed and `debug` otherwise. Failures are logged
+//! where they are handled. Bodies are never logged, and of the headers only the request id.
 
 use std::any::Any;
 use std::io;
@@ -147,11 +147,16 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     reason = "the signature that CatchPanicLayer requires"
 )]
 pub(crate) fn respond_to_panic(panic: Box<dyn Any + Send>) -> Response {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = text.unwrap_or("without text"), "a handler panicked");
+    tracing::error!(panic = panic_text(panic.as_ref()), "a handler panicked");
     let body = serde_json::json!({"message": "internal error"});
     (http::StatusCode::INTERNAL_SERVER_ERROR, axum::Json(body)).into_response()
+}
+
+/// Returns the message of a panic.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without text")
 }
 
 /// Maps methods to a bounded set of labels.

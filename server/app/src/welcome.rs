@@ -1,10 +1,10 @@
 //! The page at the server's root: the version, links to the documentation, and the next commands.
 //!
 //! Browsers get HTML, all other clients plain text. The page contains no scripts, and nothing from
-//! the request except a host name that has been validated. `docs.rs` serves the documentation itself.
+//! the request except its scheme and a host name that has been validated. `docs.rs` serves the documentation itself.
 
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Uri, header};
 
 use crate::docs::DOCS;
 use crate::page::{answer, escape, wants_html};
@@ -16,72 +16,81 @@ const USUAL_HOST: &str = "127.0.0.1:8000";
 const MAX_HOST_BYTES: usize = 255;
 
 /// Handles `/`.
-pub(crate) async fn page(headers: HeaderMap) -> Response {
-    let host = headers
-        .get(header::HOST)
-        .and_then(shown_host)
-        .unwrap_or(USUAL_HOST);
+pub(crate) async fn page(target: Uri, headers: HeaderMap) -> Response {
+    let url = server_url(&target, &headers);
     let mut response = if wants_html(&headers) {
-        answer("text/html; charset=utf-8", html(host))
+        answer("text/html; charset=utf-8", html(&url))
     } else {
-        answer("text/plain; charset=utf-8", text(host))
+        answer("text/plain; charset=utf-8", text(&url))
     };
-    response
-        .headers_mut()
-        .insert(header::VARY, HeaderValue::from_static("accept, host"));
+    let vary = HeaderValue::from_static("accept, host, x-forwarded-host, x-forwarded-proto");
+    response.headers_mut().insert(header::VARY, vary);
     response
 }
 
-/// Returns a `Host` header that is safe to display: a name or an address, optionally with a port.
-fn shown_host(value: &HeaderValue) -> Option<&str> {
-    let host = value.to_str().ok()?;
+/// The address of this server as the client knows it, also behind a proxy.
+fn server_url(target: &Uri, headers: &HeaderMap) -> String {
+    let scheme = match api::came_by_https(headers) {
+        true => "https",
+        false => "http",
+    };
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    // Each proxy of a chain appends its own host; the first is the one that the client talks to.
+    let forwarded = header("x-forwarded-host").and_then(|hosts| hosts.split(',').next());
+    // HTTP/2 has the host in the request target.
+    let authority = target.authority().map(|authority| authority.as_str());
+    let candidates = [forwarded, authority, header("host")];
+    let host = candidates.into_iter().flatten().find_map(shown_host);
+    format!("{scheme}://{}", host.unwrap_or(USUAL_HOST))
+}
+
+/// Returns a host that is safe to display: a name or an address, optionally with a port.
+fn shown_host(host: &str) -> Option<&str> {
+    let host = host.trim();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
     (!host.is_empty() && host.len() <= MAX_HOST_BYTES && host.chars().all(is_plain)).then_some(host)
 }
 
 /// Next steps: a sentence and a command each.
-fn commands(host: &str) -> [(&'static str, String); 3] {
+fn commands(url: &str) -> [(&'static str, String); 3] {
     [
         (
-            "Create the first administrator. The response shows its keys only once. Skip this step if keys were configured at the start.",
+            "Create the first administrator. The response shows its keys only once. Skip this step if keys were configured at the start. \
+             From another machine, or through a proxy, add -H 'X-Weir-Setup-Token: TOKEN'. The server's start log prints the token, unless it is configured (installation.setup_token).",
             format!(
-                "curl -H 'content-type: application/json' -d '{{\"username\": \"admin\"}}' http://{host}/api/v1/setup_lakefs"
+                "curl -H 'content-type: application/json' -d '{{\"username\": \"admin\"}}' {url}/api/v1/setup_lakefs"
             ),
         ),
         (
             "Create a repository with a branch main. Replace KEY and SECRET by those keys.",
             format!(
-                "curl -u KEY:SECRET -H 'content-type: application/json' -d '{{\"name\": \"lake\", \"storage_namespace\": \"local://lake\"}}' http://{host}/api/v1/repositories"
+                "curl -u KEY:SECRET -H 'content-type: application/json' -d '{{\"name\": \"lake\", \"storage_namespace\": \"local://lake\"}}' {url}/api/v1/repositories"
             ),
         ),
         (
             "Write to main through S3. Pass the same keys to `aws configure`.",
-            format!(
-                "aws --endpoint-url http://{host} --region us-east-1 s3 cp FILE s3://lake/main/FILE"
-            ),
+            format!("aws --endpoint-url {url} --region us-east-1 s3 cp FILE s3://lake/main/FILE"),
         ),
     ]
 }
 
-fn text(host: &str) -> String {
+fn text(url: &str) -> String {
     let mut out = format!(
         "Weir {VERSION}: git for data lakes. This server implements the REST and S3 APIs of lakeFS.\n\nDocumentation:\n"
     );
-    out.push_str(&format!("  http://{host}/README.md  the overview\n"));
+    out.push_str(&format!("  {url}/README.md  the overview\n"));
     for page in DOCS {
         let (path, about) = (page.path, page.about);
-        out.push_str(&format!("  http://{host}/docs/{path}  {about}\n"));
+        out.push_str(&format!("  {url}/docs/{path}  {about}\n"));
     }
-    out.push_str(&format!(
-        "  http://{host}/openapi.json  the REST API\n\nNext:\n"
-    ));
-    for (number, (why, command)) in commands(host).iter().enumerate() {
+    out.push_str(&format!("  {url}/openapi.json  the REST API\n\nNext:\n"));
+    for (number, (why, command)) in commands(url).iter().enumerate() {
         out.push_str(&format!("  {}. {why}\n     {command}\n", number + 1));
     }
     out
 }
 
-fn html(host: &str) -> String {
+fn html(url: &str) -> String {
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>Weir</title>\n<h1>Weir {VERSION}</h1>\n\
@@ -95,7 +104,7 @@ fn html(host: &str) -> String {
         ));
     }
     out.push_str("<li><a href=\"/openapi.json\">openapi.json</a>: the REST API</li>\n</ul>\n<h2>Next</h2>\n<ol>\n");
-    for (why, command) in commands(host) {
+    for (why, command) in commands(url) {
         out.push_str(&format!(
             "<li>{}<pre>{}</pre></li>\n",
             escape(why),
@@ -108,16 +117,16 @@ fn html(host: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue, header};
+    use http::{HeaderMap, HeaderValue, Uri, header};
     use http_body_util::BodyExt as _;
 
-    use super::page;
+    use super::{page, server_url};
 
     async fn ask(accept: &str, host: &[u8]) -> (HeaderMap, String) {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_str(accept).unwrap());
         headers.insert(header::HOST, HeaderValue::from_bytes(host).unwrap());
-        let response = page(headers).await;
+        let response = page(Uri::from_static("/"), headers).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         (parts.headers, String::from_utf8(body.to_vec()).unwrap())
@@ -182,6 +191,46 @@ mod tests {
                     "{page}"
                 );
             }
+        }
+    }
+
+    /// Commands always began with `http`, and in HTTP/2 and behind a proxy they named the wrong host.
+    #[test]
+    fn commands_use_the_address_that_the_client_used() {
+        for (target, headers, expected) in [
+            ("/", &[("host", "lake.test:80")][..], "http://lake.test:80"),
+            ("http://lake.test/", &[], "http://lake.test"),
+            (
+                "/",
+                &[
+                    ("host", "10.0.0.1:8000"),
+                    ("x-forwarded-host", "lake.test, inner.test"),
+                    ("x-forwarded-proto", "https"),
+                ],
+                "https://lake.test",
+            ),
+            (
+                "/",
+                &[("host", "lake.test"), ("x-forwarded-host", "<script>")],
+                "http://lake.test",
+            ),
+            ("/", &[], "http://127.0.0.1:8000"),
+        ] {
+            let headers = headers.iter().map(|(name, value)| {
+                let name = http::HeaderName::from_static(name);
+                (name, HeaderValue::from_static(value))
+            });
+            let url = server_url(&Uri::from_static(target), &headers.collect());
+            assert_eq!(url, expected);
+        }
+    }
+
+    /// The command fails on remote machines without the token, which the page did not mention.
+    #[tokio::test]
+    async fn remote_setup_is_explained() {
+        for accept in ["text/html", "*/*"] {
+            let (_, page) = ask(accept, b"lake.test").await;
+            assert!(page.contains("X-Weir-Setup-Token: TOKEN"), "{page}");
         }
     }
 }

@@ -235,7 +235,6 @@ fn api_options(config: &Config, bodies: api::BodyBudgets) -> api::Options {
         login_failed_message: config.auth.login_failed_message.clone(),
         login_url: config.auth.login_url.clone(),
         logout_url: config.auth.logout_url.clone(),
-        secure_cookies: false,
         setup_token: api::SetupToken::new(
             config.installation.setup_token.clone().unwrap_or_default(),
         ),

@@ -3,7 +3,6 @@
 //! `docs/reference/formats.md` (auth) describes the formats. Never add fields: a lakeFS server that
 //! rewrites a record would drop them.
 
-use base::OffsetDateTime;
 use prost::Message;
 use prost_types::Timestamp;
 
@@ -59,18 +58,4 @@ pub(crate) struct CredentialData {
     /// Contains the user name, despite its own name.
     #[prost(bytes = "vec", tag = "4")]
     pub(crate) user_id: Vec<u8>,
-}
-
-/// Converts a time to its stored form.
-pub(crate) fn timestamp(at: OffsetDateTime) -> Timestamp {
-    Timestamp {
-        seconds: at.unix_timestamp(),
-        nanos: i32::try_from(at.nanosecond()).expect("nanoseconds are less than 10^9"),
-    }
-}
-
-/// Converts a stored time. Returns the Unix epoch if it is missing or out of range.
-pub(crate) fn instant(at: Option<&Timestamp>) -> OffsetDateTime {
-    at.and_then(|t| OffsetDateTime::from_unix_timestamp(t.seconds).ok())
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }

@@ -8,7 +8,7 @@ mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, IdGenerator, OffsetDateTime};
+use base::{Clock, IdGenerator, OffsetDateTime, from_timestamp_or_epoch};
 use bytes::Bytes;
 use kv::{Predicate, Store};
 use prost::Message as _;
@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 use crate::keys::SigningKey;
 use crate::records::{
     AUTH_PARTITION, BASIC_PARTITION, CREDENTIALS_PREFIX, CredentialData, INSTALLATION_ID_KEY,
-    UserData, instant,
+    UserData,
 };
 use crate::usage::{self, MonthlyUsage, Usage};
 use crate::{Error, Principal, Result, secrets};
@@ -241,12 +241,11 @@ impl Auth {
 
 fn user_of(record: &[u8]) -> Result<User> {
     let data = UserData::decode(record).map_err(|e| {
-        Error::InvalidValue(format!(
-            "the stored record of the administrator is damaged: {e}"
-        ))
+        let what = format!("the stored record of the administrator is damaged: {e}");
+        Error::Records(what.into())
     })?;
     Ok(User {
-        creation_date: instant(data.created_at.as_ref()),
+        creation_date: from_timestamp_or_epoch(data.created_at.as_ref()),
         username: data.username,
         friendly_name: data.friendly_name,
         email: data.email,

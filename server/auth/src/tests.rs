@@ -27,6 +27,10 @@ impl Installation {
     }
 
     fn auth(&self, secret_key: &str) -> Auth {
+        self.auth_over(Arc::clone(&self.kv) as Arc<dyn Store>, secret_key)
+    }
+
+    fn auth_over(&self, kv: Arc<dyn Store>, secret_key: &str) -> Auth {
         let options = Options {
             secret_key: secret_key.to_owned(),
             login_duration: Duration::from_secs(3600),
@@ -36,13 +40,49 @@ impl Installation {
             fixed_installation_id: None,
         };
         let ids = Arc::new(SeededIds::new(3, Arc::clone(&self.clock) as Arc<dyn Clock>));
-        Auth::new(
-            Arc::clone(&self.kv) as Arc<dyn Store>,
-            Arc::clone(&self.clock) as Arc<dyn Clock>,
-            ids,
-            options,
-        )
+        Auth::new(kv, Arc::clone(&self.clock) as Arc<dyn Clock>, ids, options)
     }
+}
+
+/// It was reported as the caller's mistake.
+#[test]
+fn damaged_administrator_is_a_failure_of_the_store() {
+    assert!(matches!(user_of(b"\xff"), Err(Error::Records(_))));
+}
+
+/// Two concurrent requests could both store the preferences, and the second overwrote the first.
+#[tokio::test]
+async fn communication_preferences_are_stored_once() {
+    let installation = Installation::new();
+    const KEY: &str = "a secret key that is long";
+    let auth = installation.auth(KEY);
+    auth.start().await.unwrap();
+    auth.setup("admin", None).await.unwrap();
+    // A store that answers a little later, so that both requests read before one writes.
+    let faults = kv::testing::Faults {
+        yields: 128,
+        ..kv::testing::Faults::default()
+    };
+    let mut stored = Vec::new();
+    for seed in 0..20 {
+        let kv = Arc::clone(&installation.kv);
+        kv.delete(AUTH_PARTITION, crate::records::COMM_PREFS_KEY)
+            .await
+            .unwrap();
+        let slow = Arc::new(kv::testing::FaultyStore::new(kv, seed, faults));
+        let both = [
+            installation.auth_over(slow.clone(), KEY),
+            installation.auth_over(slow, KEY),
+        ];
+        let set = |auth: Auth, name: &str| {
+            let prefs = BTreeMap::from([("feature_updates".to_owned(), name.to_owned())]);
+            async move { auth.set_comm_prefs(prefs).await.is_ok() }
+        };
+        let [one, two] = both;
+        let done = tokio::join!(set(one, "one"), set(two, "two"));
+        stored.push(u8::from(done.0) + u8::from(done.1));
+    }
+    assert_eq!(stored, [1; 20]);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod id;
 mod page;
 mod retry;
 pub mod testing;
+mod timestamp;
 
 pub use budget::{BudgetExhausted, ByteBudget, Reservation};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -17,6 +18,7 @@ pub use id::{IdGenerator, SeededIds, SystemIds, data_id_time, run_id_time, xid_t
 pub use page::Page;
 pub use retry::{Backoff, Delays};
 pub use time::OffsetDateTime;
+pub use timestamp::{from_timestamp, from_timestamp_or_epoch, to_timestamp};
 
 /// Formats an error and all its sources on one line, separated by colons.
 #[must_use]

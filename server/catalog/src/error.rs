@@ -151,6 +151,9 @@ pub enum Error {
     /// This server runs the maximum number of tasks. Retry later.
     #[error("too many tasks on this server; try again when some have ended")]
     TooManyTasks,
+    /// This server is stopping and accepts no tasks. Another server, or the next start, does.
+    #[error("the server is stopping; try again")]
+    Stopping,
 
     // ---- objects, uploads, tasks and pull requests that do not exist
     /// No object exists at the path.

@@ -50,10 +50,7 @@ impl Catalog {
         let now = self.shared.clock.now();
         let record = UploadData {
             path: key_of(to),
-            creation_date: Some(prost_types::Timestamp {
-                seconds: now.unix_timestamp(),
-                nanos: now.nanosecond().cast_signed(),
-            }),
+            creation_date: Some(base::to_timestamp(now)),
             physical_address: address,
             metadata: options.metadata.clone(),
             content_type: content_type(options.content_type.clone()),

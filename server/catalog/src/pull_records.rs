@@ -1,7 +1,7 @@
 //! The stored form of pull requests: lakeFS's messages and keys, and Weir's own record of the destination's head
 //! at the time when a request was opened.
 
-use base::OffsetDateTime;
+use base::{OffsetDateTime, from_timestamp, to_timestamp};
 use bytes::Bytes;
 use graveler::{CommitId, Repository};
 use kv::Op;
@@ -83,7 +83,7 @@ pub(crate) fn opening_op(repository: &Repository, id: &str, destination: &Commit
 /// The head of the destination when a request was opened, or none if lakeFS or an old version of Weir opened it.
 ///
 /// # Errors
-/// The record store's; [`graveler::Error::Corrupt`].
+/// The record store's; [`Error::Corrupt`].
 pub(crate) async fn destination_at_opening(
     kv: &dyn kv::Store,
     repository: &Repository,
@@ -166,7 +166,7 @@ impl PullData {
     }
 
     /// # Errors
-    /// [`graveler::Error::Corrupt`].
+    /// [`Error::Corrupt`].
     pub(crate) fn decode(stored: Bytes) -> Result<PullRequest> {
         let data = <Self as Message>::decode(stored).map_err(corrupt)?;
         Ok(PullRequest {
@@ -182,30 +182,19 @@ impl PullData {
             author: data.author,
             source_branch: data.source_branch,
             destination_branch: data.destination_branch,
-            created_at: from_timestamp(data.created_at.unwrap_or_default())?,
+            created_at: from_timestamp(&data.created_at.unwrap_or_default()).map_err(corrupt)?,
             closed_at: data
                 .closed_at
                 .filter(|at| at.seconds != NO_TIME_SECS)
-                .map(from_timestamp)
-                .transpose()?,
+                .map(|at| from_timestamp(&at))
+                .transpose()
+                .map_err(corrupt)?,
             merged_commit: data
                 .commit_id
                 .filter(|id| !id.is_empty())
                 .map(CommitId::trusted),
         })
     }
-}
-
-fn to_timestamp(at: OffsetDateTime) -> Timestamp {
-    Timestamp {
-        seconds: at.unix_timestamp(),
-        nanos: at.nanosecond().cast_signed(),
-    }
-}
-
-fn from_timestamp(at: Timestamp) -> Result<OffsetDateTime> {
-    let nanos = i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos);
-    OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(corrupt)
 }
 
 fn corrupt(reason: impl std::fmt::Display) -> Error {

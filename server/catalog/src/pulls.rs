@@ -22,6 +22,9 @@ pub(crate) const MAX_ATTEMPTS: usize = 10;
 /// How many records a listing reads in one round trip.
 const LIST_PAGE: usize = 100;
 
+/// How many records one page of a listing reads. Most of them may not match the filter.
+const MAX_PULLS_SCANNED: usize = 10_000;
+
 /// A pull request to open.
 #[derive(Debug, Clone)]
 pub struct NewPullRequest {
@@ -125,6 +128,8 @@ impl Catalog {
 
     /// Pull requests whose ids start with `prefix`, newest first, after the id `after` (exclusive).
     ///
+    /// A page ends early after [`MAX_PULLS_SCANNED`] records, and may be empty then although more follow.
+    ///
     /// # Errors
     /// The record store's.
     pub async fn list_pull_requests(
@@ -138,16 +143,21 @@ impl Catalog {
         let mut page: Page<PullRequest> = Page::empty();
         let (partition, first) = (repository.partition(), format!("{RECORDS}{prefix}"));
         // The smallest key greater than that of `after`.
-        let mut start = first.clone().max(format!("{RECORDS}{after}\0"));
+        let mut start = first
+            .clone()
+            .max(format!("{RECORDS}{after}\0"))
+            .into_bytes();
         if limit == 0 {
             return Ok(page);
         }
         let mut room = PageRoom::new(limit);
+        let mut scanned = 0;
+        let mut after_last_result = Vec::new();
         loop {
             let read = self
                 .shared
                 .kv
-                .scan(partition.as_bytes(), start.as_bytes(), LIST_PAGE)
+                .scan(partition.as_bytes(), &start, LIST_PAGE)
                 .await?;
             let is_last = read.len() < LIST_PAGE;
             for entry in read {
@@ -155,22 +165,25 @@ impl Catalog {
                     return Ok(page);
                 }
                 let pull = PullData::decode(entry.value)?;
-                start = format!("{RECORDS}{}\0", pull.id);
-                if !filter.matches(pull.status) {
-                    continue;
-                }
-                if !room.take(pull.title.len() + pull.description.len()) {
+                let matches = filter.matches(pull.status);
+                let is_full = matches && !room.take(pull.title.len() + pull.description.len());
+                if is_full || scanned == MAX_PULLS_SCANNED {
                     page.has_more = true;
-                    page.next_offset = page.results.last().map_or(String::new(), |p| p.id.clone());
+                    page.next_offset = id_before(if is_full { &after_last_result } else { &start });
                     return Ok(page);
                 }
-                page.results.push(pull);
+                // Not from the id in the record: if that differs, the same records would be read again.
+                start = [entry.key.as_ref(), b"\0"].concat();
+                scanned += 1;
+                if matches {
+                    after_last_result.clone_from(&start);
+                    page.results.push(pull);
+                }
             }
             if is_last {
-                break;
+                return Ok(page);
             }
         }
-        Ok(page)
     }
 
     /// Changes title, description or status. The status of a merged request cannot change.
@@ -263,6 +276,13 @@ impl Catalog {
     }
 }
 
+/// The id of the record whose key directly precedes `start`.
+fn id_before(start: &[u8]) -> String {
+    let id = start.strip_suffix(b"\0").unwrap_or(start);
+    let id = id.strip_prefix(RECORDS.as_bytes()).unwrap_or(id);
+    String::from_utf8_lossy(id).into_owned()
+}
+
 impl PullRequest {
     /// Opens or closes the request. Only a merge sets the status "merged".
     fn set_status(&mut self, to: PullStatus, now: OffsetDateTime) -> Result<()> {
@@ -288,5 +308,96 @@ impl PullRequest {
             PullStatus::Merged => "merged, which is final",
         };
         Error::PullRequestStatus(format!("{} cannot {what}, it is {status}", self.id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestCatalog;
+
+    fn pull(id: &str, status: PullStatus) -> PullRequest {
+        PullRequest {
+            id: id.to_owned(),
+            status,
+            title: String::new(),
+            description: String::new(),
+            author: "me".to_owned(),
+            source_branch: "dev".to_owned(),
+            destination_branch: "main".to_owned(),
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            closed_at: None,
+            merged_commit: None,
+        }
+    }
+
+    /// Stores records under keys that need not match their ids.
+    async fn store(lake: &TestCatalog, repository: &Repository, records: &[(String, PullRequest)]) {
+        let ops = records.iter().map(|(key, pull)| Op::Set {
+            partition: Bytes::from(repository.partition()),
+            key: record_key(key),
+            value: PullData::encode(pull),
+            predicate: None,
+        });
+        let ops: Vec<_> = ops.collect();
+        for ops in ops.chunks(500) {
+            lake.shared.kv.batch(ops.to_vec()).await.expect("in memory");
+        }
+    }
+
+    /// Pages through a listing. Returns the number of pages and the ids.
+    async fn walk(
+        lake: &TestCatalog,
+        repository: &Repository,
+        limit: usize,
+    ) -> (usize, Vec<String>) {
+        let (mut found, mut after) = (Vec::new(), String::new());
+        for pages in 1..10 {
+            let page = lake
+                .list_pull_requests(repository, PullFilter::Open, "", &after, limit)
+                .await
+                .expect("in memory");
+            found.extend(page.results.into_iter().map(|pull| pull.id));
+            if !page.has_more {
+                return (pages, found);
+            }
+            after = page.next_offset;
+        }
+        panic!("the listing does not end: {found:?}");
+    }
+
+    /// One request scanned all records if the filter skipped them.
+    #[tokio::test]
+    async fn page_ends_early_after_many_skipped_records() {
+        let lake = TestCatalog::new();
+        let repository = lake.repository("lake").await;
+        let last = MAX_PULLS_SCANNED + 1;
+        let records: Vec<_> = (0..=last)
+            .map(|n| match n == last {
+                true => (format!("{n:020}"), pull("open", PullStatus::Open)),
+                false => (format!("{n:020}"), pull("closed", PullStatus::Closed)),
+            })
+            .collect();
+        store(&lake, &repository, &records).await;
+        let page = lake
+            .list_pull_requests(&repository, PullFilter::Open, "", "", 10)
+            .await
+            .expect("in memory");
+        assert!(page.results.is_empty() && page.has_more);
+        assert_eq!(page.next_offset, format!("{:020}", MAX_PULLS_SCANNED - 1));
+        let found = walk(&lake, &repository, 10).await;
+        assert_eq!(found, (2, vec!["open".to_owned()]));
+    }
+
+    /// The next page started at the id in the record, so that the same page was returned forever.
+    #[tokio::test]
+    async fn record_with_a_wrong_id_does_not_repeat_a_page() {
+        let lake = TestCatalog::new();
+        let repository = lake.repository("lake").await;
+        let records = [("b", "a"), ("c", "c")];
+        let records = records.map(|(key, id)| (key.to_owned(), pull(id, PullStatus::Open)));
+        store(&lake, &repository, &records).await;
+        let found = walk(&lake, &repository, 1).await;
+        assert_eq!(found, (2, vec!["a".to_owned(), "c".to_owned()]));
     }
 }

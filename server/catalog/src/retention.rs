@@ -76,7 +76,7 @@ impl Reader {
     /// The rules of a repository, or none if they were never set or were deleted.
     ///
     /// # Errors
-    /// The block store's; [`graveler::Error::Corrupt`].
+    /// The block store's; [`Error::Corrupt`].
     pub async fn gc_rules(&self, repository: &Repository) -> Result<Option<GcRules>> {
         let Some(mut body) = self.get_internal(repository, RULES_KEY).await? else {
             return Ok(None);

@@ -57,20 +57,30 @@ pub(crate) fn check(request: &Parts, now: OffsetDateTime) -> Result<()> {
 ///
 /// A signed header stays, since removing it would invalidate the signature; s3s then rejects
 /// the request.
-pub(crate) fn drop_malformed_range(headers: &mut HeaderMap) {
-    let Some(range) = headers.get(header::RANGE) else {
+pub(crate) fn drop_malformed_range(request: &mut Parts) {
+    let Some(range) = request.headers.get(header::RANGE) else {
         return;
     };
-    if range
+    let is_valid = range
         .to_str()
-        .is_ok_and(|range| Range::parse(range).is_ok())
-    {
-        return;
+        .is_ok_and(|range| Range::parse(range).is_ok());
+    if !is_valid && !signs_range(request) {
+        request.headers.remove(header::RANGE);
     }
-    let names = authorization(headers).map_or("", signed_headers);
-    if !names.split(';').any(|name| name == "range") {
-        headers.remove(header::RANGE);
-    }
+}
+
+/// Returns whether the signature covers the `Range` header, in the `Authorization` header or in a presigned URL.
+fn signs_range(request: &Parts) -> bool {
+    let names_range = |names: &str| {
+        let mut names = names.split(';');
+        names.any(|name| name.eq_ignore_ascii_case("range"))
+    };
+    let parameters = parameters(request);
+    let mut in_query = parameters
+        .iter()
+        .filter(|(key, _)| key == "X-Amz-SignedHeaders");
+    authorization(&request.headers).is_some_and(|value| names_range(signed_headers(value)))
+        || in_query.any(|(_, names)| names_range(names))
 }
 
 /// Returns `None` unless the body is `aws-chunked`; otherwise whether its chunks are signed.
@@ -211,4 +221,53 @@ fn check_covered(headers: &HeaderMap, signed: &str) -> Result<()> {
 
 fn max_skew() -> Duration {
     Duration::seconds(i64::from(MAX_CLOCK_SKEW_SECS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The header of a presigned URL was removed although it was signed, which invalidated the signature.
+    #[test]
+    fn malformed_range_stays_if_it_is_signed() {
+        let is_kept = |uri: &str, range: &str, authorization: &str| {
+            let request = http::Request::get(uri)
+                .header("range", range)
+                .header("authorization", authorization);
+            let (mut parts, ()) = request.body(()).expect("a request").into_parts();
+            drop_malformed_range(&mut parts);
+            parts.headers.contains_key("range")
+        };
+        let signed_by = |names: &str| {
+            format!("AWS4-HMAC-SHA256 Credential=a, SignedHeaders={names}, Signature=b")
+        };
+        for (uri, range, authorization, expected) in [
+            ("/lake/main/a", "bytes=0-1", String::new(), true),
+            ("/lake/main/a", "bytes", String::new(), false),
+            ("/lake/main/a", "bytes", signed_by("host;range"), true),
+            ("/lake/main/a", "bytes", signed_by("host;Range"), true),
+            ("/lake/main/a", "bytes", signed_by("host"), false),
+            (
+                "/lake/main/a?X-Amz-SignedHeaders=host%3Brange",
+                "bytes",
+                String::new(),
+                true,
+            ),
+            (
+                "/lake/main/a?X-Amz-SignedHeaders=host;Range",
+                "bytes",
+                String::new(),
+                true,
+            ),
+            (
+                "/lake/main/a?X-Amz-SignedHeaders=host",
+                "bytes",
+                String::new(),
+                false,
+            ),
+        ] {
+            let kept = is_kept(uri, range, &authorization);
+            assert_eq!(kept, expected, "{uri} {range} {authorization}");
+        }
+    }
 }

@@ -69,7 +69,7 @@ pub(crate) enum S3Error {
     ChunkSignatureMismatch,
     IncompleteBody,
     EntityTooLarge,
-    /// Too many retries or not enough memory; the client should retry later.
+    /// Too many concurrent changes, a busy database or not enough memory; the client should retry later.
     SlowDown,
     Conflict,
     /// The server's disk is full or cannot be written.
@@ -319,9 +319,9 @@ impl From<auth::Error> for S3Error {
             }
             auth::Error::InvalidValue(message) => Self::InvalidArgument(message),
             auth::Error::NotImplemented(what) => Self::NotImplemented(what.into()),
+            auth::Error::RecordsBusy(cause) => busy(cause.as_ref()),
             error @ (auth::Error::AlreadyExists(_)
             | auth::Error::Secret
-            | auth::Error::RecordsBusy(_)
             | auth::Error::Records(_)) => Self::Internal(Box::new(error)),
         }
     }
@@ -359,7 +359,10 @@ impl From<catalog::Error> for S3Error {
             E::NoSuchUpload(_) => Self::NoSuchUpload,
             E::InvalidPart(message) => Self::InvalidPart(message),
             E::Body(error) => body(&error),
-            E::TooManyTries(_) => Self::SlowDown,
+            E::TooManyTries(_) | E::TooManyTasks | E::Stopping | E::PullRequestBusy(_) => {
+                Self::SlowDown
+            }
+            E::RecordsBusy(cause) => busy(cause.as_ref()),
             E::ConcurrentChange(_) => Self::Conflict,
             error @ (E::NotUnique { .. }
             | E::Namespace(_)
@@ -379,13 +382,10 @@ impl From<catalog::Error> for S3Error {
             | E::Rejected(_)
             | E::NoGcRules
             | E::TaskNotFound(_)
-            | E::TooManyTasks
             | E::NoSuchPullRequest(_)
             | E::InvalidPullRequestId(_)
             | E::SameBranches
             | E::PullRequestStatus(_)
-            | E::PullRequestBusy(_)
-            | E::RecordsBusy(_)
             | E::Records(_)
             | E::StoredData(_)
             | E::Storage { .. }
@@ -394,6 +394,12 @@ impl From<catalog::Error> for S3Error {
             | E::ServerDied { .. }) => Self::Internal(Box::new(error)),
         }
     }
+}
+
+/// The error if the database is overloaded. Logged at `debug`: an overloaded server would log an error for each request.
+fn busy(cause: &(dyn std::error::Error + 'static)) -> S3Error {
+    tracing::debug!(error = %base::error_chain(cause), "the database is busy");
+    S3Error::SlowDown
 }
 
 /// Converts the error of a failed body stream.
@@ -406,7 +412,8 @@ fn body(error: &io::Error) -> S3Error {
         Some(BodyError::PayloadHash) => S3Error::PayloadHashMismatch,
         Some(BodyError::ChunkSignature) => S3Error::ChunkSignatureMismatch,
         Some(BodyError::ChunkTooLarge) => S3Error::EntityTooLarge,
-        // Any other error means that the connection broke, so the client never reads this response.
+        // Any other error means that the connection broke, so that the client never reads this response, or that the
+        // client was too slow: `app` replaces the response then.
         Some(BodyError::Incomplete) | None => S3Error::IncompleteBody,
     }
 }

@@ -32,7 +32,7 @@ fn disk_failure(kind: io::ErrorKind) -> S3Error {
 fn disk_failures_name_their_cause() {
     for (kind, cause) in [
         (io::ErrorKind::StorageFull, "no space left"),
-        (io::ErrorKind::PermissionDenied, "may not write"),
+        (io::ErrorKind::PermissionDenied, "has no access"),
     ] {
         let error = s3s::S3Error::from(disk_failure(kind));
         let message = error.message().expect("a message");
@@ -77,6 +77,17 @@ fn errors_map_to_code_and_status() {
             "ErrWriteToProtectedBranch",
         ),
         (catalog::Error::TooManyTries(name()).into(), 503, "SlowDown"),
+        (
+            catalog::Error::RecordsBusy("busy".into()).into(),
+            503,
+            "SlowDown",
+        ),
+        (
+            auth::Error::RecordsBusy("busy".into()).into(),
+            503,
+            "SlowDown",
+        ),
+        (catalog::Error::Stopping.into(), 503, "SlowDown"),
         (
             catalog::Error::ConcurrentChange(name()).into(),
             409,

@@ -71,7 +71,7 @@ pub fn head(data: &[u8]) {
     admission::is_signed(&parts);
     domains.serves(&parts);
     drop(admission::check(&parts, OffsetDateTime::UNIX_EPOCH));
-    admission::drop_malformed_range(&mut parts.headers);
+    admission::drop_malformed_range(&mut parts);
     admission::chunking(&parts);
     let query = parts.uri.query().unwrap_or_default();
     for operation in ["PutObject", "GetObject", "ListObjectsV2"] {

@@ -157,7 +157,7 @@ impl Gateway {
     ) -> error::Result<(Request<s3s::Body>, Option<xml::DocumentMeter>)> {
         let (mut parts, body) = request.into_parts();
         admission::check(&parts, self.inner.clock.now())?;
-        admission::drop_malformed_range(&mut parts.headers);
+        admission::drop_malformed_range(&mut parts);
         let body = match admission::chunking(&parts) {
             Some(signed) => chunked::bound_chunks(body, signed),
             None => body,

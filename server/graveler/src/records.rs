@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use base::OffsetDateTime;
+use base::{OffsetDateTime, to_timestamp};
 use bytes::Bytes;
 use prost::Message;
 use prost_types::Timestamp;
@@ -386,19 +386,9 @@ pub(crate) fn decode_staged(stored: Bytes) -> Result<Option<Value>> {
     }))
 }
 
-pub(crate) fn to_timestamp(at: OffsetDateTime) -> Timestamp {
-    Timestamp {
-        seconds: at.unix_timestamp(),
-        nanos: i32::try_from(at.nanosecond()).expect("nanoseconds are below a billion"),
-    }
-}
-
+/// Converts a stored time. A missing time becomes the Unix epoch.
 pub(crate) fn from_timestamp(at: Option<Timestamp>) -> std::result::Result<OffsetDateTime, String> {
-    let Some(at) = at else {
-        return Ok(OffsetDateTime::UNIX_EPOCH);
-    };
-    let nanos = i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos);
-    OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(|e| e.to_string())
+    base::from_timestamp(&at.unwrap_or_default()).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]

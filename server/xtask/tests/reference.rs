@@ -30,6 +30,7 @@ entries of a page of a listing; 1,000; server/api/src; MAX_PER_PAGE
 entries of a page of a listing; 100 by default; server/api/src; DEFAULT_PER_PAGE
 page of a log; 4 MiB; server/catalog/src; MAX_PAGE_BYTES
 commits that one page of a log; 5,000; server/catalog/src; MAX_COMPARISONS
+pull requests that one page; 10,000; server/catalog/src/pulls.rs; MAX_PULLS_SCANNED
 keys and prefixes of a page; 1,000; server/gateway/src/list.rs; MAX_KEYS
 buckets of a page; 10,000; server/gateway/src; MAX_BUCKETS
 paths of one deletion; 1,000; server/api/src; MAX_DELETE_PATHS

@@ -57,6 +57,7 @@ pub(super) fn of_catalog(error: &Error, during: During<'_>) -> ErrorText {
         | E::ConcurrentChange(_)
         | E::PullRequestBusy(_)
         | E::TooManyTasks
+        | E::Stopping
         | E::RecordsBusy(_)
         | E::TaskPanicked
         | E::ServerDied { .. } => of_race(error),
@@ -130,6 +131,8 @@ fn of_race(error: &Error) -> ErrorText {
         }
         E::TooManyTasks => ErrorText::message("too many tasks on this server")
             .hint("try again when some have ended"),
+        E::Stopping => ErrorText::message("the server is stopping")
+            .hint("try again: another server or the next start accepts the request"),
         E::RecordsBusy(_) => ErrorText::of(error).hint(DATABASE_BUSY),
         E::TaskPanicked => ErrorText::of(error).hint("see the server's log"),
         E::ServerDied { .. } => ErrorText::of(error).hint("submit the task again"),

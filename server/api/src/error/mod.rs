@@ -149,6 +149,16 @@ impl Error {
         })
     }
 
+    /// Whether the server cannot serve the request at the moment, although nothing is broken.
+    fn is_busy(&self) -> bool {
+        matches!(
+            self.cause(),
+            Self::Busy(_)
+                | Self::Catalog(catalog::Error::RecordsBusy(_) | catalog::Error::Stopping)
+                | Self::Auth(auth::Error::RecordsBusy(_))
+        )
+    }
+
     fn findings(&self) -> Option<Vec<types::HookFinding>> {
         match self.cause() {
             Self::Catalog(catalog::Error::Rejected(rejection)) => {
@@ -194,8 +204,10 @@ impl From<PathRejection> for Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = self.status();
-        let is_busy = matches!(self.cause(), Self::Busy(_));
-        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED && !is_busy {
+        if self.is_busy() {
+            // An overloaded server would log an error for each of its requests.
+            tracing::debug!(status = status.as_u16(), error = %base::error_chain(self.cause()), "the server is busy");
+        } else if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
             tracing::error!(status = status.as_u16(), error = %base::error_chain(self.cause()), "request failed");
         }
         let findings = self.findings().filter(|findings| !findings.is_empty());
@@ -215,7 +227,12 @@ impl IntoResponse for Error {
             }),
         )
             .into_response();
-        if is_busy {
+        let is_temporary = [
+            StatusCode::SERVICE_UNAVAILABLE,
+            StatusCode::TOO_MANY_REQUESTS,
+        ]
+        .contains(&status);
+        if is_temporary {
             let headers = response.headers_mut();
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }

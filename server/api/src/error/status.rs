@@ -45,7 +45,7 @@ pub(super) fn of_catalog(error: &catalog::Error) -> StatusCode {
         E::TooManyTries(_) | E::PullRequestBusy(_) | E::TooManyTasks => {
             StatusCode::TOO_MANY_REQUESTS
         }
-        E::RecordsBusy(_) | E::ServerDied { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        E::RecordsBusy(_) | E::Stopping | E::ServerDied { .. } => StatusCode::SERVICE_UNAVAILABLE,
         E::Records(_) | E::StoredData(_) | E::Storage { .. }
             if error.disk_problem() == Some(DiskProblem::NoSpace) =>
         {
@@ -69,6 +69,9 @@ pub(super) fn of_auth(error: &auth::Error) -> StatusCode {
         E::InvalidValue(_) => StatusCode::BAD_REQUEST,
         E::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
         E::RecordsBusy(_) => StatusCode::SERVICE_UNAVAILABLE,
+        E::Records(cause) if DiskProblem::of(cause.as_ref()) == Some(DiskProblem::NoSpace) => {
+            StatusCode::INSUFFICIENT_STORAGE
+        }
         E::Secret | E::Records(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

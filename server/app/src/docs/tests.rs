@@ -47,6 +47,21 @@ fn followed(page: &str, link: &str) -> String {
     }
 }
 
+/// Each request parsed and rendered its page again.
+#[tokio::test]
+async fn pages_are_rendered_once() {
+    for accept in ["text/html", "*/*"] {
+        let render = async || {
+            let request = Request::get("/docs/").header(header::ACCEPT, accept);
+            let request = request.body(Body::empty()).unwrap();
+            let response = routes().oneshot(request).await.unwrap();
+            response.into_body().collect().await.unwrap().to_bytes()
+        };
+        let (first, second) = (render().await, render().await);
+        assert_eq!(first.as_ptr(), second.as_ptr(), "{accept}");
+    }
+}
+
 /// Links between pages were relative to the repository, but pages were not served at its paths.
 #[tokio::test]
 async fn every_link_of_every_page_leads_to_a_page() {

@@ -18,8 +18,11 @@ use super::reserved;
 /// Pause after a failed accept, for example when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long aborted connections may take to end.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Accepts connections until `stop` is cancelled, then waits for running requests, up to
-/// `drain_timeout`.
+/// `drain_timeout`, and aborts the rest.
 pub(super) async fn accept(
     listener: TcpListener,
     app: Router,
@@ -65,6 +68,9 @@ pub(super) async fn accept(
         .is_err()
     {
         tracing::warn!("aborting requests that did not finish within {drain_timeout:?}");
+        registry.kill_all();
+        // The connections end at their next poll, and drop their requests.
+        let _ended = tokio::time::timeout(ABORT_TIMEOUT, all_gone.recv()).await;
     }
     sweeping.abort();
 }
@@ -95,5 +101,46 @@ async fn sweep(registry: Registry) {
     loop {
         interval.tick().await;
         registry.sweep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    /// The log said so, but the requests ran on.
+    #[tokio::test]
+    async fn requests_that_do_not_finish_are_aborted() {
+        let (entered, mut running) = mpsc::channel::<()>(1);
+        let (held, mut dropped) = mpsc::channel::<()>(1);
+        let handler = get(move || {
+            let (entered, held) = (entered.clone(), held.clone());
+            async move {
+                entered.send(()).await.expect("the test receives");
+                std::future::pending::<()>().await;
+                drop(held);
+            }
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let accepting = tokio::spawn(accept(
+            listener,
+            Router::new().route("/", handler),
+            Http::default(),
+            stop.clone(),
+            Duration::from_millis(10),
+        ));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let request = b"GET / HTTP/1.1\r\nhost: lake\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        running.recv().await.expect("the request runs");
+        stop.cancel();
+        accepting.await.unwrap();
+        let dropped = tokio::time::timeout(Duration::from_secs(5), dropped.recv()).await;
+        assert_eq!(dropped, Ok(None), "the request was dropped");
     }
 }

@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use axum::response::Response;
+use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
 use crate::config::Http;
-use crate::refusal::refusal;
+use crate::refusal::{self, refusal};
 
 use super::bodies::{Paced, ResponseBody};
 use super::connection_state::ConnectionState;
@@ -174,17 +174,6 @@ async fn answer(app: Router, request: Request<Incoming>, limits: &Http) -> Respo
             "send fewer parameters in one request",
         );
     }
-    if has_other_coding(request.headers()) {
-        let mut response = refusal(
-            StatusCode::NOT_IMPLEMENTED,
-            "the body has a transfer coding other than chunked",
-            "send the body without Transfer-Encoding, or with chunked alone",
-        );
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
-        return response;
-    }
     let (parts, body) = request.into_parts();
     let (body, was_too_slow) = Paced::new(body, limits);
     let request = Request::from_parts(parts, Body::new(body));
@@ -193,13 +182,6 @@ async fn answer(app: Router, request: Request<Incoming>, limits: &Http) -> Respo
         Err(never) => match never {},
     };
     explain_slow_body(response, &was_too_slow)
-}
-
-/// Returns whether a body is encoded in a way that nobody decodes. Hyper removes only `chunked`, and the rest would be
-/// taken for the content.
-fn has_other_coding(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    codings.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// Replaces a refusal that was caused by a slow client with one that says so.
@@ -212,12 +194,11 @@ fn explain_slow_body(response: Response, was_too_slow: &AtomicBool) -> Response 
     let is_s3 = response.headers().contains_key("x-amz-request-id");
     let mut told = if is_s3 {
         // S3 clients know this code and status, and retry.
-        let document = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>RequestTimeout</Code>\
-             <Message>Your socket connection to the server was not read from or written to within the timeout period.</Message></Error>";
-        let mut told = (StatusCode::BAD_REQUEST, document).into_response();
-        let xml = HeaderValue::from_static("application/xml");
-        told.headers_mut().insert(header::CONTENT_TYPE, xml);
-        told
+        refusal::s3(
+            StatusCode::BAD_REQUEST,
+            "RequestTimeout",
+            "Your socket connection to the server was not read from or written to within the timeout period.",
+        )
     } else {
         refusal(
             StatusCode::REQUEST_TIMEOUT,
@@ -238,26 +219,3 @@ fn explain_slow_body(response: Response, was_too_slow: &AtomicBool) -> Response 
 
 /// Value of `Retry-After` for refusals because of full capacity.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(2);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `gzip, chunked` was served like `chunked`, and the compressed bytes were stored.
-    #[test]
-    fn only_chunked_is_decoded() {
-        let has_other = |values: &[&'static str]| {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(header::TRANSFER_ENCODING, HeaderValue::from_static(value));
-            }
-            has_other_coding(&headers)
-        };
-        for values in [&[][..], &["chunked"], &["Chunked"]] {
-            assert!(!has_other(values), "{values:?}");
-        }
-        for values in [&["gzip, chunked"][..], &["gzip", "chunked"], &["identity"]] {
-            assert!(has_other(values), "{values:?}");
-        }
-    }
-}

@@ -9,11 +9,13 @@
 //!   connection_state.rs  state and deadlines of a connection
 //!   socket.rs            the socket of a connection
 //!   bodies.rs            request and response bodies; wait_budget.rs: limit for slow clients
+//! coding.rs              transfer codings of request bodies
 //! reserved.rs            one short response for connections beyond the limit
 //! ```
 
 mod accept;
 mod bodies;
+mod coding;
 mod connection;
 mod connection_state;
 mod descriptors;
@@ -37,6 +39,7 @@ use gateway::Gateway;
 use graveler::nesting;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -56,8 +59,10 @@ use crate::{docs, elsewhere, jobs, telemetry, unread_body, welcome};
 /// How long running requests may take after a stop signal.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the hooks that are cut off afterwards may take to store their records.
+/// How long each last step of a stop may take: storing records of hooks and of tasks, ending jobs, storing the usage count.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the process waits afterwards for work on blocking threads, such as access to files.
+const BLOCKING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Signals in this time after the first one belong to it: `timeout`, terminals and process managers may signal both
 /// the process and its group.
 const SAME_STOP: Duration = Duration::from_secs(1);
@@ -72,7 +77,7 @@ pub fn run(config: Config, parent: &Parent) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
-    let ending = runtime.block_on(async {
+    run_and_shut_down(runtime, async {
         let server = Server::start(config).await?;
         let mut signals = StopSignals::listen()?;
         let _ready_file = parent.write_ready_file(server.address())?;
@@ -88,12 +93,20 @@ pub fn run(config: Config, parent: &Parent) -> anyhow::Result<()> {
                 Ok(Shutdown::CutOff)
             }
         }
-    })?;
-    if let Shutdown::CutOff = ending {
-        // Dropping the runtime would wait for tasks on blocking threads.
-        runtime.shutdown_background();
+    })
+}
+
+/// Runs the server and shuts the runtime down. Dropping the runtime would wait for blocking threads without limit.
+fn run_and_shut_down(
+    runtime: Runtime,
+    server: impl Future<Output = anyhow::Result<Shutdown>>,
+) -> anyhow::Result<()> {
+    let ending = runtime.block_on(server);
+    match ending {
+        Ok(Shutdown::CutOff) => runtime.shutdown_background(),
+        Ok(Shutdown::Drained) | Err(_) => runtime.shutdown_timeout(BLOCKING_TIMEOUT),
     }
-    Ok(())
+    ending.map(drop)
 }
 
 /// How the server stopped.
@@ -190,27 +203,47 @@ impl Server {
         {
             tracing::warn!("aborting commits or merges that did not finish in time");
         }
-        self.layers.catalog.hand_over_tasks().await;
+        within_record_timeout(
+            self.layers.catalog.hand_over_tasks(),
+            "some tasks were not handed over in time: other servers take them over later",
+        )
+        .await;
         if tokio::time::timeout(DRAIN_TIMEOUT, self.layers.actions.drain())
             .await
             .is_err()
         {
             tracing::warn!("ending post-event hooks that did not finish in time");
             self.layers.actions.cut_off();
-            if tokio::time::timeout(RECORD_TIMEOUT, self.layers.actions.drain())
-                .await
-                .is_err()
-            {
-                tracing::warn!(
-                    "some post-event hooks have no record of their run: too many events were waiting"
-                );
-            }
+            within_record_timeout(
+                self.layers.actions.drain(),
+                "some post-event hooks have no record of their run: too many events were waiting",
+            )
+            .await;
         }
-        while self.jobs.join_next().await.is_some() {}
-        if let Err(e) = self.layers.auth.flush_usage().await {
+        let end_jobs = async { while self.jobs.join_next().await.is_some() {} };
+        within_record_timeout(
+            end_jobs,
+            "aborting background jobs that did not end in time",
+        )
+        .await;
+        let flushed = within_record_timeout(
+            self.layers.auth.flush_usage(),
+            "failed to store the usage count in time",
+        )
+        .await;
+        if let Some(Err(e)) = flushed {
             tracing::warn!(error = %base::error_chain(&e), "failed to store the usage count");
         }
     }
+}
+
+/// Waits for a last step of a stop, up to [`RECORD_TIMEOUT`]. Logs `warning` and returns `None` if it takes longer.
+async fn within_record_timeout<T>(step: impl Future<Output = T>, warning: &str) -> Option<T> {
+    let outcome = tokio::time::timeout(RECORD_TIMEOUT, step).await.ok();
+    if outcome.is_none() {
+        tracing::warn!("{warning}");
+    }
+    outcome
 }
 
 /// All routes and the middleware around them. Built once: every connection clones it.
@@ -237,6 +270,8 @@ fn router(layers: &Layers, metrics: PrometheusHandle, installation_id: &str) -> 
                 .layer(PropagateRequestIdLayer::new(REQUEST_ID))
                 .layer(from_fn(telemetry::observe))
                 .layer(CatchPanicLayer::custom(telemetry::respond_to_panic))
+                // Below `observe`, so that the refusals are logged and counted.
+                .layer(from_fn(coding::refuse_other_codings))
                 .layer(from_fn_with_state(layers.gateway.clone(), route_s3)),
         )
 }
@@ -303,9 +338,90 @@ impl StopSignals {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
     use std::time::{Duration, Instant};
 
-    use super::{SAME_STOP, StopSignals};
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::{
+        BLOCKING_TIMEOUT, RECORD_TIMEOUT, Runtime, SAME_STOP, Server, Shutdown, StopSignals,
+        run_and_shut_down,
+    };
+    use crate::config::{Config, Overrides};
+
+    fn config() -> Config {
+        let yaml = "database: {type: mem}\nblockstore: {type: mem}\nlisten_address: 127.0.0.1:0\n\
+             auth: {encrypt: {secret_key: a-secret-key-of-a-test-server}}\n";
+        Config::from_yaml(yaml, &Overrides::default()).unwrap()
+    }
+
+    /// They were answered below the log and the metrics, and without a request id.
+    #[test]
+    fn refusals_of_transfer_codings_are_counted() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        // Runs all tasks on this thread, to which the recorder belongs.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        metrics::with_local_recorder(&recorder, || {
+            runtime.block_on(async {
+                let server = Server::start(config()).await.unwrap();
+                for (headers, body) in [
+                    ("", "\"message\":\"the body has"),
+                    (
+                        "authorization: AWS4-HMAC-SHA256 \r\n",
+                        "<Code>NotImplemented</Code>",
+                    ),
+                ] {
+                    let mut client = TcpStream::connect(server.address()).await.unwrap();
+                    let request = format!(
+                        "PUT /lake/main/a HTTP/1.1\r\nhost: localhost\r\n{headers}transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+                    );
+                    client.write_all(request.as_bytes()).await.unwrap();
+                    let mut response = String::new();
+                    client.read_to_string(&mut response).await.unwrap();
+                    assert!(response.starts_with("HTTP/1.1 501"), "{response}");
+                    assert!(response.contains("\r\nx-request-id: "), "{response}");
+                    assert!(response.contains(body), "{response}");
+                }
+            });
+        });
+        let metrics = recorder.handle().render();
+        for surface in ["other", "s3"] {
+            let counted = metrics
+                .lines()
+                .filter(|line| line.starts_with("http_requests_total{"))
+                .filter(|line| line.contains(surface) && line.contains("code=\"501\""));
+            assert_eq!(counted.count(), 1, "{surface}: {metrics}");
+        }
+    }
+
+    /// A clean stop waited without limit for work on blocking threads.
+    #[test]
+    fn clean_stop_does_not_wait_long_for_blocking_work() {
+        let started = Instant::now();
+        let (_never, blocked) = mpsc::channel::<()>();
+        let server = async {
+            tokio::task::spawn_blocking(move || blocked.recv_timeout(12 * BLOCKING_TIMEOUT));
+            Ok(Shutdown::Drained)
+        };
+        run_and_shut_down(Runtime::new().unwrap(), server).unwrap();
+        assert!(started.elapsed() < 2 * BLOCKING_TIMEOUT);
+    }
+
+    /// One hanging job kept the server from stopping.
+    #[tokio::test]
+    async fn stop_does_not_wait_long_for_jobs() {
+        let mut server = Server::start(config()).await.unwrap();
+        server.jobs.spawn(std::future::pending());
+        let started = Instant::now();
+        server.stop().await;
+        assert!(started.elapsed() >= RECORD_TIMEOUT);
+        assert!(started.elapsed() < 2 * RECORD_TIMEOUT);
+    }
 
     /// `timeout` signals a process and then its group, which counted as a second signal and aborted
     /// running requests.

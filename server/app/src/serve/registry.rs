@@ -151,6 +151,11 @@ impl Registry {
         self.table().open.values().for_each(|e| e.track.close());
     }
 
+    /// Closes all connections and aborts their requests.
+    pub(super) fn kill_all(&self) {
+        self.table().open.values().for_each(|e| e.track.kill());
+    }
+
     /// Returns how often [`Registry::sweep`] must be called.
     pub(super) fn sweep_interval(&self) -> Duration {
         let limits = &self.shared.limits;

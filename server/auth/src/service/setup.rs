@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use base::to_timestamp;
 use bytes::Bytes;
 use kv::{Op, Predicate};
 use prost::Message as _;
@@ -9,7 +10,7 @@ use prost::Message as _;
 use super::{Auth, CreatedCredentials, MAX_NAME_BYTES, SetupState, rfc3339_seconds};
 use crate::records::{
     AUTH_PARTITION, BASIC_PARTITION, COMM_PREFS_KEY, CredentialData, SETUP_MODE_KEY,
-    SETUP_TIMESTAMP_KEY, SUPER_ADMIN_KEY, UserData, credential_key, timestamp,
+    SETUP_TIMESTAMP_KEY, SUPER_ADMIN_KEY, UserData, credential_key,
 };
 use crate::{Error, Result, secrets};
 
@@ -55,7 +56,7 @@ impl Auth {
         check_administrator(username, &access_key_id, &secret_access_key)?;
         let now = self.inner.clock.now();
         let user = UserData {
-            created_at: Some(timestamp(now)),
+            created_at: Some(to_timestamp(now)),
             username: username.to_owned(),
             source: "internal".to_owned(),
             ..UserData::default()
@@ -67,7 +68,7 @@ impl Auth {
                 secret_access_key.as_bytes(),
                 ids,
             ),
-            issued_date: Some(timestamp(now)),
+            issued_date: Some(to_timestamp(now)),
             user_id: username.as_bytes().to_vec(),
         };
         let written = self
@@ -99,25 +100,27 @@ impl Auth {
                 "the installation's administrator".to_owned(),
             ));
         }
+        let already = || Error::AlreadyExists("communication preferences".to_owned());
         if !state.comm_prefs_missing {
-            return Err(Error::AlreadyExists("communication preferences".to_owned()));
+            return Err(already());
         }
-        let mut ops: Vec<Op> = prefs
-            .into_iter()
-            .map(|(name, value)| Op::Set {
-                partition: Bytes::from_static(AUTH_PARTITION),
-                key: format!("installation_metadata/{name}").into(),
-                value: value.into(),
-                predicate: None,
-            })
-            .collect();
-        ops.push(Op::Set {
+        // The marker comes first: of two concurrent requests, one must fail before it overwrites the other's preferences.
+        let mut ops = vec![Op::Set {
             partition: Bytes::from_static(AUTH_PARTITION),
             key: Bytes::from_static(COMM_PREFS_KEY),
             value: Bytes::from_static(b"true"),
+            predicate: Some(Predicate::Absent),
+        }];
+        ops.extend(prefs.into_iter().map(|(name, value)| Op::Set {
+            partition: Bytes::from_static(AUTH_PARTITION),
+            key: format!("installation_metadata/{name}").into(),
+            value: value.into(),
             predicate: None,
-        });
-        Ok(self.inner.kv.batch(ops).await?)
+        }));
+        match self.inner.kv.batch(ops).await {
+            Err(kv::Error::PredicateFailed { .. }) => Err(already()),
+            written => Ok(written?),
+        }
     }
 }
 

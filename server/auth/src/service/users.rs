@@ -1,12 +1,11 @@
 //! Users and their access keys.
 
-use base::Page;
+use base::{Page, from_timestamp_or_epoch, to_timestamp};
 use prost::Message as _;
 
 use super::{Auth, CreatedCredentials, Credentials, User, user_of};
 use crate::records::{
-    BASIC_PARTITION, CREDENTIALS_PREFIX, CredentialData, SUPER_ADMIN_KEY, credential_key, instant,
-    timestamp,
+    BASIC_PARTITION, CREDENTIALS_PREFIX, CredentialData, SUPER_ADMIN_KEY, credential_key,
 };
 use crate::{Error, Result, secrets};
 
@@ -57,7 +56,7 @@ impl Auth {
         let data = CredentialData::decode(found.value.as_ref()).map_err(|_| Error::Secret)?;
         Ok(Credentials {
             access_key_id: data.access_key_id,
-            issued: instant(data.issued_date.as_ref()),
+            issued: from_timestamp_or_epoch(data.issued_date.as_ref()),
         })
     }
 
@@ -90,7 +89,7 @@ impl Auth {
                 secret_access_key.as_bytes(),
                 ids,
             ),
-            issued_date: Some(timestamp(now)),
+            issued_date: Some(to_timestamp(now)),
             user_id: user.username.into_bytes(),
         };
         self.inner

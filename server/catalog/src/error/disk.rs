@@ -5,12 +5,12 @@ use std::io;
 
 use super::Error;
 
-/// A condition of the server's disk because of which it stores nothing.
+/// A condition of the server's disk because of which accesses fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskProblem {
     /// The disk or the quota is full.
     NoSpace,
-    /// The server's user cannot write to the folder, or the file system is read-only.
+    /// The server's user may not read or write a folder or file, or the file system is read-only.
     NoPermission,
 }
 
@@ -68,7 +68,7 @@ impl DiskProblem {
                 "the server's disk has no space left: ask its operator to free some, and try again"
             }
             Self::NoPermission => {
-                "the server may not write to its storage: ask its operator to check owner, mode and mount options of the folder"
+                "the server has no access to its storage: ask its operator to check owner, mode and mount options of the folder"
             }
         }
     }

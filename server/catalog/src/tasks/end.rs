@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use base::Backoff;
+use base::{Backoff, to_timestamp};
 use bytes::Bytes;
 use kv::{Op, Predicate};
 use tracing::{debug, error, warn};
 
 use super::records::{
-    CLAIMS, Claim, FAILURE_DETAILS, FailureDetails, TaskData, TaskRecord, task_key, timestamp,
-    weir_key,
+    CLAIMS, Claim, FAILURE_DETAILS, FailureDetails, TaskData, TaskRecord, task_key, weir_key,
 };
 use super::registry::{HeldClaim, Tasks, Ticket};
 use super::{Conflicts, DescribeFailure, Description, Failure, MAX_FINDINGS, TaskOperation};
@@ -105,7 +104,7 @@ impl Tasks {
         let mut task = TaskData {
             id: claim.task_id.clone(),
             done: true,
-            updated_at: Some(timestamp(self.clock.now())),
+            updated_at: Some(to_timestamp(self.clock.now())),
             progress: progress.units(),
             operation: claim.operation.clone(),
             owner_instance_id: claim.owner_instance_id.clone(),

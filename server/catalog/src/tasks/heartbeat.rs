@@ -5,15 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::OffsetDateTime;
+use base::{OffsetDateTime, from_timestamp_or_epoch, to_timestamp};
 use bytes::Bytes;
 use prost::Message as _;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
-use super::records::{
-    INSTANCES_PARTITION, InstanceHeartbeat, TaskRecord, instance_key, task_key, timestamp,
-};
+use super::records::{INSTANCES_PARTITION, InstanceHeartbeat, TaskRecord, instance_key, task_key};
 use super::registry::{OpenTask, Tasks};
 use super::{HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT};
 use crate::Result;
@@ -79,7 +77,7 @@ impl Tasks {
 
     async fn write_heartbeat(&self) -> Result<()> {
         let beat = InstanceHeartbeat {
-            updated_at: Some(timestamp(self.clock.now())),
+            updated_at: Some(to_timestamp(self.clock.now())),
         };
         let key = instance_key(&self.instance);
         let value = Bytes::from(beat.encode_to_vec());
@@ -97,7 +95,7 @@ impl Tasks {
             return Ok(());
         }
         let (units, reported_at) = open_task.reported;
-        (task.progress, task.updated_at) = (units, Some(timestamp(reported_at)));
+        (task.progress, task.updated_at) = (units, Some(to_timestamp(reported_at)));
         let value = TaskRecord::of(task, info).encode();
         match self
             .kv
@@ -139,7 +137,7 @@ pub(super) fn last_beat(stored: Bytes) -> Result<OffsetDateTime> {
         what: "heartbeat".to_owned(),
         reason: e.to_string(),
     })?;
-    Ok(super::records::instant(beat.updated_at.as_ref()))
+    Ok(from_timestamp_or_epoch(beat.updated_at.as_ref()))
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use base::OffsetDateTime;
+use base::{OffsetDateTime, from_timestamp_or_epoch};
 use bytes::Bytes;
 use graveler::{Finding, Repository};
 use prost::Message;
@@ -250,7 +250,7 @@ impl Catalog {
             info: succeeded.then(|| info.unwrap_or_default()),
             id: task.id,
             done: task.done,
-            updated_at: records::instant(task.updated_at.as_ref()),
+            updated_at: from_timestamp_or_epoch(task.updated_at.as_ref()),
             progress: task.progress,
             failure,
         })
@@ -264,7 +264,7 @@ pub(crate) fn try_record(kind: u8, stored: &Bytes) {
     match kind % 6 {
         0 => {
             if let Ok((task, _)) = records::TaskRecord::parse(stored) {
-                records::instant(task.updated_at.as_ref());
+                let _updated = from_timestamp_or_epoch(task.updated_at.as_ref());
             }
         }
         1 => {

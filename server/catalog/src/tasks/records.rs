@@ -9,7 +9,6 @@
 
 use std::collections::BTreeMap;
 
-use base::OffsetDateTime;
 use bytes::Bytes;
 use graveler::{Finding, Repository};
 use prost::Message;
@@ -87,7 +86,7 @@ impl TaskRecord {
     }
 
     /// # Errors
-    /// [`graveler::Error::Corrupt`].
+    /// [`Error::Corrupt`].
     pub(super) fn parse(stored: Bytes) -> Result<(TaskData, Option<Bytes>)> {
         let record = Self::decode(stored).map_err(|e| corrupt(e.to_string()))?;
         let task = record
@@ -143,7 +142,7 @@ impl Claim {
     }
 
     /// # Errors
-    /// [`graveler::Error::Corrupt`].
+    /// [`Error::Corrupt`].
     pub(super) fn parse(stored: Bytes) -> Result<Self> {
         Self::decode(stored).map_err(|e| corrupt(e.to_string()))
     }
@@ -176,7 +175,7 @@ impl TaskBranches {
     }
 
     /// # Errors
-    /// [`graveler::Error::Corrupt`].
+    /// [`Error::Corrupt`].
     pub(super) fn parse(stored: Bytes) -> Result<Self> {
         Self::decode(stored).map_err(|e| corrupt(e.to_string()))
     }
@@ -252,7 +251,7 @@ impl FailureDetails {
     }
 
     /// # Errors
-    /// [`graveler::Error::Corrupt`].
+    /// [`Error::Corrupt`].
     pub(super) fn parse(stored: Bytes) -> Result<Self> {
         Self::decode(stored).map_err(|e| corrupt(e.to_string()))
     }
@@ -274,22 +273,6 @@ impl FailureDetails {
             .map(|ConflictsData { keys, count }| Conflicts { keys, count });
         failure.hint = self.hint;
     }
-}
-
-pub(super) fn timestamp(at: OffsetDateTime) -> Timestamp {
-    Timestamp {
-        seconds: at.unix_timestamp(),
-        nanos: at.nanosecond().cast_signed(),
-    }
-}
-
-/// Converts a stored time. A missing or invalid time becomes the epoch.
-pub(super) fn instant(at: Option<&Timestamp>) -> OffsetDateTime {
-    at.and_then(|at| {
-        let nanos = i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos);
-        OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()
-    })
-    .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 fn corrupt(reason: String) -> Error {

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use base::OffsetDateTime;
+use base::{OffsetDateTime, from_timestamp_or_epoch, to_timestamp};
 use bytes::Bytes;
 use graveler::{Repository, RepositoryId};
 use kv::{Op, Predicate};
@@ -14,7 +14,7 @@ use tracing::{info, instrument, warn};
 use super::heartbeat::last_beat;
 use super::records::{
     BRANCHES, CLAIMS, Claim, FAILURE_DETAILS, FailureDetails, INSTANCES, INSTANCES_PARTITION,
-    TASKS, TaskBranches, TaskData, TaskRecord, instant, task_key, weir_key,
+    TASKS, TaskBranches, TaskData, TaskRecord, task_key, weir_key,
 };
 use super::registry::Tasks;
 use super::work::decode_work;
@@ -129,7 +129,7 @@ impl Tasks {
         let failure = Failure::of_dead_server(&task.operation, 1, describe);
         (task.done, task.error_msg) = (true, failure.message);
         task.status_code = failure.code;
-        task.updated_at = Some(super::records::timestamp(self.clock.now()));
+        task.updated_at = Some(to_timestamp(self.clock.now()));
         let value = TaskRecord::of(task, info).encode();
         match self
             .kv
@@ -174,7 +174,7 @@ impl Tasks {
         describe: DescribeFailure,
     ) -> Result<()> {
         let (task, _) = TaskRecord::parse(entry.value)?;
-        if instant(task.updated_at.as_ref()) >= oldest {
+        if from_timestamp_or_epoch(task.updated_at.as_ref()) >= oldest {
             return Ok(());
         }
         // It has not ended but was not updated for a day: `load` marks it failed, and a later round deletes it.

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use base::{Clock, IdGenerator, OffsetDateTime};
+use base::{Clock, IdGenerator, OffsetDateTime, to_timestamp};
 use bytes::Bytes;
 use futures::future::join_all;
 use graveler::{Graveler, Repository};
@@ -24,7 +24,7 @@ use tracing::warn;
 
 use super::records::{
     BRANCHES, CLAIMS, Claim, INSTANCES_PARTITION, InstanceHeartbeat, TaskBranches, TaskData,
-    TaskRecord, instance_key, task_key, timestamp,
+    TaskRecord, instance_key, task_key,
 };
 use super::{MAX_OPEN_TASKS, MAX_RUNNING_TASKS, NANOID_LENGTH, Progress, TaskKind};
 use crate::{Error, Result};
@@ -45,7 +45,7 @@ pub(crate) struct Tasks {
     open_permits: Arc<Semaphore>,
     run_permits: Arc<Semaphore>,
     open: Mutex<OpenTasks>,
-    /// Cancelled at shutdown: no more tasks are started.
+    /// Cancelled at shutdown: no more tasks are accepted or started.
     closing: CancellationToken,
     /// Cancelled when the tasks are abandoned: the heartbeat stops.
     pub(super) abandoned: CancellationToken,
@@ -149,7 +149,7 @@ impl Tasks {
     /// Stores a new task together with this server's heartbeat and claim, and the task's branches.
     ///
     /// # Errors
-    /// [`Error::TooManyTasks`]; the repository was deleted, on any server; the record store's.
+    /// [`Error::TooManyTasks`]; [`Error::Stopping`]; the repository was deleted, on any server; the record store's.
     pub(super) async fn submit(
         self: &Arc<Self>,
         repository: &Repository,
@@ -206,10 +206,13 @@ impl Tasks {
         if_task: Predicate,
         also: Option<Op>,
     ) -> Result<Option<Ticket>> {
+        if self.is_closing() {
+            return Err(Error::Stopping);
+        }
         let open_permit = Arc::clone(&self.open_permits)
             .try_acquire_owned()
             .map_err(|_| Error::TooManyTasks)?;
-        let now = timestamp(self.clock.now());
+        let now = to_timestamp(self.clock.now());
         let run_permit = Arc::clone(&self.run_permits).try_acquire_owned().ok();
         claim.attempt += u32::from(run_permit.is_some());
         let ticket = self.register(claim.clone(), open_permit, run_permit);
@@ -255,6 +258,10 @@ impl Tasks {
         match self.kv.get(CLAIMS, &claim.key()).await? {
             Some(stored) if stored.value == claim.encode() => {
                 lock(&ticket.held).unchanged = stored.predicate;
+                // The tasks were handed over during the write, and this claim was not stored yet.
+                if self.abandoned.is_cancelled() {
+                    self.release(&ticket.held()).await;
+                }
                 Ok(Some(ticket))
             }
             _ => written.map(|()| None).map_err(Error::from),
@@ -305,6 +312,9 @@ impl Tasks {
 
     /// Waits until a task may run. Returns none if it must not run on this server.
     pub(super) async fn acquire_run_permit(&self, ticket: &Ticket) -> Option<OwnedSemaphorePermit> {
+        if self.abandoned.is_cancelled() {
+            return None;
+        }
         if let Some(run_permit) = lock(&ticket.run_permit).take() {
             return Some(run_permit);
         }
@@ -352,12 +362,12 @@ impl Tasks {
         claim.owner_instance_id == self.instance && self.open().tasks.contains_key(&claim.key())
     }
 
-    /// Stops starting tasks. Other servers will take over those that still wait.
+    /// Stops accepting and starting tasks. Other servers will take over those that still wait.
     pub(crate) fn close(&self) {
         self.closing.cancel();
     }
 
-    /// Whether tasks are no longer started.
+    /// Whether tasks are no longer accepted and started.
     pub(super) fn is_closing(&self) -> bool {
         self.closing.is_cancelled()
     }

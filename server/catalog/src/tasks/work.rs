@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base::{from_timestamp_or_epoch, to_timestamp};
 use bytes::Bytes;
 use graveler::{
     BranchId, Commit, CommitId, CommitParams, CommitParticipant, CommitStep, MergeParams,
@@ -16,7 +17,7 @@ use prost::Message;
 use prost_types::Timestamp;
 use tracing::instrument;
 
-use super::records::{TaskBranches, instant, timestamp};
+use super::records::TaskBranches;
 use super::registry::{HeldClaim, Tasks, Ticket};
 use super::{TaskKind, TaskOperation, TaskStatus, decode_result};
 use crate::limits::check_commit;
@@ -188,7 +189,7 @@ impl Catalog {
             committer: params.committer,
             message: params.message,
             metadata: params.metadata,
-            date: Some(timestamp(date)),
+            date: Some(to_timestamp(date)),
             allow_empty: params.allow_empty,
             force: params.force,
             source_metarange: params.source_metarange.map(|tree| tree.to_string()),
@@ -423,7 +424,7 @@ impl Catalog {
             committer: work.committer,
             message: work.message,
             metadata: work.metadata,
-            date: Some(instant(work.date.as_ref())),
+            date: Some(from_timestamp_or_epoch(work.date.as_ref())),
             allow_empty: work.allow_empty,
             force: work.force,
             source_metarange: work.source_metarange.map(MetaRangeId::trusted),

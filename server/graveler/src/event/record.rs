@@ -6,6 +6,7 @@
 
 mod parts;
 
+use base::to_timestamp;
 use bytes::Bytes;
 use prost::{Message, Oneof};
 use prost_types::Timestamp;
@@ -15,7 +16,7 @@ use self::parts::{
     MergeProposalData, PreparationData, ProposalData, TagChangeData, not_empty, present, time_of,
 };
 use super::{After, Event, EventDetails};
-use crate::records::{RepositoryData, Stored as _, to_timestamp};
+use crate::records::{RepositoryData, Stored as _};
 use crate::{Error, Repository, Result};
 
 /// The version that this server writes, and the only one that it reads.

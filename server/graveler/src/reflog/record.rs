@@ -1,10 +1,11 @@
 //! The stored form of reflog entries. It is Weir's own message in its own partition; lakeFS neither
 //! reads nor writes it.
 
+use base::to_timestamp;
 use prost::Message;
 use prost_types::Timestamp;
 
-use crate::records::{Stored, from_timestamp, to_timestamp};
+use crate::records::{Stored, from_timestamp};
 use crate::{BranchId, CommitId, Operation, RefName, ReflogEntry, StagingToken, TagId};
 
 #[derive(Clone, PartialEq, Message)]

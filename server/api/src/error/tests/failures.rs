@@ -297,6 +297,7 @@ fn engine_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             "failed to access records",
             Hint::None,
         ),
+        (E::Stopping, 503, "the server is stopping", Given),
         (
             E::RecordsBusy(io().into()),
             503,

@@ -5,6 +5,7 @@ mod failures;
 
 use std::collections::BTreeSet;
 
+use axum::response::IntoResponse as _;
 use catalog::TaskOperation;
 
 use super::{Context as _, During, Error};
@@ -178,6 +179,40 @@ fn conflict_lists_its_paths() {
         (vec!["a/1".to_owned(), "b".to_owned()], 3)
     );
     assert!(Error::NoEndpoint.conflicts().is_none());
+}
+
+/// Only an exhausted memory budget had the header.
+#[test]
+fn temporary_failures_say_when_to_retry() {
+    let mut count = 0;
+    for (error, status, ..) in every_failure() {
+        let shown = format!("{error:?}");
+        let response = error.into_response();
+        let has_header = response.headers().contains_key("retry-after");
+        assert_eq!(has_header, [429, 503].contains(&status), "{shown}");
+        count += u32::from(has_header);
+    }
+    assert!(count > 5, "{count}");
+}
+
+/// An overloaded database logged an error for each request.
+#[test]
+fn busy_databases_are_not_errors_of_the_server() {
+    let busy = || std::io::Error::other("busy").into();
+    assert!(Error::from(catalog::Error::RecordsBusy(busy())).is_busy());
+    assert!(Error::from(auth::Error::RecordsBusy(busy())).is_busy());
+    assert!(!Error::from(catalog::Error::Records(busy())).is_busy());
+    assert!(!Error::from(auth::Error::Records(busy())).is_busy());
+}
+
+/// A full disk was 500 if the records of users were affected.
+#[test]
+fn full_disk_has_the_same_status_everywhere() {
+    let full = || std::io::Error::from(std::io::ErrorKind::StorageFull).into();
+    let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied).into();
+    assert_eq!(Error::from(catalog::Error::Records(full())).status(), 507);
+    assert_eq!(Error::from(auth::Error::Records(full())).status(), 507);
+    assert_eq!(Error::from(auth::Error::Records(denied())).status(), 500);
 }
 
 #[test]

@@ -310,6 +310,64 @@ async fn shutdown_during_the_start_of_a_task_undoes_the_attempt() {
     }
 }
 
+/// They were accepted, and then waited for another server.
+#[tokio::test]
+async fn stopping_server_refuses_tasks() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.put(&repository, "main", "a", "1").await;
+    let server = lake.another_server();
+    server.drain().await;
+    let submitted = server.submit_commit(&repository, "main", commit_params("late"));
+    let submitted = submitted.await;
+    assert!(matches!(submitted, Err(Error::Stopping)), "{submitted:?}");
+    assert_eq!(lake.records("weir-tasks").await, [""; 0]);
+}
+
+/// The claim was written after the tasks were handed over, and kept its owner and its attempt.
+#[tokio::test]
+async fn shutdown_during_a_submission_releases_the_task() {
+    let mut released = 0;
+    for turn in 0.. {
+        let lake = TestCatalog::new();
+        let repository = lake.repository("lake").await;
+        lake.put(&repository, "main", "a", "1").await;
+        let gate = Gate::closed();
+        let fate = Arc::new(StoppedAt {
+            turn,
+            turns: AtomicUsize::new(0),
+            server: OnceLock::new(),
+            is_cut: false,
+        });
+        let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
+        let store = FaultyStore::with_schedule(kv, Faults::default(), Arc::clone(&fate) as _);
+        let server = server_on(&lake, Arc::new(store), 7);
+        fate.server.set(server.clone()).unwrap();
+        let waits = server
+            .submit_task::<Nothing, _>(&repository, TaskKind::PREPARE_GC_COMMITS, |_| async move {
+                gate.wait_until_entered().await;
+                Ok(Nothing {})
+            })
+            .await;
+        if fate.turns.load(Ordering::Relaxed) <= turn {
+            break;
+        }
+        wait_until_idle(&server).await;
+        for key in lake.records("weir-tasks").await {
+            let stored = lake.kv.get(b"weir-tasks", key.as_bytes()).await.unwrap();
+            let claim = Claim::parse(stored.unwrap().value).unwrap();
+            let (owner, attempts) = (claim.owner_instance_id, claim.attempt);
+            assert_eq!(
+                (owner.as_str(), attempts),
+                ("", 0),
+                "at turn {turn}: {waits:?}"
+            );
+            released += 1;
+        }
+    }
+    assert!(released > 0);
+}
+
 /// Overwrites a record with bytes that do not parse.
 async fn corrupt(lake: &TestCatalog, partition: &[u8], key: &str) {
     let invalid = Bytes::from_static(b"\xff");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use base::OffsetDateTime;
+use base::{OffsetDateTime, to_timestamp};
 use prost::Message;
 use prost_types::Timestamp;
 
@@ -10,7 +10,7 @@ use crate::event::{
     BranchCreation, BranchDeletion, CommitPreparation, CommitProposal, Draft, LandedCommit,
     LandedMerge, MergeProposal, MergeSource, TagChange,
 };
-use crate::records::{from_timestamp, to_timestamp};
+use crate::records::from_timestamp;
 use crate::{BranchId, CommitId, MetaRangeId, TagId};
 
 /// Maximum number of parents of an event's commit.

@@ -1,0 +1,56 @@
+//! Refuses request bodies with a transfer coding that nothing decodes.
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use crate::refusal::{self, refusal};
+use crate::telemetry::Interface;
+
+/// Middleware: refuses bodies with a transfer coding other than `chunked`.
+pub(super) async fn refuse_other_codings(request: Request, next: Next) -> Response {
+    if !has_other_coding(request.headers()) {
+        return next.run(request).await;
+    }
+    let status = StatusCode::NOT_IMPLEMENTED;
+    let message = "the body has a transfer coding other than chunked";
+    let hint = "send the body without Transfer-Encoding, or with chunked alone";
+    let mut response = match request.extensions().get() {
+        Some(Interface::S3) => refusal::s3(status, "NotImplemented", &format!("{message}: {hint}")),
+        _ => refusal(status, message, hint),
+    };
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
+}
+
+/// Returns whether a body is encoded in a way that nobody decodes. Hyper removes only `chunked`, and the rest would be
+/// taken for the content.
+fn has_other_coding(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    codings.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `gzip, chunked` was served like `chunked`, and the compressed bytes were stored.
+    #[test]
+    fn only_chunked_is_decoded() {
+        let has_other = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::TRANSFER_ENCODING, HeaderValue::from_static(value));
+            }
+            has_other_coding(&headers)
+        };
+        for values in [&[][..], &["chunked"], &["Chunked"]] {
+            assert!(!has_other(values), "{values:?}");
+        }
+        for values in [&["gzip, chunked"][..], &["gzip", "chunked"], &["identity"]] {
+            assert!(has_other(values), "{values:?}");
+        }
+    }
+}

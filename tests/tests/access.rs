@@ -95,99 +95,122 @@ async fn configured_setup_token_is_not_logged() {
     nobody.setup(&SetupOptions::default(), &body).await.unwrap();
 }
 
+/// The keys in the file of a quickstart: id and secret.
+fn quickstart_keys(server: &TestServer) -> (String, String) {
+    let file = server.data().join("quickstart-credentials.json");
+    let keys: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let text = |name: &str| keys[name].as_str().unwrap().to_owned();
+    (text("access_key_id"), text("secret_access_key"))
+}
+
+/// The status of a request for the user with these keys.
+async fn user_status(server: &TestServer, id: &str, secret: &str) -> u16 {
+    let request = ::client::http_builder()
+        .build()
+        .unwrap()
+        .get(format!("{}/api/v1/user", server.url()));
+    let answer = request.basic_auth(id, Some(secret)).send().await.unwrap();
+    answer.status().as_u16()
+}
+
 /// Published keys would open every quickstart to every page and program that knows them.
 #[tokio::test]
-async fn quickstart_keys_are_random_and_stored_in_a_file() {
-    let mut server = TestServer::start_quickstart();
-    let keys = || -> Value {
-        let file = server.data().join("quickstart-credentials.json");
-        let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
-        assert_eq!(mode & 0o777, 0o600);
-        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
-    };
-    let text = |keys: &Value, name: &str| keys[name].as_str().unwrap().to_owned();
-    let first = keys();
-    let (id, secret) = (
-        text(&first, "access_key_id"),
-        text(&first, "secret_access_key"),
-    );
+async fn quickstart_keys_are_random_and_stored_in_a_private_file() {
+    let server = TestServer::start_quickstart();
+    let file = server.data().join("quickstart-credentials.json");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let (id, secret) = quickstart_keys(&server);
     assert!(id.starts_with("AKIAJ") && secret.len() == 40, "{id}");
-    let folder = format!("data folder: {}", server.data().display());
-    assert_eq!(server.log().matches(&folder).count(), 1);
-    // The log file of a test also contains the server's standard output.
-    assert_eq!(server.log().matches(&secret).count(), 1);
-    let user = async |url: String, id: &str, secret: &str| {
-        let request = ::client::http_builder()
-            .build()
-            .unwrap()
-            .get(format!("{url}/api/v1/user"));
-        let answer = request.basic_auth(id, Some(secret)).send().await.unwrap();
-        answer.status().as_u16()
-    };
-    assert_eq!(user(server.url(), &id, &secret).await, 200);
+    assert_eq!(user_status(&server, &id, &secret).await, 200);
     let published = (
         "AKIAIOSFOLQUICKSTART",
         "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
     );
-    assert_eq!(user(server.url(), published.0, published.1).await, 401);
-
-    let before = first.clone();
-    server.restart();
-    let file = server.data().join("quickstart-credentials.json");
-    let after: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-    assert_eq!(before, after);
-    assert_eq!(user(server.url(), &id, &secret).await, 200);
-    assert_eq!(server.log().matches(&secret).count(), 1, "printed once");
+    assert_eq!(user_status(&server, published.0, published.1).await, 401);
 }
+
+#[tokio::test]
+async fn quickstart_keeps_its_keys_and_prints_them_once() {
+    let mut server = TestServer::start_quickstart();
+    let (id, secret) = quickstart_keys(&server);
+    let folder = format!("data folder: {}", server.data().display());
+    assert_eq!(server.log().matches(&folder).count(), 1);
+    // The log file of a test also contains the server's standard output.
+    assert_eq!(server.log().matches(&secret).count(), 1);
+    server.restart();
+    assert_eq!(quickstart_keys(&server), (id.clone(), secret.clone()));
+    assert_eq!(user_status(&server, &id, &secret).await, 200);
+    assert_eq!(server.log().matches(&secret).count(), 1);
+}
+
+/// Returns status and text of the response to a request with these headers.
+async fn get(server: &TestServer, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    let mut request = ::client::http_builder()
+        .build()
+        .unwrap()
+        .get(format!("{}{path}", server.url()));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+/// One path of each part of the server.
+const PATHS: [&str; 5] = [
+    "/api/v1/config",
+    "/api/v1/setup_lakefs",
+    "/_health",
+    "/metrics",
+    "/",
+];
 
 /// DNS rebinding: a page points its domain to this machine and can then read responses as same-origin.
 #[tokio::test]
-async fn quickstart_rejects_pages_of_other_sites() {
+async fn quickstart_rejects_other_host_names() {
     let server = TestServer::start_quickstart();
-    let get = async |path: &str, headers: &[(&str, &str)]| {
-        let mut request = ::client::http_builder()
-            .build()
-            .unwrap()
-            .get(format!("{}{path}", server.url()));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let answer = request.send().await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
-    };
-    for path in [
-        "/api/v1/config",
-        "/api/v1/setup_lakefs",
-        "/_health",
-        "/metrics",
-        "/",
-    ] {
-        let (status, said) = get(path, &[("host", "rebound.example:8000")]).await;
+    for path in PATHS {
+        let (status, said) = get(&server, path, &[("host", "rebound.example:8000")]).await;
         assert!(
             status == 403 && said.contains("host rebound.example is not this machine"),
             "{path}: {said}"
         );
-        let (status, said) = get(path, &[("sec-fetch-site", "cross-site")]).await;
+    }
+    let (status, _) = get(&server, "/_health", &[("host", "localhost:8000")]).await;
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn quickstart_rejects_requests_of_other_sites() {
+    let server = TestServer::start_quickstart();
+    for path in PATHS {
+        let (status, said) = get(&server, path, &[("sec-fetch-site", "cross-site")]).await;
         assert!(
             status == 403 && said.contains("page of another site"),
             "{path}: {said}"
         );
     }
-    assert_eq!(get("/_health", &[("host", "localhost:8000")]).await.0, 200);
-    // S3 clients use the repository as host name.
+}
+
+/// S3 clients use the repository as host name.
+#[tokio::test]
+async fn quickstart_accepts_the_host_names_of_s3() {
+    let server = TestServer::start_quickstart();
     let signed = [
         ("host", "lake.s3.local.lakefs.io"),
         ("authorization", "AWS4-HMAC-SHA256 x"),
     ];
-    assert!(!get("/", &signed).await.1.contains("this machine only"));
-    // A server that is not a quickstart cannot know all of its host names.
-    let other = TestServer::start(Backend::Sqlite);
-    let request = ::client::http_builder()
-        .build()
-        .unwrap()
-        .get(format!("{}/_health", other.url()));
-    let answer = request.header("host", "lake.example").send().await.unwrap();
-    assert_eq!(answer.status(), 200);
+    let (_, said) = get(&server, "/", &signed).await;
+    assert!(!said.contains("this machine only"), "{said}");
+}
+
+/// It cannot know all of its host names.
+#[tokio::test]
+async fn server_that_is_no_quickstart_accepts_all_host_names() {
+    let server = TestServer::start(Backend::Sqlite);
+    let (status, _) = get(&server, "/_health", &[("host", "lake.example")]).await;
+    assert_eq!(status, 200);
 }
 
 #[test]

@@ -61,6 +61,11 @@ const HOSTILE: &[Hook] = &[
 /// Creates a branch with a staged hostile hook and its action file.
 async fn prepare(repo: &Repo, hook: &Hook, branch: &str, on: &str) {
     repo.branch(branch, MAIN).await.unwrap();
+    stage(repo, hook, branch, on).await;
+}
+
+/// Stages a hook and its action file.
+async fn stage(repo: &Repo, hook: &Hook, branch: &str, on: &str) {
     repo.put(branch, "hooks/hostile.wasm", fixture("test_gate.wasm"))
         .await
         .unwrap();
@@ -115,14 +120,36 @@ async fn check_run(repo: &Repo, branch: &str, event: &str, says: &str) {
     assert!(log.len() < 64 << 10, "{} bytes", log.len());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hostile_hooks_are_stopped_with_the_right_cause() {
-    let server = TestServer::start(Backend::Sqlite);
+/// Creates a repository with one commit of `calm`.
+async fn hostile_repo(server: &TestServer) -> Repo {
     let repo = server.repo("hostile").await;
     repo.put(MAIN, "calm", "sea").await.unwrap();
     repo.commit(MAIN, "first").await.unwrap();
+    repo
+}
+
+/// Checks that a change was refused with the cause of the hook's stop, and that the branch did not move.
+async fn check_refusal<T: std::fmt::Debug>(
+    repo: &Repo,
+    hook: &Hook,
+    (branch, before): (&str, &str),
+    answer: client::Result<T>,
+) {
+    let (status, error) = refusal(answer);
+    assert!(
+        status == 412 && error.message.contains(hook.says),
+        "{}: {status} {}",
+        hook.name,
+        error.message
+    );
+    assert_eq!(repo.head(branch).await.unwrap(), before, "{}", hook.name);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_hooks_refuse_commits_with_the_cause_of_their_stop() {
+    let server = TestServer::start(Backend::Sqlite);
+    let repo = hostile_repo(&server).await;
     for hook in HOSTILE {
-        // On a commit.
         let branch = format!("commit-{}", hook.name);
         prepare(&repo, hook, &branch, "  pre-commit:\n").await;
         let before = repo.head(&branch).await.unwrap();
@@ -130,22 +157,17 @@ async fn hostile_hooks_are_stopped_with_the_right_cause() {
             let (repo, branch) = (repo.clone(), branch.clone());
             async move { repo.commit(&branch, "hostile").await }
         };
-        let (status, error) = refusal(answered_meanwhile(&server, &repo, work).await);
-        assert!(
-            status == 412 && error.message.contains(hook.says),
-            "{}: {status} {}",
-            hook.name,
-            error.message
-        );
-        assert_eq!(
-            repo.head(&branch).await.unwrap(),
-            before,
-            "{}: the branch must not move",
-            hook.name
-        );
+        let answer = answered_meanwhile(&server, &repo, work).await;
+        check_refusal(&repo, hook, (&branch, &before), answer).await;
         check_run(&repo, &branch, "pre-commit", hook.says).await;
+    }
+}
 
-        // On a merge.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_hooks_refuse_merges_with_the_cause_of_their_stop() {
+    let server = TestServer::start(Backend::Sqlite);
+    let repo = hostile_repo(&server).await;
+    for hook in HOSTILE {
         let (source, destination) = (format!("from-{}", hook.name), format!("to-{}", hook.name));
         prepare(&repo, hook, &source, "  pre-merge:\n").await;
         repo.commit(&source, "a commit without a gate")
@@ -157,30 +179,26 @@ async fn hostile_hooks_are_stopped_with_the_right_cause() {
             let (repo, destination) = (repo.clone(), destination.clone());
             async move { repo.merge(&source, &destination).await }
         };
-        let (status, error) = refusal(answered_meanwhile(&server, &repo, work).await);
-        assert!(
-            status == 412 && error.message.contains(hook.says),
-            "{}: {status} {}",
-            hook.name,
-            error.message
-        );
-        assert_eq!(
-            repo.head(&destination).await.unwrap(),
-            before,
-            "{}: the branch must not move",
-            hook.name
-        );
+        let answer = answered_meanwhile(&server, &repo, work).await;
+        check_refusal(&repo, hook, (&destination, &before), answer).await;
         check_run(&repo, &destination, "pre-merge", hook.says).await;
     }
-    // After the hook is fixed, the same change lands.
-    let mended = Hook {
-        name: "mended",
+}
+
+#[tokio::test]
+async fn change_lands_after_its_hook_is_repaired() {
+    let server = TestServer::start(Backend::Sqlite);
+    let repo = hostile_repo(&server).await;
+    let hook = &HOSTILE[0];
+    prepare(&repo, hook, "dev", "  pre-commit:\n").await;
+    refusal(repo.commit("dev", "hostile").await);
+    let repaired = Hook {
         mode: "pass",
         time: "60s",
-        says: "",
+        ..*hook
     };
-    prepare(&repo, &mended, "mended", "  pre-commit:\n").await;
-    repo.commit("mended", "calm again").await.unwrap();
+    stage(&repo, &repaired, "dev", "  pre-commit:\n").await;
+    repo.commit("dev", "calm again").await.unwrap();
 }
 
 /// Stages a component and its gate on a new branch and commits. Returns the message with which the
@@ -267,8 +285,8 @@ fn time_of_guests(server: u32) -> u64 {
         .sum()
 }
 
-/// Returns the compiler processes of a server.
-fn compilers(server: u32) -> Vec<u32> {
+/// Returns the processes that a server started, which are its compilers.
+fn children(server: u32) -> Vec<u32> {
     let mut found = Vec::new();
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
         let Ok(pid) = process.file_name().to_string_lossy().parse::<u32>() else {
@@ -307,8 +325,8 @@ async fn endless_compilation_blocks_nobody_and_ends_with_the_server() {
             refused(&hostile, "nested_loops.wasm", "loops", "memory: 16MiB").await
         });
         let pid = server.pid();
-        until("a compiler runs", || !compilers(pid).is_empty()).await;
-        let compiler = compilers(pid)[0];
+        until("a compiler runs", || !children(pid).is_empty()).await;
+        let compiler = children(pid)[0];
         // The gate of another repository is compiled and runs.
         let calm = Hook {
             name: "calm",
@@ -368,13 +386,19 @@ async fn invalid_action_files_are_refused_with_a_position() {
             error.message
         );
     }
-    // Mistakes are reported although the file's event does not occur.
+}
+
+/// They are reported although the file's event does not occur.
+#[tokio::test]
+async fn invalid_components_are_refused_when_they_are_committed() {
+    let server = TestServer::start(Backend::Sqlite);
+    let repo = server.repo("wrong-files").await;
     let file = "name: gate\non:\n  pre-merge:\nhooks:\n  - id: one\n    type: wasm\n    properties: { component: hooks/one.wasm }\n";
     for (branch, component, says) in [
         (
             "missing",
             None,
-            "gate.yaml:7:30: hook 'one': component hooks/one.wasm not found on branch missing; upload it and commit it with this file, or fix 'component'",
+            "gate:7:30: hook 'one': component hooks/one.wasm not found on branch missing; upload it and commit it with this file, or fix 'component'",
         ),
         (
             "no-component",
@@ -396,7 +420,7 @@ async fn invalid_action_files_are_refused_with_a_position() {
         }
         let (status, error) = refusal(repo.commit(branch, "wrong").await);
         assert!(
-            status == 400 && error.message.contains(&says.replace("gate.yaml", "gate")),
+            status == 400 && error.message.contains(says),
             "{branch}: {status} {}",
             error.message
         );

@@ -43,7 +43,7 @@ fn operations(entries: &[ReflogEntry]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn merge_can_be_undone_until_later_changes() {
+async fn merge_can_be_undone() {
     let server = TestServer::start(Backend::Sqlite);
     let repo = lake(&server).await;
     let before = repo.head(MAIN).await.unwrap();
@@ -61,30 +61,37 @@ async fn merge_can_be_undone_until_later_changes() {
     assert_eq!(repo.head(MAIN).await.unwrap(), before);
     assert_eq!(repo.list(MAIN, "").await.unwrap(), ["a"]);
     assert_eq!(repo.list(&merged, "").await.unwrap(), ["a", "b"]);
-
     let again = repo.undo(MAIN, Some(&merge.id)).await;
     let (status, error) = refusal(again);
     assert_eq!(status, 409, "{}", error.message);
+}
+
+#[tokio::test]
+async fn reflog_lists_changes_newest_first() {
+    let server = TestServer::start(Backend::Sqlite);
+    let repo = lake(&server).await;
     repo.merge("dev", MAIN).await.unwrap();
-    repo.put(MAIN, "c", "3").await.unwrap();
-    let later = repo.commit(MAIN, "later").await.unwrap().id;
+    let undone = repo.undo(MAIN, None).await.unwrap().undone.id;
     let entries = reflog(&repo, of(MAIN)).await;
     assert_eq!(
         operations(&entries),
-        [
-            "commit main",
-            "merge main",
-            "undo main",
-            "merge main",
-            "commit main",
-            "create main"
-        ]
+        ["undo main", "merge main", "commit main", "create main"]
     );
     assert!(
         entries.iter().all(|entry| entry.actor == ADMIN.0),
         "{entries:?}"
     );
-    assert_eq!(entries[2].undone.as_ref(), Some(&merge.id));
+    assert_eq!(entries[0].undone.as_ref(), Some(&undone));
+}
+
+#[tokio::test]
+async fn change_before_later_changes_cannot_be_undone() {
+    let server = TestServer::start(Backend::Sqlite);
+    let repo = lake(&server).await;
+    repo.merge("dev", MAIN).await.unwrap();
+    repo.put(MAIN, "c", "3").await.unwrap();
+    let later = repo.commit(MAIN, "later").await.unwrap().id;
+    let entries = reflog(&repo, of(MAIN)).await;
     let (status, error) = refusal(repo.undo(MAIN, Some(&entries[1].id)).await);
     assert_eq!(status, 409);
     for part in [
@@ -99,7 +106,7 @@ async fn merge_can_be_undone_until_later_changes() {
 }
 
 #[tokio::test]
-async fn deleted_and_reset_changes_can_be_restored() {
+async fn reset_changes_can_be_restored() {
     let server = TestServer::start(Backend::Sqlite);
     let repo = lake(&server).await;
     repo.put("dev", "c", "3").await.unwrap();
@@ -109,7 +116,13 @@ async fn deleted_and_reset_changes_can_be_restored() {
         repo.get("dev", "c").await.unwrap().as_deref(),
         Some(&b"3"[..])
     );
+}
 
+#[tokio::test]
+async fn deleted_branch_can_be_restored_with_its_uncommitted_changes() {
+    let server = TestServer::start(Backend::Sqlite);
+    let repo = lake(&server).await;
+    repo.put("dev", "c", "3").await.unwrap();
     let head = repo.head("dev").await.unwrap();
     repo.drop_branch("dev").await.unwrap();
     // The reflog shows the name of the deleted branch.
@@ -127,13 +140,24 @@ async fn deleted_and_reset_changes_can_be_restored() {
     assert_eq!(repo.uncommitted("dev").await.unwrap().len(), 1);
     repo.commit("dev", "what came back").await.unwrap();
     assert_eq!(repo.list("dev", "").await.unwrap(), ["a", "b", "c"]);
+}
 
-    // Undoing a creation would delete the branch, which needs another permission and runs other hooks.
+/// Undoing a creation would delete the branch, which needs another permission and runs other hooks.
+#[tokio::test]
+async fn creation_of_a_branch_cannot_be_undone() {
+    let server = TestServer::start(Backend::Sqlite);
+    let repo = lake(&server).await;
     repo.branch("new", MAIN).await.unwrap();
     let (status, error) = refusal(repo.undo("new", None).await);
     assert_eq!(status, 400);
     let hint = error.hint.unwrap();
     assert!(hint.contains("delete the branch instead"), "{hint}");
+}
+
+#[tokio::test]
+async fn undo_of_an_unknown_branch_is_not_found() {
+    let server = TestServer::start(Backend::Sqlite);
+    let repo = lake(&server).await;
     let (status, _) = refusal(repo.undo("never", None).await);
     assert_eq!(status, 404);
 }
@@ -165,12 +189,18 @@ async fn deleted_tag_can_be_restored() {
     };
     let entries = reflog(&repo, of_tag).await;
     assert_eq!(operations(&entries), ["undo v1", "delete v1", "create v1"]);
+}
+
+#[tokio::test]
+async fn reflog_is_selected_by_branch_or_by_tag() {
+    let server = TestServer::start(Backend::Sqlite);
+    let repo = lake(&server).await;
     let both = ListReflogOptions {
         branch: Some(MAIN.to_owned()),
         tag: Some("v1".to_owned()),
         ..ListReflogOptions::default()
     };
-    let (status, error) = refusal(client.list_reflog(name, &both).await);
+    let (status, error) = refusal(repo.client.list_reflog(&repo.name, &both).await);
     assert_eq!(status, 400);
     assert_eq!(error.message, "both branch and tag are given");
 }

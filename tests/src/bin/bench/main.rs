@@ -1,9 +1,10 @@
-//! Benchmarks of a release build: `cargo xtask bench serve | hooks | start | attacks`.
+//! Benchmarks of a release build: `cargo xtask bench serve | hooks | start | attacks | compare`.
 //!
 //! Each benchmark prints Markdown tables. Results depend on the machine, mainly on how long it takes to
 //! flush data to disk. CPU time per operation is the most stable figure.
 
 mod attacks;
+mod compare;
 #[path = "../../../../actions/tests/wasm/components.rs"]
 #[expect(
     clippy::unwrap_used,
@@ -31,7 +32,10 @@ async fn main() -> Result<()> {
         ["hooks"] => hooks::run().await,
         ["start"] => start::run().await,
         ["attacks"] => attacks::run().await,
-        _ => bail!("usage: bench serve [SECONDS] | hooks | start | attacks"),
+        ["compare", binaries @ ..] => compare::run(binaries).await,
+        _ => bail!(
+            "usage: bench serve [SECONDS] | hooks | start | attacks | compare BASELINE [BINARY...]"
+        ),
     }
 }
 

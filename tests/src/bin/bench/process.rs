@@ -1,11 +1,11 @@
 //! A server process for benchmarks, and its CPU time.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 
@@ -39,9 +39,13 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(database: Database) -> Result<Self> {
+        Self::start_binary(&built_binary()?, database).await
+    }
+
+    pub(crate) async fn start_binary(binary: &Path, database: Database) -> Result<Self> {
         let data = tempfile::tempdir()?;
         let port = free_port()?;
-        let child = command(database, &data, port)?
+        let child = command(binary, database, &data, port)?
             .spawn()
             .context("failed to start the server")?;
         let url = format!("http://127.0.0.1:{port}");
@@ -154,11 +158,20 @@ impl Drop for Server {
     }
 }
 
-/// Returns the command that starts a server on a port with a database.
-pub(crate) fn command(database: Database, data: &tempfile::TempDir, port: u16) -> Result<Command> {
-    let binary = std::env::var_os("WEIR_TEST_BIN")
+/// Returns the server binary that `cargo xtask bench` built.
+pub(crate) fn built_binary() -> Result<PathBuf> {
+    std::env::var_os("WEIR_TEST_BIN")
         .map(PathBuf::from)
-        .context("run `cargo xtask bench`: WEIR_TEST_BIN is not set")?;
+        .context("run `cargo xtask bench`: WEIR_TEST_BIN is not set")
+}
+
+/// Returns the command that starts a server on a port with a database.
+pub(crate) fn command(
+    binary: &Path,
+    database: Database,
+    data: &tempfile::TempDir,
+    port: u16,
+) -> Result<Command> {
     let mut command = Command::new(binary);
     command
         .args(["run", "--listen", &format!("127.0.0.1:{port}"), "--data"])
@@ -192,8 +205,7 @@ pub(crate) async fn check(answer: Response) -> Result<Response> {
         return Ok(answer);
     }
     let text = answer.text().await.unwrap_or_default();
-    ensure!(status.is_success(), "{status}: {text}");
-    unreachable!("error statuses are handled above")
+    bail!("{status}: {text}")
 }
 
 async fn drain(answer: Response) -> Result<()> {

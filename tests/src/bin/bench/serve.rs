@@ -62,7 +62,7 @@ pub(crate) async fn run(arguments: &[&str]) -> Result<()> {
                 "listing page of 1,000",
                 &measure(&server, clients, time, list).await?,
             );
-            stage_changes(&server, clients).await?;
+            stage_changes(&server, clients, COMMITS).await?;
             row(
                 "commit of one change",
                 &measure_up_to(COMMITS, &server, clients, COMMIT_TIME, commit_one(clients)).await?,
@@ -82,7 +82,7 @@ pub(crate) async fn run(arguments: &[&str]) -> Result<()> {
 }
 
 /// Creates and commits objects on `main`. Returns the commit.
-async fn prepare(server: &Arc<Server>) -> Result<String> {
+pub(crate) async fn prepare(server: &Arc<Server>) -> Result<String> {
     server.repository(REPOSITORY).await?;
     server.repository(LOOPS).await?;
     for n in 0..OBJECTS {
@@ -108,7 +108,7 @@ fn object(n: u64) -> String {
     format!("data/part-{:02}/{:06}", n % 20, n)
 }
 
-fn put(clients: usize) -> impl Fn(Arc<Server>, u64) -> BoxedResult + Clone {
+pub(crate) fn put(clients: usize) -> impl Fn(Arc<Server>, u64) -> BoxedResult + Clone {
     move |server, n| {
         Box::pin(async move {
             server
@@ -123,9 +123,9 @@ fn put(clients: usize) -> impl Fn(Arc<Server>, u64) -> BoxedResult + Clone {
     }
 }
 
-type BoxedResult = std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+pub(crate) type BoxedResult = std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
-async fn get(server: Arc<Server>, n: u64) -> Result<()> {
+pub(crate) async fn get(server: Arc<Server>, n: u64) -> Result<()> {
     server
         .get(&format!(
             "/repositories/{REPOSITORY}/refs/main/objects?path={}",
@@ -134,7 +134,7 @@ async fn get(server: Arc<Server>, n: u64) -> Result<()> {
         .await
 }
 
-async fn stat(server: Arc<Server>, n: u64, commit: String) -> Result<()> {
+pub(crate) async fn stat(server: Arc<Server>, n: u64, commit: String) -> Result<()> {
     server
         .get(&format!(
             "/repositories/{REPOSITORY}/refs/{commit}/objects/stat?path={}",
@@ -143,7 +143,7 @@ async fn stat(server: Arc<Server>, n: u64, commit: String) -> Result<()> {
         .await
 }
 
-async fn list(server: Arc<Server>, _n: u64) -> Result<()> {
+pub(crate) async fn list(server: Arc<Server>, _n: u64) -> Result<()> {
     server
         .get(&format!(
             "/repositories/{REPOSITORY}/refs/main/objects/ls?amount=1000&prefix=data/"
@@ -153,8 +153,8 @@ async fn list(server: Arc<Server>, _n: u64) -> Result<()> {
 
 /// Creates branches with one staged change each, so that the measurement contains only commits and
 /// no waiting for a shared branch.
-async fn stage_changes(server: &Arc<Server>, clients: usize) -> Result<()> {
-    for n in 0..COMMITS {
+pub(crate) async fn stage_changes(server: &Arc<Server>, clients: usize, count: u64) -> Result<()> {
+    for n in 0..count {
         let branch = format!("one-{clients}-{n}");
         let body = json!({ "name": branch, "source": "main" });
         let path = format!("/repositories/{REPOSITORY}/branches");
@@ -166,7 +166,7 @@ async fn stage_changes(server: &Arc<Server>, clients: usize) -> Result<()> {
     Ok(())
 }
 
-fn commit_one(clients: usize) -> impl Fn(Arc<Server>, u64) -> BoxedResult + Clone {
+pub(crate) fn commit_one(clients: usize) -> impl Fn(Arc<Server>, u64) -> BoxedResult + Clone {
     move |server, n| {
         Box::pin(async move {
             server
@@ -177,7 +177,7 @@ fn commit_one(clients: usize) -> impl Fn(Arc<Server>, u64) -> BoxedResult + Clon
 }
 
 /// Creates a branch, writes and commits one object, and merges the branch into `main`, which all clients share.
-fn whole_loop(clients: usize) -> impl Fn(Arc<Server>, u64) -> BoxedResult + Clone {
+pub(crate) fn whole_loop(clients: usize) -> impl Fn(Arc<Server>, u64) -> BoxedResult + Clone {
     move |server, n| {
         Box::pin(async move {
             let branch = format!("loop-{clients}-{n}");

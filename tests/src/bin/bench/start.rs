@@ -2,12 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
 use crate::load::milliseconds;
-use crate::process::{Database, command, free_port};
+use crate::process::{Database, built_binary, command, free_port};
 use crate::say;
 
 const STARTS: usize = 20;
@@ -20,15 +21,16 @@ const GIVE_UP: Duration = Duration::from_secs(20);
 pub(crate) async fn run() -> Result<()> {
     say("| database | folder | median ms | longest ms |");
     say("|---|---|--:|--:|");
+    let binary = &built_binary()?;
     for database in [Database::Sqlite, Database::Postgres] {
         let kept = tempfile::tempdir()?;
         let port = free_port()?;
-        start_once(database, &kept, port)?;
+        start_once(binary, database, &kept, port)?;
         row(database, "used before", || {
-            start_once(database, &kept, port)
+            start_once(binary, database, &kept, port)
         })?;
         row(database, "empty", || {
-            start_once(database, &tempfile::tempdir()?, free_port()?)
+            start_once(binary, database, &tempfile::tempdir()?, free_port()?)
         })?;
     }
     Ok(())
@@ -52,8 +54,13 @@ fn row(
 }
 
 /// Starts a server, polls it without pause until it responds, and stops it.
-fn start_once(database: Database, data: &tempfile::TempDir, port: u16) -> Result<Duration> {
-    let mut command = command(database, data, port)?;
+pub(crate) fn start_once(
+    binary: &Path,
+    database: Database,
+    data: &tempfile::TempDir,
+    port: u16,
+) -> Result<Duration> {
+    let mut command = command(binary, database, data, port)?;
     let started = Instant::now();
     let mut child = command.spawn()?;
     let mut answered = false;

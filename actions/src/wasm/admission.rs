@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::limits::{ADMISSION_WAIT, INSTANCES, MEMORY_MIB};
 use super::report::{Cause, Failure};
 
-/// A repository can hold at most one `SHARE`th of a pool.
+/// A repository can hold at most `1 / SHARE` of a pool.
 const SHARE: u32 = 2;
 
 /// Semaphores for memory and instances.

@@ -1,7 +1,7 @@
 //! Hints that a refusal carries in addition to lakeFS's error text: the branch that holds the gate,
-//! and how to get a newer version of the gate.
+//! and how to get another version of the gate.
 //!
-//! A change is checked by the version of a gate that the change's own branch holds. If the gate was
+//! A change is checked by the version of a gate on the change's own branch. If the gate was
 //! fixed on the destination branch only, the old version keeps refusing until the destination is
 //! merged back. This module reads trees only after a refusal.
 
@@ -13,15 +13,16 @@ use crate::load::{LoadError, LoadedFile, Loader, MatchedAction, Origin, Tree};
 /// Maximum number of gates that one refusal explains.
 const MAX_GATES: usize = 5;
 
-/// What ends the refusals of a gate that passes nothing (decision 0002).
-const WAY_OUT: &str = "let the gate pass (start its service if that is down), or let the operator set actions.gates_source: source until the gate is repaired";
+/// Remedy for a gate that refuses every change (decision 0002).
+const REMEDY_FOR_DEAD_GATE: &str = "let the gate pass (start its service if that is down), or let the operator set actions.gates_source: source until the gate is repaired";
 
 /// Hint about one gate that refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Advice {
-    /// `gate 'csv' of branch dev`
+    /// Example: `gate 'csv' of branch dev`.
     pub(crate) gate: String,
-    /// Example: `merge main into dev to update it`. `None` if no other version of the gate exists.
+    /// Example: `merge main into dev to update it`. `None` if no other version of the gate
+    /// is known.
     pub(crate) remedy: Option<String>,
 }
 
@@ -42,7 +43,7 @@ pub(crate) async fn advise(
 ) -> Result<Vec<Advice>, LoadError> {
     let mut gates: Vec<&MatchedAction> = Vec::new();
     for matched in refused {
-        // Each refused hook names its gate, and one gate may have many hooks.
+        // `refused` has one item per failed hook, and a gate may have many hooks.
         if gates.len() < MAX_GATES && !gates.iter().any(|gate| gate.is_same(matched)) {
             gates.push(matched);
         }
@@ -105,11 +106,11 @@ async fn advise_for_destination(
     let mut of_gate = matched.action.components();
     of_gate.push(&matched.file.path);
     let remedy = if loader.changes_only(event, &of_gate).await? {
-        // Nothing is left to commit separately: the gate itself does not pass.
-        WAY_OUT.to_owned()
+        // The change is only the edit of the gate, so it cannot be split further.
+        REMEDY_FOR_DEAD_GATE.to_owned()
     } else {
         format!(
-            "commit that edit to {branch} by itself first; if the gate refuses that too, {WAY_OUT}"
+            "commit that edit to {branch} by itself first; if the gate refuses that too, {REMEDY_FOR_DEAD_GATE}"
         )
     };
     Ok(Advice {
@@ -148,7 +149,7 @@ pub(crate) async fn advise_on_invalid(
     )))
 }
 
-/// What holds the change's own gates.
+/// The source of the change's own gates.
 #[derive(Debug, PartialEq, Eq)]
 enum Source {
     Branch(String),
@@ -183,7 +184,7 @@ async fn source_of_change(loader: &Loader, event: &Event) -> Result<Option<Sourc
     }))
 }
 
-/// Returns the branch that may have a newer version of the gate: the destination of a merge, or the
+/// Returns the branch that may have another version of the gate: the destination of a merge, or the
 /// default branch for other changes.
 async fn other_branch(
     loader: &Loader,

@@ -2,8 +2,8 @@
 //!
 //! This module has no I/O. The grammar has `success()`, `failure()`, `true`, `false`, `!`/`not`,
 //! `&&`/`and`, `||`/`or`, `==`, `!=`, parentheses, and comparisons of two numbers or two strings.
-//! The parser rejects anything else, so a bad condition is reported when the action file is read
-//! and not when the hook runs.
+//! The parser rejects anything else, so a bad condition is reported when the action file is
+//! parsed and not when the hook runs.
 
 use std::cmp::Ordering;
 
@@ -15,7 +15,7 @@ const MAX_DEPTH: usize = 32;
 /// chain is long.
 const MAX_TOKENS: usize = 256;
 
-/// First character of string tokens. No other token starts with it.
+/// First character of string tokens, whatever their quotes. No other token starts with it.
 const TEXT_MARK: char = '\'';
 
 /// A parsed condition.

@@ -41,7 +41,7 @@ use crate::{HookRun, HookStatus, Run};
 const MANIFEST_HOOKS: usize = 100_000;
 /// Maximum number of hook hints in one refusal.
 const MAX_HOOK_HINTS: usize = 5;
-/// Maximum number of warnings in the hint of one refusal. The run has all of them.
+/// Maximum number of warnings in the hint of one refusal. The run record has all of them.
 const MAX_HINT_WARNINGS: usize = 5;
 
 /// Options of [`Actions::new`].
@@ -54,7 +54,7 @@ pub struct Options {
     pub gates_source: GatesSource,
     /// Directory of the cache of compiled components.
     pub cache_dir: PathBuf,
-    /// Authenticates the files in that directory.
+    /// Authenticates the files in `cache_dir`.
     pub code_key: CodeKey,
     pub webhook: WebhookOptions,
     /// Compiles components outside the server's process.
@@ -241,8 +241,9 @@ impl Actions {
         self.queue.drain().await;
     }
 
-    /// Ends the post hooks that still run, when the server stops and waits no longer. Each is logged
-    /// and its run recorded as failed; [`Self::drain`] waits for that.
+    /// Cancels the post hooks that are still running. The server calls this at shutdown, when it
+    /// stops waiting for them. Each cancelled hook is logged, and its run is recorded as failed;
+    /// [`Self::drain`] waits until the records are written.
     pub fn cut_off(&self) {
         self.executor.stopped.cancel();
     }
@@ -499,8 +500,8 @@ fn reject<E: Display>(event: &Event, errors: &[E]) -> Box<Rejection> {
     })
 }
 
-/// Returns the warnings of a refused change as hints: the answer of a refusal has no other place
-/// for them.
+/// Returns the warnings of a refused change as hints, because the response to a refused change has
+/// no field for warnings.
 fn hints_of_warnings(warnings: &[String]) -> impl Iterator<Item = String> {
     let more = warnings.len().saturating_sub(MAX_HINT_WARNINGS);
     let shown = warnings.iter().take(MAX_HINT_WARNINGS);

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use regex::{Captures, Regex};
 
-/// Replaces strings with variables in logs.
+/// Text that logs show instead of a string that contains variables.
 pub(crate) const MASK: &str = "*******";
 
 static VARIABLE: LazyLock<Regex> = LazyLock::new(|| {

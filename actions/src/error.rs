@@ -1,4 +1,4 @@
-//! Errors that are not the verdict of a hook.
+//! Errors of setting up the hook engine and of parsing texts that users wrote.
 
 use std::io;
 use std::path::PathBuf;
@@ -16,8 +16,8 @@ pub enum SetupError {
     Webhooks(String),
 }
 
-/// What is wrong with a text that a user wrote, for example a glob. The caller adds where the text
-/// stands.
+/// Reason why a text that a user wrote, for example a glob, is invalid. The caller adds the location
+/// of the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(String);

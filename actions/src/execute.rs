@@ -136,7 +136,7 @@ impl Executor {
         Ok(outcome)
     }
 
-    /// Records a failed run whose hooks were skipped. The run's warning is the reason.
+    /// Records a failed run whose hooks were all skipped, with the reason `why` as its warning.
     ///
     /// # Errors
     /// If the manifest or the records cannot be stored.
@@ -168,7 +168,8 @@ impl Executor {
         Ok(())
     }
 
-    /// Runs a hook. A hook of a post-event fails when the server stops, so that its run is recorded.
+    /// Runs a hook. A hook of a post-event fails when the server stops waiting for it, so that its
+    /// run is recorded.
     async fn run_unless_stopped(
         &self,
         runner: &dyn HookRunner,
@@ -232,7 +233,7 @@ impl Executor {
                 }
             };
             failed |= result.failure.is_some();
-            // The refusal carries at most `MAX_FINDINGS` in any case.
+            // A refusal carries at most `MAX_FINDINGS`, so further findings need no memory.
             result.findings.truncate(MAX_FINDINGS - found);
             found += result.findings.len();
             results.push(result);
@@ -297,10 +298,10 @@ impl Executor {
     }
 }
 
-/// Why a post hook failed whose server stopped.
+/// Reason for the failure of a post hook that was cancelled at shutdown.
 const CUT_OFF: &str = "the server stopped before the hook ended";
 
-/// Writes the probable mistakes in the hook's action file to its log.
+/// Writes the warnings about a hook's action file to the hook's log.
 fn write_warnings(log: &mut Output, action: &str, warnings: &[Warning]) {
     for warning in warnings.iter().filter(|w| w.action == action) {
         log.text(&format!("warning: {}\n", warning.text));

@@ -78,9 +78,9 @@ pub fn compile_answer(data: &[u8]) {
     wasm::fuzzing::compile_answer(data);
 }
 
-/// Validates a hook's config against a schema, which is the first line.
+/// Validates a hook's config (all lines but the first) against a schema (the first line).
 pub fn hook_config(data: &[u8]) {
-    let Some((schema, config)) = halves(data) else {
+    let Some((schema, config)) = split_first_line(data) else {
         return;
     };
     if let (Ok(schema), Ok(config)) = (
@@ -99,7 +99,7 @@ pub fn run_marks(data: &[u8]) {
 
 /// Masks a webhook's response. The first line is the secret that was sent with the request.
 pub fn webhook_answer(data: &[u8]) {
-    let Some((secret, answer)) = halves(data) else {
+    let Some((secret, answer)) = split_first_line(data) else {
         return;
     };
     if let Ok(secret) = std::str::from_utf8(secret) {
@@ -120,8 +120,8 @@ pub fn webhook_target(data: &[u8]) {
     }
 }
 
-/// Splits off the first line.
-fn halves(data: &[u8]) -> Option<(&[u8], &[u8])> {
+/// Splits off the first line. Returns `None` if there is no line break.
+fn split_first_line(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = data.iter().position(|byte| *byte == b'\n')?;
     Some((&data[..end], &data[end + 1..]))
 }

@@ -1,4 +1,4 @@
-//! Which trees' action files check a change.
+//! The setting that selects the trees whose action files check a change.
 
 /// Selects the action files that check a commit or merge before it lands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

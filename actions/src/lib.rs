@@ -2,8 +2,8 @@
 //!
 //! [`Actions`] implements `graveler::Hooks`, the only trait through which the versioning engine
 //! calls into a higher layer. It reads repositories through `catalog::Reader` and writes only its
-//! own run records, logs and manifests. It does not depend on an HTTP server framework; webhooks
-//! only need an HTTP client. [`wasm`] holds everything that concerns the Wasm sandbox.
+//! own run records, logs and manifests. It does not depend on an HTTP server framework. Webhooks
+//! need only an HTTP client. [`wasm`] holds everything that concerns the Wasm sandbox.
 
 mod action_file;
 mod advice;

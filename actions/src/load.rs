@@ -1,8 +1,8 @@
 //! Loads the action files of a tree and selects the actions that check a change.
 //!
-//! Stored trees are immutable, so the parsed files of a tree are cached by tree id, and a parsed
-//! file is cached by the address and identity of its object. An invalid file in the candidate tree
-//! is an error. An invalid file in the tree that the change replaces is ignored, so that a change
+//! Stored trees are immutable, so the parsed files of a tree are cached by repository and tree id.
+//! A parsed file is cached by the path, address and identity of its object. An invalid file in the
+//! tree of the change is an error. An invalid file in the tree that the change replaces is ignored, so that a change
 //! can repair it.
 
 use std::sync::Arc;
@@ -17,16 +17,17 @@ use crate::action_file::{Action, FOLDER, FileError, MAX_FILE_BYTES, MAX_FILES};
 use crate::gates_source::GatesSource;
 use crate::matching;
 
-/// Maximum total size of the action files of one tree.
+/// Maximum total size of the action files of one tree, with aliases expanded.
 const MAX_TREE_BYTES: u64 = 16 << 20;
 /// Maximum total size of the branch and path patterns in the action files of one tree, in bytes.
 /// One event may have to be matched against all of them.
 const MAX_TREE_PATTERN_BYTES: u64 = 1 << 20;
 /// Maximum number of hooks that one event runs from one tree.
 const MAX_EVENT_HOOKS: usize = 1_000;
-/// Capacity of the cache of parsed files, measured by their size in the tree.
+/// Capacity of the cache of parsed files, measured by the larger of their file size and their
+/// estimated memory use.
 const FILE_CACHE_BYTES: u64 = 64 << 20;
-/// Capacity of the cache of file sets per stored tree, measured by the size of the files.
+/// Capacity of the cache of file sets per stored tree, measured like that of the files.
 const SET_CACHE_BYTES: u64 = 64 << 20;
 /// Fixed cost of a cache entry, in addition to the size of its files.
 const ENTRY_BYTES: u64 = 1 << 10;
@@ -67,6 +68,7 @@ pub(crate) enum Tree {
 pub(crate) struct LoadedFile {
     pub(crate) path: String,
     digest: [u8; 32],
+    /// The larger of the file's size and its estimated memory use.
     bytes: u64,
     pub(crate) action: Arc<Action>,
     #[cfg(test)]
@@ -84,7 +86,7 @@ impl LoadedFile {
 pub(crate) struct FileSet {
     pub(crate) files: Vec<Arc<LoadedFile>>,
     pub(crate) errors: Vec<FileError>,
-    /// Total size of the parsed files.
+    /// Sum of [`LoadedFile::bytes`].
     bytes: u64,
     /// Total size of the patterns in the parsed files.
     pattern_bytes: u64,
@@ -119,7 +121,7 @@ impl FileSet {
 /// Side of the change that an action comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// The change itself: staged changes or the source of a merge.
+    /// The change itself: the branch with its staged changes, or the source of a merge.
     Change,
     /// The tree that the change lands on.
     Destination,
@@ -308,9 +310,9 @@ impl Loader {
         Ok(matched_actions)
     }
 
-    /// Returns the tree that holds the event's own action files. The branch is read only if the
-    /// change has no candidate tree yet. Otherwise, staged changes that arrive later would be
-    /// included although they are not part of the change.
+    /// Returns the tree that holds the event's own action files. Reads the branch only if the change
+    /// has no candidate tree yet, because staged changes that arrive later are not part of the
+    /// change.
     fn actions_tree(&self, event: &Event) -> Tree {
         match (event.actions_from(), event.candidate()) {
             (TreeSource::MetaRange(id), _) | (TreeSource::Branch(_), Some(id)) => {
@@ -360,7 +362,7 @@ impl Loader {
         for component in file.action.components() {
             let before = self.stat(base, component).await?;
             let now = self.stat(tree, component).await?;
-            // A component that `base` lacks cannot be edited. It must be possible to commit it
+            // A component that `base` lacks does not count as edited, so that it can be committed
             // after the action file.
             if before.is_some_and(|before| now.is_none_or(|now| now.identity != before.identity)) {
                 return Ok(true);
@@ -401,8 +403,8 @@ impl Loader {
         Ok(changed.all(is_given) && !page.has_more)
     }
 
-    /// Returns the action files of a tree. Errors of files, and an error of the tree as a whole, are in
-    /// the set.
+    /// Returns the action files of a tree. The set also holds the errors of single files and of the
+    /// tree as a whole.
     pub(crate) async fn files(
         &self,
         event: &Event,
@@ -478,8 +480,8 @@ impl Loader {
         Ok(file)
     }
 
-    /// Lists the objects directly inside the folder of action files, whatever their names. Returns
-    /// an error of the tree if there are too many rows to list.
+    /// Lists the objects directly inside the folder of action files, whatever their names. The inner
+    /// error concerns the tree: its folder has too many rows to list.
     async fn list(&self, tree: &Tree) -> Result<Result<Vec<Object>, FileError>, LoadError> {
         let mut found = Vec::new();
         let mut request = ListRequest {

@@ -1,5 +1,4 @@
-//! Decides which actions match an event. Only [`any_path_changed`] does I/O, to find out whether a path
-//! changed.
+//! Decides which actions match an event. Only [`any_path_changed`] does I/O.
 
 use catalog::{Object, Snapshot};
 use graveler::Event;
@@ -11,7 +10,8 @@ use crate::glob;
 /// Page size when reading differences.
 const PAGE: usize = 1_000;
 
-/// Returns the filters of an action if its events and branch globs match the event.
+/// Returns an action's filter for an event, if the action names the event and one of its branch
+/// globs matches or there are none. The caller checks the filter's paths.
 ///
 /// # Errors
 /// If the branch is matched against a malformed glob. As in lakeFS, globs after the first match are

@@ -1,6 +1,7 @@
 //! Finds YAML files that were probably meant to be action files: in a folder below the folder of
-//! action files, or in a folder whose name is misspelled by one letter ([`PREFIXES`] says which of
-//! these are found). They judge nothing, so the change that adds them gets a warning.
+//! action files, or in a folder whose name is misspelled by one letter. Only misspelled names that
+//! start with one of [`PREFIXES`] are found. Such files are not read as action files, so the change
+//! that adds them gets a warning.
 
 use catalog::Snapshot;
 
@@ -10,7 +11,7 @@ use crate::action_file::{FOLDER, edit_distance};
 /// character, and the name without its first character. Other mistakes in the first six characters
 /// are not found.
 const PREFIXES: [&str; 2] = ["_lakef", "lakefs_actions/"];
-/// Maximum number of changes that are looked at for each prefix.
+/// Maximum number of changes that are read for each prefix.
 const MAX_CHANGES: usize = 1_000;
 /// Maximum number of warnings.
 const MAX_WARNINGS: usize = 5;
@@ -34,7 +35,7 @@ pub(crate) async fn warnings(old: &Snapshot, new: &Snapshot) -> catalog::Result<
     Ok(found)
 }
 
-/// Returns what is wrong with the place of a file.
+/// Returns the warning for a misplaced file, or `None` if the file is not misplaced.
 fn warning(path: &str) -> Option<String> {
     if ![".yaml", ".yml"].iter().any(|end| path.ends_with(end)) {
         return None;

@@ -2,7 +2,8 @@
 //!
 //! A webhook request carries its run and the run's nesting depth in headers. If the webhook's
 //! client forwards these headers, its requests count as one level deeper, and changes beyond
-//! [`MAX_DEPTH`] are refused. A client that forwards nothing is limited only by [`InFlight`].
+//! [`MAX_DEPTH`] are refused. A client that forwards nothing is limited only by [`InFlight`], or by
+//! the queue of post hooks if post-events trigger the webhook.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -71,9 +72,9 @@ impl NestingHeaders {
     /// Returns the nesting depth of a request: one more than the deepest run in its headers, or 0
     /// without such headers.
     ///
-    /// The user agent is not verified. A client gains nothing by claiming a greater depth, and the
-    /// user agent also covers runs of other installations. The signed token carries the same
-    /// information, but cannot be confused with another program's user agent.
+    /// Both headers carry the depth. The token is signed, so another program cannot send it by
+    /// accident. The user agent is not verified: a client gains nothing by claiming a greater depth,
+    /// and runs of other installations count too.
     pub(crate) fn depth_of(&self, headers: &HeaderMap) -> u32 {
         let texts = |name: HeaderName| {
             let values = headers.get_all(name).into_iter().take(MAX_VALUES);
@@ -146,8 +147,8 @@ pub(crate) struct InFlightSlot {
 }
 
 impl InFlight {
-    /// Takes a slot, or returns `None` if none is free. Never waits: the changes that hold slots
-    /// may be waiting for the change that asks for one, which would be a deadlock.
+    /// Takes a slot, or returns `None` if none is free. Never waits, because the changes that hold
+    /// slots may be waiting for the caller's change: that would be a deadlock.
     pub(crate) fn enter(&self, repository: &RepositoryId) -> Option<InFlightSlot> {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = places.entry(repository.clone()).or_default();

@@ -1,9 +1,9 @@
 //! The log of one hook. It is kept in memory with a size limit and stored when the hook has ended.
 
-/// Maximum size of a webhook's log in bytes. Wasm hooks have their own limit.
+/// Maximum size of a hook's log in bytes. Wasm hooks have their own limit.
 pub(crate) const MAX_LOG_BYTES: usize = 1 << 20;
 
-/// A log that truncates itself at its limit and says so.
+/// A log with a size limit. If text was dropped, the finished log ends with a note about it.
 #[derive(Debug)]
 pub(crate) struct Output {
     bytes: Vec<u8>,
@@ -32,7 +32,7 @@ impl Output {
         self.dropped += bytes.len() - kept;
     }
 
-    /// Ends the log. The last line, which says why the hook failed, is never truncated.
+    /// Finishes the log. `last`, the reason for a failure, is never truncated.
     pub(crate) fn finish(mut self, last: Option<&str>) -> Vec<u8> {
         if self.dropped > 0 {
             let note = format!(

@@ -1,9 +1,10 @@
-//! Checks action files that a change adds or edits, before the change lands, and reports what would
-//! go wrong when they run.
+//! Checks action files that a change adds or edits, before the change lands, and reports mistakes
+//! that would otherwise appear only when their hooks run.
 //!
 //! Problems in files that lakeFS accepts are warnings. A Wasm hook, which lakeFS does not have, is
-//! checked against its component. A component that is missing, does not compile or rejects the
-//! hook's config is an error, unless the hook has `on_error: warn`. Preflight runs no hook.
+//! checked against its component. A component that is missing, does not compile or whose schema
+//! rejects the hook's config is an error, unless the hook has `on_error: warn`. Preflight runs no
+//! hook.
 
 use std::time::Duration;
 
@@ -49,8 +50,8 @@ impl Default for Limits {
 pub(crate) struct Preflight {
     /// The change is refused because of these errors.
     pub(crate) errors: Vec<FileError>,
-    /// Limited in number. Those that belong to no action come first, except that of a check that
-    /// ran out of time, which comes last. The others are sorted by path.
+    /// Limited in number. Warnings about misplaced files come first, then those about actions,
+    /// sorted by path, and last the warning that the checks ran out of time.
     pub(crate) warnings: Vec<Warning>,
     /// Number of hooks that were checked against their components.
     checked: usize,
@@ -59,14 +60,14 @@ pub(crate) struct Preflight {
 /// A probable mistake in an action file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Warning {
-    /// Name of the action. The warning is also written to the logs of its hooks.
+    /// Name of the action, or empty. The warning is also written to the logs of the action's hooks.
     pub(crate) action: String,
     /// Example: `_lakefs_actions/gate.yaml:3:1: unknown key 'hoks' is ignored; did you mean
     /// 'hooks'?`
     pub(crate) text: String,
 }
 
-/// Reports whether the event lands a tree whose action files may differ from those of the branch.
+/// Reports whether the event is a change that may add or edit action files.
 fn lands_a_tree(kind: EventKind) -> bool {
     use EventKind::{PreCherryPick, PreCommit, PreMerge, PreRevert};
     matches!(kind, PreCommit | PreMerge | PreRevert | PreCherryPick)
@@ -134,7 +135,7 @@ pub(crate) async fn check(
     };
     match tokio::time::timeout(limits.time, all).await {
         Ok(checked) => checked?,
-        // Skipped hooks are checked again when they run, and then they refuse the change.
+        // A hook that was not checked here is checked when it runs, and can refuse a change then.
         Err(_) => found.warnings.push(Warning::of_no_action(format!(
             "not all hooks were checked within {}: mistakes in the other hooks will be reported when they run",
             humantime::format_duration(limits.time)
@@ -167,7 +168,7 @@ impl Check<'_> {
                 found.warn(file, diagnostic);
             }
         }
-        // Hooks whose validity depends on the file alone come first: they cost little.
+        // Hooks without a component come first, because checking them costs little.
         for hook in &file.action.hooks {
             if hook.kind.component().is_none() && !is_known {
                 self.hook(file, hook, found).await;

@@ -1,7 +1,7 @@
 //! Background jobs that run after the response is sent, in order of arrival. They are drained at shutdown.
 //!
-//! A post hook can wait an hour for a slow service. Each repository therefore has its own limits, so that slow hooks
-//! delay only changes of their own repository.
+//! A post hook can wait an hour for a slow service. Each repository therefore has its own limits, so that its slow
+//! hooks delay only its own changes.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -30,7 +30,7 @@ pub(crate) struct Queue {
     lanes: Arc<Mutex<HashMap<RepositoryId, Lane>>>,
 }
 
-/// The limits of one repository, and the number of its [`Place`]s.
+/// The semaphores of one repository, and the number of its [`Place`]s.
 #[derive(Debug)]
 struct Lane {
     pending: Arc<Semaphore>,
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn draining_waits_for_all_jobs_and_few_run_at_once() {
+    async fn drain_waits_for_all_jobs_and_concurrency_is_limited() {
         let queue = Queue::new();
         let (done, now, most) = (
             Arc::new(AtomicUsize::new(0)),
@@ -202,7 +202,7 @@ mod tests {
         assert!(queue.lanes.lock().unwrap().is_empty());
     }
 
-    /// Regression: eight slow hooks delayed the hooks of all repositories, and 1,024 delayed every change.
+    /// Regression test: eight slow hooks delayed the hooks of all repositories, and 1,024 delayed every change.
     #[tokio::test]
     async fn hanging_hooks_delay_only_their_own_repository() {
         let queue = Queue::new();
@@ -235,7 +235,7 @@ mod tests {
         );
     }
 
-    /// Regression: two jobs that ended at the same moment each took the other for unfinished, and the lane stayed.
+    /// Regression test: two jobs that ended at the same moment each took the other for unfinished, and the lane stayed.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn lanes_of_finished_jobs_are_removed() {
         let queue = Queue::new();
@@ -248,7 +248,7 @@ mod tests {
         }
     }
 
-    /// Regression test: while the server stopped, every change was told that the server was full.
+    /// Regression test: while the server stopped, every change failed with the error that the server was full.
     #[tokio::test]
     async fn jobs_are_accepted_while_the_queue_drains() {
         let queue = Queue::new();

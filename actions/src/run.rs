@@ -2,7 +2,7 @@
 //!
 //! Keys and messages have lakeFS's format (partition `actions`). A run is written after it has
 //! ended: first its hooks, then the index entries, then the run record. A reader that finds a run
-//! record therefore finds all of the run.
+//! record therefore also finds its hooks and index entries.
 
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ struct RunResultData {
     end_time: Option<prost_types::Timestamp>,
     #[prost(bool, tag = "8")]
     passed: bool,
-    /// Weir's own field. lakeFS ignores and preserves unknown fields.
+    /// Field of Weir only. lakeFS ignores and preserves unknown fields.
     #[prost(string, repeated, tag = "1000")]
     warnings: Vec<String>,
 }
@@ -202,8 +202,8 @@ impl Records {
         stored.map(|stored| decode_run(&stored.value)).transpose()
     }
 
-    /// Resolves a prefix of a commit id to the only matching commit that has runs. Returns `None`
-    /// if there is none.
+    /// Returns the only commit with runs whose id starts with `digits`. Returns `None` if there is
+    /// none, or if `digits` is empty or has other characters than lowercase hexadecimal digits.
     ///
     /// # Errors
     /// [`catalog::Error::InvalidValue`] if several commits match.
@@ -247,7 +247,8 @@ impl Records {
         Ok(commit)
     }
 
-    /// Lists runs, newest first. Run ids descend over time.
+    /// Lists runs, newest first. This is the order of their keys, because newer runs have smaller
+    /// ids.
     pub(crate) async fn list(
         &self,
         repository: &str,

@@ -1,8 +1,8 @@
 //! Runs hooks. Each hook type has one [`HookRunner`], which is registered by the type's name.
 //!
-//! The executor knows no hook type: it looks up the runner, calls it, and records what it returns.
-//! To add a type, add its properties to `action_file`, implement [`HookRunner`] in a file below
-//! this one, and register it where `engine` is put together.
+//! The executor does not depend on hook types: it looks up the runner, calls it, and records the
+//! result. To add a type, add its properties to `action_file`, implement [`HookRunner`] in a
+//! submodule of this module, and register the runner in `Actions::with_environment`.
 
 pub(crate) mod airflow;
 pub(crate) mod lua;
@@ -39,11 +39,11 @@ pub(crate) trait HookRunner: fmt::Debug + Send + Sync {
         MAX_LOG_BYTES
     }
 
-    /// Returns what is wrong with a hook as its action file names it, in the order of the file.
-    /// Does not run the hook. The parser has already checked the text of the file.
+    /// Returns the problems that the parser of the action file cannot find, in the order of the
+    /// file. Does not run the hook.
     async fn validate(&self, spec: HookSpec<'_>) -> Vec<Problem>;
 
-    /// Runs a hook. A hook that cannot run fails, so that no gate is bypassed.
+    /// Runs a hook. A hook that cannot be run counts as failed, so that no gate is bypassed.
     async fn run(&self, invocation: Invocation<'_>) -> HookResult;
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct Invocation<'a> {
 }
 
 impl Invocation<'_> {
-    /// Returns the path at which the API answers the hook's log.
+    /// Returns the path at which the REST API serves the hook's log.
     pub(crate) fn log_at(&self) -> String {
         format!(
             "/api/v1/repositories/{}/actions/runs/{}/hooks/{}/output",
@@ -158,11 +158,11 @@ impl From<Failure> for HookFailure {
     }
 }
 
-/// Something that is wrong with a hook.
+/// A problem that a runner found in a hook before it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
-    /// Whether the change is refused. Otherwise the problem is a warning, because only running the
-    /// hook would show whether it fails, or because the hook's failures are warnings too.
+    /// Whether the change is refused. Otherwise the problem is a warning: either only running the
+    /// hook can show whether it fails, or the hook's failures are warnings as well.
     pub(crate) refuses: bool,
     pub(crate) diagnostic: Diagnostic,
 }

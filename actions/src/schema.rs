@@ -1,8 +1,9 @@
 //! Validates a hook's config against the JSON schema that the component's `describe` returns.
 //!
 //! The schema comes from a component, so it is untrusted. Unknown keywords and keywords of the
-//! wrong type are ignored, and recursion is only as deep as the config, whose depth its file
-//! limits. Anything that this check ignores is left to the hook, which parses its config itself.
+//! wrong type are ignored. Recursion is only as deep as the config, whose depth the parser of action
+//! files limits. Anything that this check ignores is left to the hook, which parses its config
+//! itself.
 
 use serde_json::{Map, Value};
 
@@ -10,7 +11,7 @@ use serde_json::{Map, Value};
 const MAX_MISTAKES: usize = 10;
 /// Maximum number of `enum` values listed in a message.
 const MAX_CHOICES: usize = 8;
-/// Maximum number of bytes that a message quotes from a string of the schema.
+/// Maximum number of characters that a message quotes from one key or value.
 const MAX_QUOTED: usize = 60;
 
 /// A violation of the schema.
@@ -22,7 +23,8 @@ pub(crate) struct Mistake {
     pub(crate) reason: String,
 }
 
-/// Returns the violations of the schema, at most [`MAX_MISTAKES`], in the order of the schema.
+/// Returns the violations of the schema, at most [`MAX_MISTAKES`], in the order of the config. The
+/// missing keys of a map come before the mistakes in its values.
 pub(crate) fn mistakes(schema: &Value, config: &Value) -> Vec<Mistake> {
     let mut walk = Walk {
         path: Vec::new(),
@@ -327,9 +329,9 @@ mod tests {
         assert_eq!(mistakes(&Value::Null, &json!({"any": 1})), []);
     }
 
-    /// The schema comes from the component and may be anything.
+    /// The schema comes from the component and may be any JSON.
     #[test]
-    fn hostile_schema_is_ignored() {
+    fn malformed_schema_is_ignored_and_long_one_is_truncated() {
         for schema in [
             json!(true),
             json!({"type": 7, "properties": [], "required": "x", "enum": {}, "items": 3}),

@@ -32,13 +32,13 @@ pub(crate) fn repository() -> Repository {
     }
 }
 
-/// Returns an event of a change of `main`, or of the tag `t` at the commit `c1`.
+/// Returns an event for a change of `main`, or for the creation of the tag `t` at the commit `c1`.
 pub(crate) fn event(kind: EventKind) -> Event {
     event_on("main", kind)
 }
 
-/// Returns an event of a change of a branch. Commits are made with the id `c1`, and merges are those
-/// of `dev`.
+/// Returns an event for a change of a branch. New commits have the id `c1`; the source of merges is
+/// `dev`.
 pub(crate) fn event_on(branch: &str, kind: EventKind) -> Event {
     Event {
         run_id: "run1".to_owned(),
@@ -110,10 +110,10 @@ fn after<T>(change: T) -> After<T> {
     }
 }
 
-/// The requests that a [`server`] received: path and query, headers and body.
+/// The requests that a [`server`] received, in order: path with query, headers, body.
 pub(crate) type Seen = Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>;
 
-/// Responds with the request's own content, either in one piece or in pieces of three bytes.
+/// Responds with the request's query and `X-Var` header, in one piece or in pieces of three bytes.
 fn echo(path: &str, headers: &HeaderMap, uri: &Uri) -> Response {
     let value = headers.get("x-var").cloned();
     let shown = value
@@ -137,7 +137,7 @@ fn echo(path: &str, headers: &HeaderMap, uri: &Uri) -> Response {
 }
 
 /// Responds like Airflow. The response depends on the DAG's name and on the number of earlier
-/// identical requests. Slow responses never arrive.
+/// identical requests. The response for the DAG `hangs` never ends.
 fn airflow(path: &str, headers: &HeaderMap, before: usize) -> Response {
     let (dag, run) = path
         .split_once("/dags/")

@@ -1,5 +1,5 @@
-//! Runs `type: webhook`: sends one POST request with limits on time and size, and logs it with
-//! secrets masked. Also sends the requests of `type: airflow` ([`airflow`]).
+//! Runs `type: webhook`: sends one POST request with a timeout, reads a limited part of the response,
+//! and logs both with secrets masked. Also sends the requests of `type: airflow` ([`airflow`]).
 //!
 //! Log layout and error texts match lakeFS, because people and scripts read them.
 
@@ -101,8 +101,8 @@ impl Webhooks {
         options: WebhookOptions,
         proxies: Proxies,
     ) -> Result<Self, SetupError> {
-        // `reqwest` is built without a TLS provider. This call fails only if a provider is already
-        // installed.
+        // `reqwest` is built without a TLS provider, so one must be installed. The call fails only if
+        // one is installed already.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let targets = Arc::new(options.targets);
         let builder = || Client::builder().redirect(Policy::custom(follow));
@@ -144,8 +144,8 @@ impl Webhooks {
         Ok(&self.proxied)
     }
 
-    /// Sends `payload` to the webhook. The log records everything; the error says why the hook
-    /// failed, and that the log can be read at `log_at`.
+    /// Sends `payload` to the webhook and appends request and response to `log`. If the service
+    /// refuses, the error's hint names `log_at`, the path at which the log can be read.
     pub(crate) async fn run(
         &self,
         hook: &WebhookProperties,
@@ -212,16 +212,17 @@ impl Webhooks {
             Target::Url(url) => url,
             Target::Unusable(why) => return Err(refused(why).hint(WHOLE_URL)),
         };
-        // Redirects stay on this host, so one check of the URL is enough. Host names are checked
-        // whenever they are resolved.
+        // Redirects stay on this host, so the URL is checked once. The addresses of its name are
+        // checked whenever a direct client resolves it.
         let client = self.client_for(url).await;
         Ok((client.map_err(|e| refused(&e.to_string()))?, url))
     }
 
-    /// Sends a request and logs the exchange. Keeps up to `keep_bytes` of the response body.
+    /// Sends a request and logs the exchange. The returned body has at least the first `keep_bytes`
+    /// bytes, or all bytes if the body is shorter.
     ///
     /// # Errors
-    /// If there is no response or only a part of it.
+    /// If there is no response, or only a part of the needed body.
     async fn exchange(
         &self,
         request: RequestBuilder,
@@ -281,7 +282,7 @@ struct Answer {
     body: Vec<u8>,
 }
 
-/// Explains why there is no response, or only a part of it.
+/// Returns the failure of a hook that got no response, or only a part of it.
 async fn no_answer(call: Call<'_>, error: &reqwest::Error, when: &str) -> HookFailure {
     let message = failure(call, error, when);
     let masked = call
@@ -296,7 +297,7 @@ async fn no_answer(call: Call<'_>, error: &reqwest::Error, when: &str) -> HookFa
     }
 }
 
-/// Hint for a service that answered and refused.
+/// Hint for a hook whose service responded with a failure.
 fn answer_in_log(log_at: &str) -> String {
     format!("the service's answer is in the hook's log: GET {log_at}")
 }

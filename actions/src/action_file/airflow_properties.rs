@@ -19,7 +19,7 @@ pub(super) const KEYS: [&str; 7] = [
 ];
 /// Maximum length of a URL and of a DAG name, in bytes.
 const MAX_URL_BYTES: usize = 8 << 10;
-/// The longest name and the longest password of a user, in bytes.
+/// Maximum length of the user name and of the password, in bytes.
 const MAX_CREDENTIAL_BYTES: usize = 4 << 10;
 
 /// The DAG to run. Variables in the password are not yet expanded.
@@ -33,9 +33,9 @@ pub(crate) struct AirflowProperties {
     pub(crate) password: String,
     /// Configuration of the DAG run, in addition to the event. Sorted by name.
     pub(crate) dag_conf: BTreeMap<String, serde_json::Value>,
-    /// If true, the hook waits for the DAG run and takes over its result.
+    /// If true, the hook waits for the DAG run and fails if the run fails.
     pub(crate) wait_for_dag: bool,
-    /// Maximum duration of a DAG run that the hook waits for.
+    /// How long the hook waits for the DAG run.
     pub(crate) timeout: Duration,
 }
 

@@ -11,7 +11,7 @@ use super::yaml::{Diagnostic, Node};
 use crate::error::Malformed;
 use crate::glob;
 
-/// Maximum number of items in a list: as many globs as can be compiled together.
+/// Maximum number of items in a list: the number of globs that can be compiled together.
 const MAX_GLOBS: usize = base::glob::MAX_PATTERNS;
 /// Keys of an event's filter.
 const KEYS: [&str; 2] = ["branches", "paths"];

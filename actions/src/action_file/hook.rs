@@ -28,7 +28,8 @@ pub(crate) struct Hook {
     pub(crate) id: String,
     pub(crate) condition: Condition,
     pub(crate) kind: HookKind,
-    /// Environment variables that the hook's properties refer to, without duplicates.
+    /// Environment variables that the hook's properties refer to, without duplicates. At most
+    /// [`MAX_VARIABLES`]: they are needed only for warnings.
     pub(crate) variables: Vec<Variable>,
 }
 
@@ -216,8 +217,8 @@ fn property_keys(type_name: &str) -> &'static [&'static str] {
     }
 }
 
-/// Returns advice, to be appended to an error, on the first property that stands beside
-/// `properties` instead of below it.
+/// Returns advice to append to an error if a property is next to `properties` instead of below it.
+/// Names the first such property; empty if there is none.
 fn misplaced(hook: &Node, type_name: &str) -> String {
     let properties = property_keys(type_name);
     let mut keys = hook.map().unwrap_or_default().iter();

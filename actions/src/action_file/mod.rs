@@ -53,7 +53,7 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^[0-9A-Za-z_][0-9A-Za-z_\-. ]+$").expect("the pattern is a constant")
 });
 
-/// An action file that cannot be used.
+/// An error of a file that cannot be used: an action file, or a component that one names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileError {
     path: String,
@@ -61,8 +61,8 @@ pub(crate) struct FileError {
 }
 
 impl FileError {
-    /// Reports whether the file may be in the folder by mistake: it has no name of an action, or
-    /// its own name is not that of a YAML file.
+    /// Reports whether the file may be in the folder by mistake: it does not name an action, or its
+    /// file name does not end in `.yaml` or `.yml`.
     pub(crate) fn is_perhaps_no_action(&self) -> bool {
         let is_yaml = [".yaml", ".yml"].iter().any(|end| self.path.ends_with(end));
         !is_yaml || [NO_NAME, NO_MAP].contains(&self.diagnostic.reason.as_str())
@@ -109,7 +109,7 @@ pub(crate) struct Action {
     pub(crate) name: String,
     pub(crate) on: BTreeMap<EventKind, EventFilter>,
     pub(crate) hooks: Vec<Hook>,
-    /// Probable mistakes that lakeFS accepts, such as unknown keys and globs that match nothing.
+    /// Probable mistakes that lakeFS accepts, such as unknown keys and globs that can match nothing.
     pub(crate) warnings: Vec<Diagnostic>,
     /// Estimated memory use. A short file with aliases can expand to a large action.
     pub(crate) weight_bytes: u64,
@@ -166,9 +166,9 @@ impl Action {
     }
 }
 
-/// Reason why a file without a name is refused.
+/// Error for a file without a name.
 const NO_NAME: &str = "'name' is required";
-/// Reason why a file that is not a map is refused.
+/// Error for a file that is not a map.
 const NO_MAP: &str = "an action file must be a map with 'name', 'on' and 'hooks'";
 
 /// Top-level keys of an action file.
@@ -266,7 +266,7 @@ fn read_hooks(root: &Node, warnings: &mut Vec<Diagnostic>) -> Result<Vec<Hook>, 
     Ok(read)
 }
 
-/// Validates the description. It has no effect, but must be a string.
+/// Validates the optional description, which must be a string. It has no effect.
 fn check_description(node: &Node) -> Result<(), Diagnostic> {
     match node.get("description") {
         Some(description) if description.text().is_none() => Err(Diagnostic::new(

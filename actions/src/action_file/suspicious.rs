@@ -7,7 +7,7 @@ use crate::glob;
 /// Maximum number of warnings per file.
 const MAX_WARNINGS: usize = 50;
 
-/// Keys with this prefix are ignored on purpose: they hold anchors.
+/// Keys with this prefix get no warning, because authors use them to define YAML anchors.
 const EXTENSION_PREFIX: &str = "x-";
 
 /// Advice for a property that is not below `properties`.
@@ -23,8 +23,8 @@ pub(super) fn warn_unknown_keys(
     warn_unknown_keys_above(of, node, known, &[], warnings);
 }
 
-/// Warns of unknown keys. Says of `properties`, the keys of the map `properties` below the node,
-/// that they belong there.
+/// Warns of unknown keys of a hook. If a key belongs in the hook's `properties` map, whose keys are
+/// `properties`, the warning says so.
 pub(super) fn warn_unknown_keys_above(
     of: &str,
     node: &Node,

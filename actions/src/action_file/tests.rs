@@ -251,7 +251,7 @@ fn warnings(text: &str) -> Vec<String> {
     reported.collect()
 }
 
-/// A Lua gate is not skipped, and its author is warned when the file is committed.
+/// A Lua gate is never skipped, so its author is warned when the file is committed.
 #[test]
 fn lua_hook_is_accepted_with_a_warning() {
     let text = "name: gate\non: {pre-merge: }\nhooks:\n  - id: aa\n    type: lua\n    properties: {script: print(1)}\n";

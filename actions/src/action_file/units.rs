@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// Parses a duration in Go's format: numbers with the units `ns`, `us`, `ms`, `s`, `m` or `h`,
-/// without separators.
+/// without separators; or `0`.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
@@ -35,7 +35,7 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// Parses a size in bytes. Accepts the units `KB MB GB TB` (powers of 1000) and `KiB MiB GiB TiB`
-/// (powers of 1024).
+/// (powers of 1024), each also without its `B`, and `B` or no unit for bytes.
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = split_number(text)?;
     let factor: u64 = match unit.trim() {
@@ -107,7 +107,8 @@ pub(crate) fn format_duration(duration: Duration) -> String {
     }
 }
 
-/// Returns the known word closest to `word`, if it is at most two edits away.
+/// Returns the known word closest to `word`, if it is at most two edits away and has more
+/// characters than that.
 pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()

@@ -39,7 +39,7 @@ const DEFAULTS: Limits = Limits {
     findings: 1_000,
     log_bytes: 1 << 20,
 };
-/// Highest limits that an action file can set.
+/// Maximum limits. Higher ones in an action file are reduced to these.
 const CEILINGS: Limits = Limits {
     memory_bytes: 2 << 30,
     time_per_object: Duration::from_secs(10 * 60),

@@ -8,16 +8,16 @@ use super::yaml::{Diagnostic, Node};
 
 /// Default timeout for a webhook's response.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
-/// Maximum length of a URL in bytes. Servers do not accept longer ones.
+/// Maximum length of a URL in bytes. Servers usually do not accept longer ones.
 const MAX_URL_BYTES: usize = 8 << 10;
-/// Maximum timeout that an action file can set.
+/// Maximum timeout. A longer one in an action file is reduced to it.
 pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 pub(super) const KEYS: [&str; 4] = ["url", "timeout", "query_params", "headers"];
 
-/// Headers that describe the connection or the length of the body. The client sets them itself;
-/// with values from an action file, a service and a proxy could read different requests. `Host`
-/// belongs to them, as in Go's client and in browsers: it follows from the URL, which is checked
+/// Headers that describe the connection or the length of the body. The client sets them itself. With
+/// values from an action file, a service and a proxy could disagree about where the request ends.
+/// `Host` is included, as in Go's client and in browsers: it follows from the URL, which is checked
 /// against the permitted targets.
 const OWN_HEADERS: [&str; 9] = [
     "connection",
@@ -30,7 +30,7 @@ const OWN_HEADERS: [&str; 9] = [
     "transfer-encoding",
     "upgrade",
 ];
-/// Prefix of headers for a proxy, which the client sets itself too.
+/// Prefix of headers for proxies. The client sets them itself too.
 const PROXY_PREFIX: &str = "proxy-";
 
 /// Reports whether the client sets a header itself and never sends an action file's value.
@@ -130,7 +130,7 @@ pub(super) fn read_target(text: &str) -> (Target, String) {
 }
 
 /// Reads the response timeout. As in lakeFS, a value that is not a string is ignored, and a value
-/// that is not positive selects the default.
+/// that is not positive selects the default. A timeout above [`MAX_TIMEOUT`] is reduced to it.
 pub(super) fn read_timeout(
     node: &Node,
     warnings: &mut Vec<Diagnostic>,
@@ -182,7 +182,7 @@ fn shown(text: &str, url: &url::Url) -> String {
     }
 }
 
-/// Reads a positive duration of at most `max`.
+/// Reads a positive duration. A duration above `max` is reduced to `max`.
 pub(super) fn duration(name: &str, node: &Node, max: Duration) -> Result<Duration, Diagnostic> {
     let text = node.text().unwrap_or_default();
     match parse_duration(text) {

@@ -1,8 +1,8 @@
 //! A YAML parser that keeps positions: every scalar, list and map has its line and column.
 //!
 //! This module does not depend on action files. Deserializers lose positions, and an error without
-//! a position is hard to find in a long file. Depth and size are limited; an alias counts with the
-//! size of its expansion.
+//! a position is hard to find in a long file. Depth and size are limited; an alias counts as much
+//! as the nodes that it stands for.
 
 mod node;
 mod parser;

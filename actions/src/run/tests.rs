@@ -192,7 +192,7 @@ async fn hook_status_round_trips() {
             .results
             .is_empty()
     );
-    // A second run with the same id is never mixed into the first.
+    // Otherwise, a second run with the same id could overwrite some hooks of the first.
     assert!(
         records
             .save("repo", &run("1", "main", ""), &hooks)
@@ -224,7 +224,7 @@ async fn run_keeps_its_warnings() {
     let mut warned = run("r1", "main", "");
     warned.warnings = vec!["a".to_owned(), "b".to_owned()];
     records.save("repo", &warned, &[]).await.unwrap();
-    // Like lakeFS, `set_commit` rewrites the record.
+    // `set_commit` decodes and rewrites the whole record.
     records.set_commit("repo", "r1", "c1").await.unwrap();
     let read = records.run("repo", "r1").await.unwrap().unwrap();
     assert_eq!(read.warnings, warned.warnings);

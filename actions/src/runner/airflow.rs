@@ -59,9 +59,9 @@ impl HookRunner for AirflowRunner {
     }
 }
 
-/// Returns the id of a hook's run in Airflow, which refuses an id that it already has. While a change edits an action
-/// file, the old and the new version of the file run in the same run of actions. The old version's id therefore ends
-/// with the id of the hook run.
+/// Returns the id of a hook's DAG run. Airflow rejects an id that it already has. For a change that edits an action
+/// file, the old and the new version of the file run in the same run of actions. The hook run id is therefore appended
+/// for the old version.
 fn dag_run_id(matched: &MatchedAction, hook_id: &str, event: &Event, hook_run_id: &str) -> String {
     let id = format!("lakeFS_hook_{hook_id}_{}", event.run_id);
     match matched.origin {

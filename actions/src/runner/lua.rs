@@ -1,10 +1,11 @@
-//! `type: lua`, which this version parses and does not run.
+//! `type: lua`. This version parses Lua hooks but does not run them.
 
 use async_trait::async_trait;
 
 use super::{HookFailure, HookResult, HookRunner, HookSpec, Invocation, Problem};
 
-/// Refuses: each hook fails with a message that names its type.
+/// Fails every hook with a message that names the hook's type. Also used for types without a
+/// registered runner.
 #[derive(Debug)]
 pub(crate) struct LuaRunner;
 

@@ -1,4 +1,4 @@
-//! The registry of runners, and runners that get a hook of another type.
+//! Tests of the registry of runners, and of runners that get a hook of another type.
 
 use base::ManualClock;
 use catalog::testing::TestCatalog;

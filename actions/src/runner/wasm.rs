@@ -1,8 +1,8 @@
 //! `type: wasm`: selects the component and the trees, runs the component on the Wasm host, and
 //! interprets its report.
 //!
-//! `components` finds components, `report` writes reports. The host knows neither action files nor
-//! run records.
+//! `components` finds components, `report` writes reports. The host does not depend on action files
+//! or run records.
 
 mod components;
 mod report;
@@ -43,8 +43,8 @@ impl WasmRunner {
         }
     }
 
-    /// Finds the component, checks the hook's config against the component's schema, and runs it.
-    /// The config is not checked if the component itself fails to describe itself.
+    /// Finds the component, checks the hook's config against the component's schema, and runs the
+    /// component. Skips the check if the component's `describe` traps or returns no valid JSON.
     async fn call(
         &self,
         invocation: &Invocation<'_>,
@@ -140,7 +140,7 @@ impl HookRunner for WasmRunner {
         }
     }
 
-    /// Checks that the component exists, fits this server, and accepts the hook's config.
+    /// Checks that the component exists, can be used by this server, and accepts the hook's config.
     async fn validate(&self, spec: HookSpec<'_>) -> Vec<Problem> {
         let HookKind::Wasm(wasm) = &spec.hook.kind else {
             return Vec::new();
@@ -178,8 +178,8 @@ impl HookRunner for WasmRunner {
             let why = format!("component {path} cannot be used: {cause}: {failure}");
             return problem(true, &why);
         }
-        // The server is busy, or the component runs but does not describe itself. A warning has no
-        // separate hint.
+        // The server is busy, or the component's `describe` fails. A warning has no field for a
+        // hint, so the hint becomes part of its text.
         let hint = failure.hint.as_ref().map(|hint| format!("; {hint}"));
         let hint = hint.unwrap_or_default();
         let why = format!("component {path} could not be checked: {cause}: {failure}{hint}");
@@ -199,7 +199,7 @@ impl HookRunner for WasmRunner {
     }
 }
 
-/// Reports whether `describe` ran within its limits and returned no description.
+/// Reports whether `describe` ran within its limits but returned no valid description.
 fn has_no_description(failure: &Failure) -> bool {
     matches!(failure.cause, Cause::HookError | Cause::Trap)
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::limits::{ADMISSION_WAIT, INSTANCES, MEMORY_MIB};
 use super::report::{Cause, Failure};
 
-/// A repository can hold one part in `SHARE` of a pool.
+/// A repository can hold at most `1 / SHARE` of a pool.
 const SHARE: u32 = 2;
 
 /// Semaphores for memory and instances.
@@ -115,8 +115,8 @@ impl Admission {
     }
 }
 
-/// Returns how many instances of this size fit into a share at once. A hook that started more would
-/// wait for itself.
+/// Returns how many instances of this size fit into a share at once. Further instances of a hook
+/// would wait for the hook's own instances.
 pub(super) fn fit(memory_bytes: u64) -> usize {
     (MEMORY_MIB / SHARE / mib(memory_bytes)).clamp(1, INSTANCES / SHARE) as usize
 }

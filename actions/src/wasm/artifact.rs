@@ -1,8 +1,8 @@
 //! Encoding of compiled components, for the compiler process and for the disk cache.
 //!
-//! Loaded machine code runs without further checks. This is the only module that turns bytes into a
-//! component. Callers pass only bytes that this server's compiler has just produced, or bytes whose
-//! tag on disk proves that it produced them.
+//! Loaded machine code runs without further checks. This is the only module that loads it. Callers
+//! pass only bytes that this server's compiler has just produced, or bytes whose tag on disk proves
+//! that it produced them.
 
 use wasmtime::Engine;
 use wasmtime::component::Component;

@@ -1,10 +1,11 @@
 //! Cache of compiled components: in memory by digest, on disk by digest and engine.
 //!
-//! Compiling takes between milliseconds and a minute. It is done once per digest, in fair order
-//! (`compile/queue.rs`). Concurrent requests for a component share one load from disk, and those of
-//! one repository share one place in the compile queue (`flights`). Lookups in memory and on disk
-//! happen before any waiting, so cached components never wait for the compiler. Failures are cached
-//! too. Compiled code survives a restart (`disk`).
+//! Compiling takes between milliseconds and a minute. While the result is cached, a component is not
+//! compiled again. The queue (`compile/queue.rs`) is fair between repositories. Concurrent requests
+//! for a component share one load from disk, and those of one repository share one place in the
+//! compile queue (`flights`). Lookups in memory and on disk come first, so cached components never
+//! wait for the compiler. Unusable components are cached too. Compiled code survives a restart
+//! (`disk`).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -95,7 +96,10 @@ impl Cache {
         self.inner.compiled.load(Ordering::Relaxed)
     }
 
-    /// Returns the component. Compiles it if necessary, in the compile queue of `repository`.
+    /// Returns the compiled component. Compiles it if necessary, in the compile queue of `repository`.
+    ///
+    /// # Errors
+    /// If the component is unusable, if `wait` is used up, or if the server is busy.
     pub(super) async fn get(
         &self,
         repository: &str,
@@ -106,7 +110,7 @@ impl Cache {
         if let Some(ready) = self.known(component.digest()).await? {
             return Ok(ready);
         }
-        // The compilation continues if the caller gives up. A retry joins it, unless it has ended.
+        // The compilation continues if the caller is dropped. A later call joins it.
         let key = (repository.to_owned(), component.digest());
         let compiled = self.compilations.join(key, || {
             let (cache, repository) = (self.clone(), repository.to_owned());
@@ -159,8 +163,8 @@ impl Cache {
         component: Component,
     ) -> Result<Arc<Ready>, Failure> {
         let digest = component.digest();
-        // Waits in this repository's own queue, even if another repository is compiling the same
-        // component. That repository's queue may be long.
+        // Waits in this repository's own queue even if another repository is about to compile the
+        // same component, because that repository's queue may be long.
         let _slot = self
             .inner
             .queue
@@ -262,7 +266,7 @@ impl Inner {
 enum Unusable {
     /// The engine rejects the code.
     Code(wasmtime::Error),
-    /// The component does not fit this server.
+    /// The component's imports or exports do not match this server.
     Component(Failure),
 }
 

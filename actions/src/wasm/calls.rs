@@ -1,4 +1,4 @@
-//! Calls one instance: waits for admission, runs it on a guest thread, and stops it at its deadline.
+//! Calls instances: waits for admission, runs each on a guest thread, and stops it at its deadline.
 
 use std::sync::Arc;
 

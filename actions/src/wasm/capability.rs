@@ -1,4 +1,4 @@
-//! The access rights of one hook: compiled globs of the action file.
+//! The access rights of one hook: compiled globs of the action file, or the component's defaults.
 //!
 //! Globs match whole paths; `*` does not match a slash, `**` does. The same rights apply to the
 //! candidate, base and source trees.
@@ -83,7 +83,7 @@ impl Rights {
         self.select.as_ref().is_none_or(|s| s.is_match(path)) || self.read.is_match(path)
     }
 
-    /// Returns the common prefix of all selected paths.
+    /// Returns a prefix that all selected paths share.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -94,7 +94,7 @@ fn globs(key: &str, patterns: &[String]) -> Result<GlobSet, Failure> {
         .map_err(|e| Failure::new(Cause::HookError, format!("{key}: {e}")))
 }
 
-/// Returns the longest prefix shared by all matches of all patterns.
+/// Returns a prefix that all matches of all patterns share: that of their literal beginnings.
 fn common_prefix(patterns: &[String]) -> String {
     let literal = |p: &'static str, s: &str| s.find(|c| p.contains(c)).map_or(s.len(), |at| at);
     let mut prefix: Option<&str> = None;

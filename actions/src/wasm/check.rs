@@ -66,7 +66,7 @@ fn invalid(message: String) -> Failure {
     Failure::new(Cause::ComponentInvalid, message)
 }
 
-/// Properties of a component that are known without compiling it.
+/// Properties of a component that can be read without compiling it.
 struct Outline {
     /// Imports of the component itself, without those of nested components.
     imports: Vec<String>,
@@ -74,8 +74,11 @@ struct Outline {
     lane: Lane,
 }
 
-/// A component can call its own functions through the engine's adapters only if one of the two
-/// functions is defined in a nested component, because a call within one component traps. Nested
+/// Reads the outline of a component. The lane is [`Lane::Composed`] if a nested component lifts or
+/// lowers functions.
+///
+/// Components call each other through the engine's adapters. Caller and callee are then different
+/// components, because a call within one component traps, so at least one of them is nested. Nested
 /// components that toolchains generate around exported interfaces only re-export functions.
 fn outline(component: &[u8]) -> wasmparser::Result<Outline> {
     let mut outline = Outline {

@@ -36,9 +36,9 @@ impl Collector {
         let submitted = outcome.submitted;
         self.findings_dropped += submitted.findings_dropped;
         for finding in submitted.findings {
-            self.find(run, finding);
+            self.add_finding(run, finding);
         }
-        self.write(run, path, &outcome.log.text(), outcome.log.was_cut());
+        self.append_log(run, path, &outcome.log.text(), outcome.log.was_cut());
         self.summary = submitted.summary.or(self.summary.take());
         for (name, (value, unit)) in submitted.metrics {
             if self.metrics.len() < METRICS || self.metrics.contains_key(&name) {
@@ -58,10 +58,10 @@ impl Collector {
         true
     }
 
-    /// Records that an object, or the whole gate, got no verdict. A hook that returned an error for
-    /// one object continues with the next. A hook that trapped or hit a limit stops, unless
-    /// `keep_going` is set; with that flag, one object that breaks the hook cannot hide the
-    /// verdicts on later objects.
+    /// Records that an object, or the whole gate, got no verdict. Returns whether the hook should
+    /// continue. It continues if it returned an error for one object. It stops if it trapped or hit a
+    /// limit, unless `keep_going` is set: with that flag, one object that breaks the hook cannot hide
+    /// the verdicts on later objects.
     pub(super) fn error(&mut self, run: &Run, path: Option<&str>, failure: &Failure) -> bool {
         let go_on = match failure.cause {
             Cause::HookError | Cause::Denied => true,
@@ -79,7 +79,7 @@ impl Collector {
                 path: Some(path.to_owned()),
                 properties: BTreeMap::new(),
             };
-            self.find(run, finding);
+            self.add_finding(run, finding);
         }
         self.undecided += 1;
         let message = path.map_or_else(
@@ -93,7 +93,7 @@ impl Collector {
         go_on
     }
 
-    fn find(&mut self, run: &Run, finding: Finding) {
+    fn add_finding(&mut self, run: &Run, finding: Finding) {
         let bytes = self.findings_bytes + weight(&finding);
         if self.findings.len() < run.limits.findings && bytes <= FINDINGS_BYTES {
             self.findings_bytes = bytes;
@@ -103,7 +103,7 @@ impl Collector {
         }
     }
 
-    fn write(&mut self, run: &Run, path: Option<&str>, text: &str, cut: bool) {
+    fn append_log(&mut self, run: &Run, path: Option<&str>, text: &str, cut: bool) {
         if text.is_empty() || self.log_cut {
             return;
         }

@@ -1,4 +1,4 @@
-//! How long the checks and hooks of one event wait for compilations in all.
+//! Limits how long the checks and hooks of one event wait for compilations in total.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl Default for CompileWait {
 }
 
 impl CompileWait {
-    /// Allows `most` in all.
+    /// Allows `most` in total.
     #[must_use]
     pub fn new(most: Duration) -> Self {
         let shared = Shared {
@@ -60,7 +60,7 @@ impl CompileWait {
     }
 }
 
-/// A current wait. Dropping it ends the wait, also if the change is abandoned.
+/// A current wait. Dropping it ends the wait, so a cancelled request does not keep it open.
 struct Wait<'a> {
     of: &'a CompileWait,
 }
@@ -102,7 +102,7 @@ mod tests {
         let started = Instant::now();
         assert_eq!(wait.wait_for(pending::<()>()).await, None);
         assert_eq!(started.elapsed().as_secs(), 0);
-        // What needs no waiting still succeeds.
+        // Work that is ready immediately still succeeds.
         assert_eq!(wait.wait_for(async { 1 }).await, Some(1));
     }
 }

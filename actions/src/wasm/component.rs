@@ -10,8 +10,8 @@ pub(super) type ComponentDigest = [u8; 32];
 
 /// The bytes of a component with their digest. Cheap to clone.
 ///
-/// The only way to create one computes the digest, so the digest is always that of these bytes and
-/// never one that a tree or an action file claims.
+/// [`Component::new`] computes the digest, so it is always that of the bytes and never the one that a
+/// tree or an action file claims.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Component {
     bytes: Bytes,

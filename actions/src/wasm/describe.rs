@@ -28,7 +28,7 @@ pub(super) fn texts(description: &Value, pointer: &str) -> Vec<String> {
     texts.map(str::to_owned).collect()
 }
 
-/// State of an instance whose `describe` is called: no hook, no event.
+/// State of an instance whose `describe` is called. It has no hook and no event.
 pub(super) struct Describing {
     wasi: WasiCtx,
     table: ResourceTable,

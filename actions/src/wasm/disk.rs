@@ -1,8 +1,9 @@
 //! Disk cache of compiled components, by digest and engine.
 //!
 //! The files contain machine code that runs without further checks. A file is used only if its tag
-//! was made with the server's key. The key is derived from the server's secret key and never stored
-//! in the folder: whoever can write the folder cannot make the server run other code
+//! (an HMAC) was made with the server's key. The key is derived from the server's secret key and is
+//! never stored in the folder, so a user who can write the folder cannot make the server run other
+//! code
 //! (docs/decisions/0024-code-cache.md).
 
 use std::ffi::OsStr;
@@ -38,7 +39,7 @@ const FORMAT: u8 = 3;
 pub struct CodeKey([u8; 32]);
 
 impl CodeKey {
-    /// The key must be secret, and must not be stored in the cache folder.
+    /// Creates a key. It must be secret and must not be stored in the cache folder.
     #[must_use]
     pub fn new(key: [u8; 32]) -> Self {
         Self(key)
@@ -94,8 +95,8 @@ impl Disk {
         mac
     }
 
-    /// Loads an artifact. Returns `None` if it is missing, damaged, or was not written by this
-    /// server.
+    /// Loads an artifact. Returns `None` if it is missing, unreadable, damaged, or was not written with
+    /// this server's key.
     pub(super) fn load(&self, digest: &ComponentDigest) -> Option<Artifact> {
         let path = self.path(digest);
         let (file, mut bytes) = open(&path).and_then(read).ok()?;
@@ -112,6 +113,7 @@ impl Disk {
         Artifact::decode(bytes)
     }
 
+    /// Stores an artifact, replacing an existing file, and deletes files beyond the cache's capacity.
     pub(super) fn store(&self, digest: &ComponentDigest, artifact: &Artifact) -> io::Result<()> {
         let path = self.path(digest);
         let temporary = path.with_extension(unique());
@@ -130,7 +132,8 @@ impl Disk {
         self.evict(&path, CACHE_BYTES)
     }
 
-    /// Deletes least recently used files beyond `limit` bytes, including files of other engines.
+    /// Deletes least recently used files until at most `limit` bytes remain, including files of other
+    /// engines. Never deletes `keep`.
     fn evict(&self, keep: &Path, limit: u64) -> io::Result<()> {
         let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for folder in fs::read_dir(&self.dir)?
@@ -168,12 +171,12 @@ impl Disk {
     }
 }
 
-/// Reports whether a folder has a name that [`Disk::new`] gives.
+/// Reports whether a folder's name may be one from [`Disk::new`].
 fn is_engine(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| is_hex(name, ENGINE_BYTES))
 }
 
-/// Reports whether a file has a name that [`Disk::store`] gives, also while it writes the file.
+/// Reports whether a file's name may be one from [`Disk::store`], including temporary names.
 fn is_code(name: &OsStr) -> bool {
     let parts = name.to_str().and_then(|name| name.split_once('.'));
     parts.is_some_and(|(digest, rest)| {
@@ -181,7 +184,7 @@ fn is_code(name: &OsStr) -> bool {
     })
 }
 
-/// Reports whether a text is what [`hex::encode`] makes of that many bytes.
+/// Reports whether a text may be the output of [`hex::encode`] for that many bytes.
 fn is_hex(text: &str, bytes: usize) -> bool {
     let is_digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
     text.len() == 2 * bytes && text.bytes().all(is_digit)
@@ -334,7 +337,7 @@ mod tests {
         assert_eq!(mode(&disk.path(&[1; 32])), 0o600);
     }
 
-    /// A frequently used file must outlive files that were compiled later but are not used.
+    /// Eviction must keep a used file longer than newer files that are not used.
     #[test]
     fn loading_updates_the_modification_time() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
@@ -348,7 +351,7 @@ mod tests {
         assert!(fs::metadata(&path).unwrap().modified().unwrap() > old);
     }
 
-    /// Everything that a user can try who can write the folder but does not have the key.
+    /// Attacks by a user who can write the folder but does not have the key.
     #[test]
     fn planted_files_are_never_loaded() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
@@ -400,7 +403,7 @@ mod tests {
         assert_eq!(format!("{:?}", disk.key), "CodeKey([redacted])");
     }
 
-    /// The file is replaced after its folder was listed or its type was looked at.
+    /// A file may be replaced by a FIFO or a link after the folder was listed.
     #[test]
     fn opening_a_fifo_or_a_link_fails_at_once() {
         let dir = tempfile::tempdir().unwrap();

@@ -13,7 +13,7 @@ use super::limits::{
 };
 use crate::error::SetupError;
 
-/// How a component is interrupted.
+/// How the code of a component is interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
     /// By fuel.
@@ -37,7 +37,7 @@ impl Engines {
         match Self::with_pool(true) {
             Ok(engines) => Ok(engines),
             Err(e) => {
-                tracing::warn!(error = %e, "no room for a pool of hook instances: allocating on demand, which is slower");
+                tracing::warn!(error = %e, "failed to reserve a pool of hook instances: allocating them on demand, which is slower");
                 Self::with_pool(false)
             }
         }

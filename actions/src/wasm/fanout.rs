@@ -57,8 +57,8 @@ pub(super) async fn objects(
     }
 }
 
-/// Runs `work` with a time limit. Returns `None` on timeout. The time does not advance while the
-/// hook waits for room.
+/// Runs `work` with a time limit. Returns `None` on timeout. Time during which all instances of the
+/// hook wait for admission does not count.
 async fn within<T>(time: Duration, waits: &Waits, work: impl Future<Output = T>) -> Option<T> {
     let start = Instant::now();
     let mut work = std::pin::pin!(work);

@@ -1,6 +1,6 @@
 //! Single-flight work: concurrent requests for the same key share one execution.
 //!
-//! The work runs in a separate task, so it continues when requests give up.
+//! The work runs in a separate task, so it continues if the requests are dropped.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -51,16 +51,16 @@ where
             Entry::Occupied(entry) => return entry.get().clone(),
             Entry::Vacant(entry) => entry,
         };
-        let landing = Landing {
+        let cleanup = RemoveOnDrop {
             flights: self.clone(),
             key: entry.key().clone(),
         };
         let work = work();
-        // Spawned when a request first polls it, and so not under the lock: a runtime that shuts
-        // down drops the task at once, and with it `landing`, which takes the lock.
+        // Spawned when a request first polls the flight, which is not under the lock. A runtime that
+        // shuts down drops a new task immediately, and with it `cleanup`, which takes the lock.
         let flight = async move {
             let task = tokio::spawn(async move {
-                let _landing = landing;
+                let _cleanup = cleanup;
                 work.await
             });
             task.await.unwrap_or_else(|e| Err(host_failed(&e)))
@@ -69,13 +69,13 @@ where
     }
 }
 
-/// Removes the work from the map when it ends, also if it panics.
-struct Landing<K: Eq + Hash, T> {
+/// Removes the work from the map when it ends, even if it panics.
+struct RemoveOnDrop<K: Eq + Hash, T> {
     flights: Flights<K, T>,
     key: K,
 }
 
-impl<K: Eq + Hash, T> Drop for Landing<K, T> {
+impl<K: Eq + Hash, T> Drop for RemoveOnDrop<K, T> {
     fn drop(&mut self) {
         let flights = self.flights.flights.lock();
         let removed = flights

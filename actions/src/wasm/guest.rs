@@ -1,7 +1,7 @@
-//! What the host calls on a component, whatever version of the interface it was built for.
+//! The calls that the host makes to a component, for every version of the interface.
 //!
-//! Each version of the WIT package implements [`Guest`] in a file of its own (`v0_1`). All other
-//! files know only the types in this file and in `session`.
+//! Each version of the WIT package implements [`Guest`] in a separate file (`v0_1`). All other files
+//! use only the types in this file and in `session`.
 
 use async_trait::async_trait;
 use wasmtime::Store;
@@ -10,7 +10,7 @@ use super::check::World;
 use super::describe::Describing;
 use super::session::{Change, State};
 
-/// Answer of a call that ended with a verdict.
+/// The verdict of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
     Pass,
@@ -24,8 +24,8 @@ pub(super) trait Guest: Send + Sync {
     /// Returns whether the component checks objects or the whole change.
     fn world(&self) -> World;
 
-    /// Asks for a verdict. `change` is the object to check; it is `None` exactly for
-    /// [`World::Gate`]. The inner error is the hook's own message why it cannot decide.
+    /// Asks for a verdict. `change` is the change to check; it is `None` exactly for
+    /// [`World::Gate`]. The inner error is the hook's own explanation why it cannot decide.
     ///
     /// # Errors
     /// Traps, exceeded limits, and failures of host functions.

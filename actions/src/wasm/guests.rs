@@ -5,9 +5,9 @@
 //! runs on its own thread, and the operating system shares the CPUs between them. These threads
 //! have a lower priority than the serving threads.
 //!
-//! There are as many threads as instances that can be admitted at once. An instance whose deadline
-//! has passed keeps its thread and its admission ([`super::admission`]) until it ends, so stuck
-//! instances count toward the limit.
+//! There is a thread for each instance that can be admitted, and for each computation. An instance
+//! whose deadline has passed keeps its thread and its admission ([`super::admission`]) until it ends,
+//! so stuck instances count toward the limit.
 
 use std::fmt;
 use std::sync::Arc;
@@ -64,10 +64,11 @@ impl Guests {
             .spawn_blocking(move || serving.block_on(guest))
     }
 
-    /// Runs a possibly slow computation off the serving threads.
+    /// Runs a possibly slow computation off the serving threads. Waits for one of [`COMPUTATIONS`]
+    /// slots, which all repositories share. The computation has no time limit.
     ///
     /// # Errors
-    /// If `work` panics.
+    /// If `work` panics, or the server stops before it runs.
     pub(super) async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -83,7 +84,7 @@ impl Guests {
 }
 
 impl Drop for Guests {
-    /// Does not wait for guests, because a serving thread may drop this value.
+    /// Does not wait for running guests, because a serving thread may drop this value.
     fn drop(&mut self) {
         if let Some(threads) = self.threads.take() {
             threads.shutdown_background();
@@ -91,9 +92,9 @@ impl Drop for Guests {
     }
 }
 
-/// Converts a panic of the host to a failure of the hook.
+/// Converts a panicked or cancelled task of the host to a failure of the hook.
 pub(super) fn host_failed(error: &JoinError) -> Failure {
-    tracing::error!(error = %error, "the host panicked while running a hook");
+    tracing::error!(error = %error, "a task of a hook panicked or was cancelled");
     Failure::new(
         Cause::Trap,
         "the server failed while it ran this hook: see its log",

@@ -1,6 +1,6 @@
-//! The Wasm host: created once and shared by all hooks.
+//! The Wasm host, which is created once and shared by all hooks.
 //!
-//! Loads components, prepares runs, and calls an instance once it is admitted.
+//! Loads components, prepares runs, and calls instances.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -116,8 +116,8 @@ impl Host {
         })
     }
 
-    /// Reports whether instances come from a pool, which takes about half the time of allocating on
-    /// demand.
+    /// Reports whether instances come from a pool. Taking one from the pool needs about half the time
+    /// of allocating it on demand.
     #[must_use]
     pub fn is_pooled(&self) -> bool {
         self.inner.pooled
@@ -287,8 +287,8 @@ mod tests {
         Host::with_engines(Engines::with_pool(false).unwrap(), options(dir)).unwrap()
     }
 
-    /// Regression test: a broken component was compiled again on every attempt, which delayed
-    /// everyone waiting for the compiler.
+    /// Regression test: a broken component was compiled again on every attempt, which delayed all
+    /// other compilations.
     #[tokio::test]
     async fn failed_compilation_is_cached() {
         let dir = tempfile::tempdir().unwrap();
@@ -320,8 +320,8 @@ mod tests {
         }
     }
 
-    /// A user who can write the cache folder, but does not know the key, plants code that the
-    /// compiler made for another component. The server compiles the component instead of running it.
+    /// A user who can write the cache folder but does not know the key plants code that the compiler
+    /// made for another component. The server ignores the planted code and compiles the component.
     #[tokio::test]
     async fn planted_code_never_runs() {
         let dir = tempfile::tempdir().unwrap();

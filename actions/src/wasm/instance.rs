@@ -1,9 +1,9 @@
 //! Runs one call in a fresh instance and collects the result.
 //!
 //! Every instance is used once, so no memory is ever shared between objects, repositories or users.
-//! An instance runs on its own thread (`guests`). The waiting side watches the clock, tells the
-//! instance to stop at its deadline, and returns the results so far, whether or not the instance
-//! stops (docs/decisions/0012-guest-threads.md).
+//! An instance runs on its own thread (`guests`). The caller waits until the deadline, then tells the
+//! instance to stop and returns the results so far, whether or not the instance stops
+//! (docs/decisions/0012-guest-threads.md).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -30,7 +30,8 @@ use super::report::{Cause, Failure};
 use super::session::{Change, Run, SharedResults, State, Submitted};
 use super::wasi::Seed;
 
-/// Panic message of Rust's collections if a capacity exceeds what any allocator can provide.
+/// End of the panic message of Rust's collections if a capacity exceeds what any allocator can
+/// provide.
 const CAPACITY_OVERFLOW: &str = "capacity overflow";
 /// Part of wasmtime's error for a call that passes more than [`HOSTCALL_BYTES`].
 const HOSTCALL_OVERFLOW: &str = "fuel allocated for hostcalls has been exhausted";
@@ -100,7 +101,10 @@ impl Drop for Stopper {
 }
 
 /// Waits for a call until its deadline. At the deadline, tells the call to stop and waits for a
-/// short grace period. Returns `None` if it has not ended by then.
+/// short grace period. Returns `None` if the call has not ended by then.
+///
+/// # Errors
+/// If the host panics.
 pub(super) async fn supervise<T>(
     mut call: JoinHandle<T>,
     stopper: Stopper,
@@ -117,7 +121,7 @@ pub(super) async fn supervise<T>(
     }
 }
 
-/// Returns the results of a call that is no longer waited for.
+/// Returns the results so far of a call that has not ended by its deadline.
 pub(super) fn cut_off(left: &SharedResults, deadline: Deadline) -> Outcome {
     outcome(Err(deadline.failure()), left)
 }
@@ -179,8 +183,8 @@ impl Call {
             _ => failure,
         });
         left.fuel.store(used(&store), Ordering::Relaxed);
-        // Dropping the store unmaps its memory, which may take a while. That time is still the
-        // guest's.
+        // Dropping the store unmaps its memory, which may take a while. That time still counts
+        // toward the guest's deadline.
         drop(store);
         outcome(verdict, &left)
     }
@@ -276,7 +280,7 @@ fn used<T>(store: &Store<T>) -> u64 {
 }
 
 /// Explains why the guest returned an error. A language runtime may turn a refused allocation into
-/// its own error message, so a memory limit that was hit takes precedence over that message.
+/// an error message of its own, so the memory limit is named before that message.
 fn gave_up(message: &str, state: &State) -> Failure {
     let reason = format!("hook could not decide: {}", cut(message, TEXT_BYTES));
     match state.refused {

@@ -29,7 +29,7 @@ pub(super) const COMPILE_MEMORY_PER_MIB: u64 = 64 << 20;
 pub(super) const COMPILE_MEMORY: u64 = 256 << 20;
 /// Minimum wall-clock limit of a compilation, including waiting for a CPU.
 pub(super) const COMPILE_TIME: Duration = Duration::from_secs(120);
-/// Maximum size of compiled code, and of a failed compiler's error output that is kept.
+/// Maximum size of compiled code, and of the error output that is kept of a compiler.
 pub(super) const CODE_BYTES: u64 = 512 << 20;
 pub(super) const COMPILER_WORDS: u64 = 16 << 10;
 /// Difference in nice value between a compiler and the server.
@@ -40,8 +40,8 @@ pub(super) const LOWEST_PRIORITY: i32 = 19;
 /// may have been the machine and not the component.
 pub(super) const BROKEN: u64 = 1024;
 pub(super) const BROKEN_AGE: Duration = Duration::from_secs(600);
-/// How long the checks and hooks of one event wait for compilations in all. They continue in the
-/// background.
+/// How long the checks and hooks of one event wait for compilations in total. Compilations continue
+/// in the background afterwards.
 pub(crate) const COMPILE_WAIT: Duration = Duration::from_secs(120);
 
 /// Maximum number of live instances over all hooks. It is the size of the pool; each instance has
@@ -53,7 +53,7 @@ pub(super) const COMPUTATIONS: usize = 16;
 pub(super) const GUEST_NICE: i32 = 10;
 /// Globs with a total length of up to this many bytes are compiled on the calling thread.
 pub(super) const FEW_GLOBS_BYTES: usize = 256;
-/// Idle threads end after this time.
+/// Idle threads of guests and computations end after this time.
 pub(super) const GUEST_IDLE: Duration = Duration::from_secs(60);
 /// Maximum number of concurrent storage calls for all guests. They run on the serving threads.
 pub(super) const STORAGE_CALLS: usize = 16;
@@ -73,7 +73,7 @@ pub(super) const TABLE_ELEMENTS: usize = 40_000;
 /// Memory that a pool slot keeps mapped; it is cleared instead of unmapped.
 pub(super) const KEEP_RESIDENT: usize = 1 << 20;
 
-/// Interval at which a hook's time is checked while it waits for room.
+/// Interval at which a hook's time is checked while its instances wait for admission.
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
 /// Maximum number of objects that one hook checks concurrently.
@@ -82,7 +82,8 @@ pub(super) const PARALLELISM: usize = 64;
 pub(super) const YIELD_FUEL: u64 = 10_000_000;
 /// Host calls between two yields. A host call costs no fuel, however long it takes.
 pub(super) const CALLS_PER_TURN: u32 = 16;
-/// Maximum duration of one host call.
+/// Maximum duration of one storage call, including the wait for its turn. A host call may need
+/// several; its instance's deadline limits it.
 pub(super) const HOST_CALL: Duration = Duration::from_secs(60);
 /// Maximum number of bytes that a guest can pass in one call.
 pub(super) const HOSTCALL_BYTES: usize = 8 << 20;
@@ -128,7 +129,7 @@ pub(super) const DESCRIBE_BYTES: usize = 256 << 10;
 pub(super) struct Limiter {
     limit: u64,
     used: u64,
-    /// Peak memory, shared with the waiting side.
+    /// Peak memory, shared with the caller that waits for the instance.
     peak: Arc<AtomicU64>,
     refused: bool,
 }
@@ -143,7 +144,7 @@ impl Limiter {
         }
     }
 
-    /// Reports whether the guest was refused memory. If it trapped afterwards, this is the reason.
+    /// Reports whether the guest was refused memory, which explains a later trap.
     pub(super) fn refused(&self) -> bool {
         self.refused
     }

@@ -35,7 +35,7 @@ struct Lines {
     cut: bool,
 }
 
-/// A log shared by the instance and the waiting side.
+/// A log shared by the instance and the caller that waits for it.
 #[derive(Debug, Clone)]
 pub(super) struct Log(Arc<Mutex<Lines>>);
 
@@ -56,8 +56,11 @@ impl Log {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends output. On overflow, drops the excess and returns the failure with which the hook
-    /// must stop.
+    /// Appends output.
+    ///
+    /// # Errors
+    /// If the instance has written more than its limit. The excess is dropped, and the instance must
+    /// stop with this failure.
     pub(super) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut lines = self.lines();
         let room = lines.limit.saturating_sub(lines.written);
@@ -69,7 +72,7 @@ impl Log {
         Ok(())
     }
 
-    /// Appends a log line of the hook, with its fields. See [`Log::write`].
+    /// Appends a log line of the hook, with its fields. Fails like [`Log::write`].
     pub(super) fn write_line(
         &self,
         level: &str,
@@ -90,7 +93,7 @@ impl Log {
         lines.full.then(|| lines.overflow())
     }
 
-    /// Reports whether output is missing because other instances used up the shared budget.
+    /// Reports whether output is missing because the shared budget was used up.
     pub(super) fn was_cut(&self) -> bool {
         self.lines().cut
     }

@@ -1,6 +1,6 @@
 //! Runs WebAssembly components as hooks, sandboxed and with resource limits.
 //!
-//! The interface to the rest of the crate is in this file: [`Host::run`] takes a [`Request`] and
+//! This file exports the interface to the rest of the crate: [`Host::run`] takes a [`Request`] and
 //! returns a [`Report`]. [`Host`] owns the engines. A component is validated and compiled in a
 //! separate process (`compile`), once per digest (`cache`). Each call waits for admission
 //! (`admission`) and runs in a fresh instance (`instance`) on its own thread (`guests`). Guests

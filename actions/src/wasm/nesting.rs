@@ -2,8 +2,8 @@
 //!
 //! The validator recurses into nested component types and into types that refer to other types, and
 //! its time grows with the square of the nesting depth of components. A component of 3 KB could
-//! overflow the stack, which would end the process. Real hooks nest only a few levels. The walk in
-//! this file handles any nesting without recursion and stops at a limit.
+//! overflow the stack, which would end the process. The walk in this file does not recurse and stops
+//! at limits that are far above the needs of real hooks.
 
 use wasmparser::{
     BinaryReader, ComponentAlias, ComponentDefinedType, ComponentExternName, ComponentImport,
@@ -140,7 +140,8 @@ impl Types {
     }
 }
 
-/// Reports whether the type refers to no other type, so that it ends every chain.
+/// Reports whether the type ends every chain of types. Functions refer to types, but no type in a
+/// chain refers to a function. Handles refer only to resources.
 fn is_simple(ty: &ComponentType<'_>) -> bool {
     matches!(
         ty,
@@ -289,7 +290,7 @@ mod tests {
                 nested_components(MAX_COMPONENTS),
                 chains_of_types(MAX_COMPOUND_TYPES, MAX_CHAIN),
             ] {
-                check(&component).expect("within the bounds");
+                check(&component).expect("within the limits");
                 // They are valid components, but have no exports, or imports that do not exist.
                 let failure = check_component(&component).expect_err("no hook");
                 assert_eq!(
@@ -302,7 +303,7 @@ mod tests {
             // The validator's own limit: it accepts no deeper chain.
             for depth in [MAX_CHAIN + 1, MAX_COMPOUND_TYPES] {
                 let deeper = chains_of_types(MAX_COMPOUND_TYPES, depth);
-                check(&deeper).expect("within the bounds");
+                check(&deeper).expect("within the limits");
                 let failure = check_component(&deeper).expect_err("too deep");
                 assert_eq!(
                     failure.cause,
@@ -337,7 +338,7 @@ mod tests {
     fn truncated_components_are_left_to_the_validator() {
         let whole = chained_types(20);
         for len in 0..whole.len() {
-            check(&whole[..len]).expect("not for the walk to refuse");
+            check(&whole[..len]).expect("the validator rejects it later");
         }
     }
 }

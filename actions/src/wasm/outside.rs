@@ -1,8 +1,8 @@
 //! Records that a guest tried to use files or the network, which hooks do not have.
 //!
-//! A language runtime reports such an attempt as a missing file or an unresolvable name, and a hook
-//! that fails because of it repeats that message. The note from this module tells the author the
-//! actual reason.
+//! A language runtime reports such an attempt as a missing file or an unresolvable name, and the
+//! error of the hook repeats that message. The note from this module tells the author the actual
+//! reason.
 
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView as _};
@@ -19,9 +19,9 @@ use super::session::State;
 /// Appended to the error message of a hook that tried to use files or the network.
 pub(super) const NOTE: &str = "hooks have no files and no network";
 
-/// Wraps WASI's own functions. Every file is opened relative to a directory from `get-directories`,
-/// every connection starts with a socket, and every name lookup needs the handle from
-/// `instance-network`.
+/// Replaces functions of WASI by ones that record the attempt and then call the original. These
+/// functions suffice: every file is opened relative to a directory from `get-directories`, every
+/// connection starts with a socket, and every name lookup needs the handle from `instance-network`.
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     preopens::add_to_linker::<State, HasRecording>(linker, recording)?;

@@ -1,7 +1,7 @@
 //! Reads object bytes: single spans, many spans at once, and streams of chunks.
 //!
-//! Every fetched byte, including gaps between nearby spans, is taken from the hook's budget first.
-//! No call makes the host hold more than twice [`READ_BYTES`].
+//! Every byte, including gaps between nearby spans, is taken from the hook's budget before the guest
+//! gets it. No call fetches more than twice [`READ_BYTES`]: the spans and the gaps between them.
 
 use std::ops::Range;
 
@@ -158,7 +158,7 @@ pub struct Chunks {
     object: Arc<Object>,
     at: u64,
     body: Option<ByteStream>,
-    /// Fetched bytes, already taken from the budget, that were not returned yet.
+    /// Fetched bytes that are paid from the budget but not yet returned.
     rest: BytesMut,
 }
 

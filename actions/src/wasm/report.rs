@@ -1,4 +1,4 @@
-//! What the host answers: verdict, findings, log and resource usage of a hook.
+//! The result of a hook: verdict, findings, log and resource usage.
 
 use std::fmt;
 
@@ -7,8 +7,9 @@ use graveler::Finding;
 /// Why a hook gave no verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// The hook returned an error or called the host with invalid arguments.
+    /// The hook returned an error, or its config, globs or description are invalid.
     HookError,
+    /// The guest trapped, or the host failed while it ran the hook.
     Trap,
     LimitTime,
     LimitMemory,
@@ -16,11 +17,17 @@ pub enum Cause {
     LimitLog,
     /// The server had no free capacity in time.
     Busy,
+    /// The component's path does not exist in the tree of the action file.
     ComponentMissing,
+    /// The component does not have the digest that the action file requires.
     ComponentDigest,
+    /// The object is not a valid component, or cannot be compiled within the limits.
     ComponentInvalid,
+    /// The component does not match the version of `weir:hooks` on this server.
     ComponentAbi,
+    /// The hook failed after it tried to read a path that it may not read.
     Denied,
+    /// Reading the component or an object failed.
     Storage,
 }
 
@@ -116,7 +123,7 @@ pub struct Failure {
     pub cause: Cause,
     /// What failed and why. Users see it in refusals and in the hook's log.
     pub message: String,
-    /// What the user can do. Answers show it next to the message.
+    /// What the user can do. Responses show it next to the message.
     pub hint: Option<String>,
 }
 

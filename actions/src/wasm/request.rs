@@ -9,8 +9,8 @@ use super::compile_wait::CompileWait;
 use super::component::Component;
 use super::tree::Trees;
 
-/// Resource limits of one hook. The effective limit is the lower of the server's and the action
-/// file's.
+/// Resource limits of one hook. The parser of action files has already reduced them to the server's
+/// limits.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Linear memory and tables of one instance.
@@ -36,7 +36,7 @@ pub struct Select {
     /// `added`, `changed`, `removed`. If empty, the component's default applies, or added and
     /// changed.
     pub kinds: Vec<String>,
-    /// Larger objects are skipped.
+    /// Larger objects are not checked.
     pub max_size_bytes: Option<u64>,
 }
 
@@ -60,6 +60,7 @@ pub struct Request {
     /// Whether an object gate continues with the remaining objects after it broke on one (trap or
     /// limit).
     pub keep_going: bool,
-    /// How long to wait if the component must be compiled. The compilation continues afterwards.
+    /// How long to wait if the component must be compiled. The compilation continues if the wait ends
+    /// first.
     pub compile_wait: CompileWait,
 }

@@ -53,7 +53,7 @@ pub(super) struct Run {
     pub(super) log_budget: LogBudget,
 }
 
-/// Why an access to a tree was refused or failed.
+/// Why a host call of a guest was refused or failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
     NotFound,
@@ -143,7 +143,7 @@ impl Run {
         )))
     }
 
-    /// Takes bytes from the budget before they are fetched.
+    /// Takes bytes from the budget, before the guest gets them.
     pub(super) fn spend(&self, bytes: u64) -> Result<(), Refusal> {
         let within = |spent: u64| {
             spent
@@ -162,10 +162,11 @@ impl Run {
         }
     }
 
-    /// Runs a storage call on the serving threads and waits for it, with a timeout.
+    /// Runs a storage call on the serving threads and waits for it. The timeout [`HOST_CALL`] includes
+    /// the wait for one of the slots that all hooks share.
     ///
     /// A guest's low-priority thread may not be scheduled for a while. If it held a connection or a
-    /// lock of the store in that time, all requests would have to wait for it.
+    /// lock of the store during that time, all requests would have to wait for it.
     pub(super) async fn storage<T, F>(
         &self,
         call: impl FnOnce(Arc<dyn Trees>) -> F,
@@ -217,8 +218,8 @@ impl Run {
 
     /// Returns the time of the event, which is the current time for guests.
     pub(super) fn time(&self) -> Duration {
-        let nanos = self.event.time.unix_timestamp_nanos().max(0) / 1_000_000;
-        Duration::from_millis(u64::try_from(nanos).unwrap_or(u64::MAX))
+        let millis = self.event.time.unix_timestamp_nanos().max(0) / 1_000_000;
+        Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 }
 
@@ -249,8 +250,8 @@ impl Position {
 
     /// Returns up to `max` readable rows. The result is empty only at the end.
     ///
-    /// `page` fetches rows after a path, up to a limit. Fetches no more rows than the guest asked
-    /// for, until a page had no readable rows.
+    /// `page` fetches rows after a path, up to a limit. The limit is `max` for the first page and
+    /// [`PAGE`] after a page without readable rows.
     async fn next<T, F>(
         &mut self,
         rights: &Rights,
@@ -339,13 +340,13 @@ pub(super) struct Submitted {
     pub(super) metrics: BTreeMap<String, (f64, String)>,
 }
 
-/// The results of an instance. The waiting side shares them and can read them at the deadline even
-/// if the instance cannot be stopped at that time. Cheap to clone.
+/// The results of an instance, shared with the caller that waits for it. The caller can read them at
+/// the deadline even if the instance cannot be stopped then. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct SharedResults {
     submitted: Arc<Mutex<Submitted>>,
     pub(super) log: Log,
-    /// Peak memory as far as known.
+    /// Peak memory so far.
     pub(super) peak_memory_bytes: Arc<AtomicU64>,
     pub(super) fuel: Arc<AtomicU64>,
 }

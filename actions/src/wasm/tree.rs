@@ -25,17 +25,16 @@ pub enum Side {
 
 /// The trees of one event. They are immutable while a hook runs.
 ///
-/// Implementations list in byte order of paths, return where the next page starts, and retry
-/// transient errors.
+/// Implementations list in byte order of paths and return where the next page starts.
 #[async_trait]
 pub trait Trees: Debug + Send + Sync {
     /// Returns the id of a tree. Equal ids mean equal trees. `None` if the event has no such tree.
     fn tree_id(&self, side: Side) -> Option<String>;
 
-    /// Returns the object at a path.
+    /// Returns the object at a path, or `None` if there is none. A missing tree is empty.
     async fn stat(&self, side: Side, path: &str) -> Result<Option<Object>>;
 
-    /// Lists up to `limit` objects under a prefix, after a path (exclusive).
+    /// Lists up to `limit` objects under a prefix, after a path (exclusive). A missing tree is empty.
     async fn walk(
         &self,
         side: Side,
@@ -44,8 +43,8 @@ pub trait Trees: Debug + Send + Sync {
         limit: usize,
     ) -> Result<Page<Object>>;
 
-    /// Lists up to `limit` differences (before, after) from base to candidate. A missing base
-    /// counts as an empty tree.
+    /// Lists up to `limit` differences (before, after) from base to candidate under a prefix, after a
+    /// path (exclusive). A missing tree is empty.
     async fn diff(
         &self,
         prefix: &str,

@@ -1,8 +1,8 @@
-//! `weir:hooks@0.1`: the bindings, the host functions, which call [`State`], and the calls of a
+//! `weir:hooks@0.1`: the bindings, the host functions, which call [`State`], and the calls to a
 //! component ([`Guest`]).
 //!
-//! This file only converts types, and no other file names the generated types. A later version of
-//! the package gets a file like this one on top of the same `session` and `guest`.
+//! This file only converts types. No other file names the generated types. A later version of the
+//! package gets a similar file that uses the same `session` and `guest`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -109,7 +109,7 @@ impl Linkers {
     /// Links a compiled component.
     ///
     /// # Errors
-    /// If it does not fit this version of the package.
+    /// If its imports or exports do not match this version of the package.
     pub(super) fn link(
         &self,
         compiled: &Component,

@@ -1,4 +1,4 @@
-//! The WASI implementation for language runtimes. It grants no access and is deterministic.
+//! The WASI implementation, which language runtimes need. It grants no access and is deterministic.
 //!
 //! There are no files, environment variables, arguments or network. The wall clock stands at the
 //! time of the event, the monotonic clock counts calls, and random numbers come from the seed.
@@ -64,8 +64,8 @@ impl HostWallClock for FixedClock {
     }
 }
 
-/// Advances by a microsecond per call, so that a guest that waits for time to pass does not loop
-/// forever.
+/// Advances by a microsecond per call, so that a guest that polls the clock until some time has
+/// passed does not loop forever.
 struct CountingClock(AtomicU64);
 
 impl HostMonotonicClock for CountingClock {

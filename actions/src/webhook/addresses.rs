@@ -1,5 +1,5 @@
-//! Addresses that webhooks can never call, regardless of the configuration: link-local addresses
-//! and cloud metadata services, which give the server's credentials to every caller on the machine.
+//! Addresses that webhooks can never call, whatever the configuration: link-local addresses and cloud
+//! metadata services, which hand out the server's credentials to every process on the machine.
 //!
 //! An IPv6 address can embed an IPv4 address in many ways. All of them are checked.
 

@@ -28,8 +28,7 @@ use crate::runner::HookFailure;
 
 /// Timeout of one request. The hook's `timeout` limits the whole wait.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// Maximum size of a run's description. It repeats the configuration with which the run was
-/// started.
+/// Maximum size of a run's description, which repeats the configuration of the run.
 const MAX_DAG_RUN_BYTES: usize = 1 << 20;
 /// Maximum length of a state's name in the log. Airflow's states are short words.
 const MAX_STATE_CHARS: usize = 32;
@@ -51,7 +50,7 @@ enum Conf<'a> {
     Event(&'a RawValue),
 }
 
-/// The fields of a run's description that are used.
+/// The field of a run's description that is used.
 #[derive(Deserialize)]
 struct DagRun<'a> {
     #[serde(borrow)]
@@ -59,8 +58,9 @@ struct DagRun<'a> {
 }
 
 impl Webhooks {
-    /// Starts the hook's DAG with the given run id. The log records everything; the error says why the hook failed,
-    /// and that the log can be read at `log_at`.
+    /// Starts the hook's DAG with the given run id and, if `wait_for_dag` is set, waits for the run.
+    /// Appends requests and responses to `log`. If Airflow refuses, the error's hint names `log_at`,
+    /// the path at which the log can be read.
     pub(crate) async fn run_dag(
         &self,
         hook: &AirflowProperties,
@@ -199,8 +199,8 @@ fn body(hook: &AirflowProperties, run_id: &str, payload: &str) -> Result<String,
         .map_err(|e| HookFailure::new(format!("failed to write 'dag_conf': {e}")))
 }
 
-/// Checks that Airflow accepted the request. A login page behind a redirect also returns status
-/// 200. `log_at` says where Airflow's answer can be read.
+/// Checks that Airflow itself accepted the request: a login page behind a redirect also returns
+/// status 200. `log_at` is the path at which the hook's log can be read.
 fn check(answer: &Answer, asked: &Url, log_at: &str) -> Result<(), HookFailure> {
     let status = answer.status.as_u16();
     let message = format!("status code ({status}): airflow hook request failed");

@@ -13,8 +13,8 @@ pub(super) struct Headers {
 }
 
 impl Headers {
-    /// Combines the action file's headers and the nesting headers. Of the latter, the action file
-    /// can replace only the user agent. Leaves out headers that the client sets itself.
+    /// Combines the action file's headers and the nesting headers. The action file can replace the
+    /// user agent, but no other nesting header. Leaves out headers that the client sets itself.
     ///
     /// # Errors
     /// If a name or a value cannot be sent.

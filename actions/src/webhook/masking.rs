@@ -2,8 +2,8 @@
 //! and more people can read the log than may know the server's variables.
 //!
 //! Finds values in plain form and in common encodings: percent-encoded, escaped for JSON, HTML or
-//! source code (per character, in any mixture), base64 at any offset, and hexadecimal. A receiver
-//! that encodes a value in another way on purpose already knows the value.
+//! source code (per character, in any mixture), base64 at any offset, and hexadecimal. Other encodings
+//! are not masked: a service that encodes a value on purpose knows the value anyway.
 
 use std::sync::Arc;
 
@@ -23,7 +23,8 @@ const MAX_PIECES: usize = 1024;
 /// made of backslashes can match a text with many backslashes in very many ways. When the limit is
 /// reached, the rest of the text is not shown.
 const MAX_COMPARISONS: usize = 2_000_000;
-/// Maximum length of one encoded character: `&#x10FFFF;`, or percent-encoded UTF-8.
+/// Maximum length of one encoded character in the usual encodings: `&#x10FFFF;`, percent-encoded
+/// UTF-8, or two `\u` escapes.
 const MAX_ENCODED_BYTES: usize = 12;
 
 /// Replaces text that was not searched for secrets.
@@ -40,7 +41,7 @@ thread_local! {
 #[derive(Clone, Default)]
 pub(super) struct Masker {
     pieces: Arc<Vec<Vec<char>>>,
-    /// Set if there are more pieces than [`MAX_PIECES`].
+    /// True if there are more pieces than [`MAX_PIECES`].
     is_overfull: bool,
 }
 
@@ -67,14 +68,15 @@ impl Masker {
         }
     }
 
-    /// Returns how many bytes after a cut may belong to a value that starts before it.
+    /// Returns how many bytes after the end of a truncated text are needed to recognize a value that
+    /// starts before the end.
     pub(super) fn lookahead(&self) -> usize {
         let longest = self.pieces.iter().map(Vec::len).max().unwrap_or(0);
         longest * MAX_ENCODED_BYTES
     }
 
-    /// Runs `search`, which masks text, on the blocking thread pool. A search may take many
-    /// milliseconds, so none runs on a serving thread.
+    /// Runs `search`, which masks text, on the blocking thread pool. Searching long text may take
+    /// many milliseconds, which must not block a serving thread.
     ///
     /// # Errors
     /// If the search panics, or the server stops before the search begins.

@@ -134,7 +134,7 @@ fn long_secret_is_masked_in_pieces() {
     assert!(rest.len() < 8, "{rest}");
 }
 
-/// A secret of repeated characters may start at every position; the work must stay bounded.
+/// A secret of repeated characters may match at every position, so the work must be bounded.
 #[test]
 fn work_for_repeated_characters_is_bounded() {
     let secret = "a".repeat(4_000);
@@ -158,7 +158,7 @@ fn work_for_backslashes_is_bounded() {
     assert!(masked.ends_with(NOT_SEARCHED), "{}", masked.len());
 }
 
-/// Regression: encoded pieces crowded out the pieces of the plain value.
+/// Regression test: encoded pieces crowded out the pieces of the plain value.
 #[test]
 fn long_secrets_are_masked_or_the_text_is_not_shown() {
     let long = |seed: usize| -> String {
@@ -174,7 +174,7 @@ fn long_secrets_are_masked_or_the_text_is_not_shown() {
     assert_eq!(masker.text(&format!("you sent {one}.")), NOT_SEARCHED);
 }
 
-/// Regression test: a search that the server's stop had cut off ended in a panic.
+/// Regression test: a search that was cancelled at shutdown panicked.
 #[test]
 fn search_during_shutdown_fails_the_hook() {
     let runtime = tokio::runtime::Runtime::new().unwrap();

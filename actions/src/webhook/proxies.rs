@@ -13,8 +13,8 @@ use url::Url;
 #[derive(Clone)]
 pub(super) struct Proxies {
     matcher: Arc<Matcher>,
-    /// In tests, one proxy for all requests. Otherwise `None`: the client reads the same
-    /// environment variables.
+    /// One proxy for all requests, in tests. Otherwise `None`, and the client reads the same
+    /// environment variables as `matcher`.
     one: Option<reqwest::Proxy>,
 }
 

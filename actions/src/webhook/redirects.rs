@@ -1,8 +1,9 @@
-//! Redirects: only those that repeat the request at the same server are followed.
+//! Redirects. Only those that repeat the request at the same server are followed.
 //!
-//! A redirect with status 301, 302 or 303 turns a POST into a GET without a body. The service would
-//! answer without having seen the event, so such a redirect fails the hook. Redirects with status
-//! 307 and 308 keep method and body. Headers may contain secrets, so none leaves the server.
+//! For a redirect with status 301, 302 or 303, clients repeat a POST as a GET without a body. The
+//! service would respond without having seen the event, so such a redirect fails the hook. Redirects with status
+//! 307 and 308 keep method and body. Redirects to another server are not followed, because the
+//! request's headers may contain secrets.
 
 use std::cell::RefCell;
 use std::future::Future;

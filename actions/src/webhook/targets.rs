@@ -2,9 +2,10 @@
 //! called.
 //!
 //! Everyone who can commit an action file chooses the URL and can read the response in the log.
-//! Addresses are therefore checked after name resolution, on every connection, and the connection
-//! uses exactly the checked addresses; the name cannot resolve differently in between. Loopback and
-//! private addresses are allowed by default, because hooks often run next to the server.
+//! Addresses are therefore checked after name resolution, on every direct connection, and the
+//! connection uses exactly the checked addresses. The name cannot resolve differently in between.
+//! Loopback and private addresses are allowed by default, because the services that hooks call often
+//! run next to the server.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -75,8 +76,8 @@ impl WebhookTargets {
         })
     }
 
-    /// Checks a URL's host if it is an address. Names are checked by [`CheckedResolver`] when a
-    /// connection is made.
+    /// Checks a URL's host: an address, or a name without its addresses. [`CheckedResolver`] checks
+    /// the addresses of a name when a connection is made.
     ///
     /// # Errors
     /// If the host must not be called.
@@ -246,7 +247,8 @@ fn value(address: IpAddr) -> u128 {
     }
 }
 
-/// Resolves names like the system does, and refuses names that resolve to a forbidden address.
+/// Resolves names like the system does, and refuses forbidden names and names that resolve to a
+/// forbidden address.
 #[derive(Clone)]
 pub(super) struct CheckedResolver {
     targets: Arc<WebhookTargets>,

@@ -141,7 +141,7 @@ async fn missing_response_times_out() {
 
 #[tokio::test]
 async fn connection_error_does_not_show_the_query() {
-    // The port is bound and released again, so nothing matching_filter on it.
+    // The port is bound and released again, so nothing listens on it.
     let free = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -160,7 +160,7 @@ async fn connection_error_does_not_show_the_query() {
 }
 
 #[tokio::test]
-async fn endless_response_is_truncated() {
+async fn long_response_is_truncated() {
     let (url, _) = server().await;
     let (outcome, log) = run(&hook(&format!("{url}/huge"))).await;
     assert_eq!(outcome, Ok(()));
@@ -185,8 +185,8 @@ async fn redirects_are_limited_and_stay_on_their_host() {
     assert_eq!(error, "webhook request failed (status code: 307)");
 }
 
-/// Regression test: a redirect of this kind was followed with a GET, and a service that answered the
-/// GET with 200 let every change pass.
+/// Regression test: such redirects were followed with a GET, and a service that answered the GET with
+/// 200 let every change pass.
 #[tokio::test]
 async fn redirect_that_drops_the_event_fails_the_hook() {
     let (url, seen) = server().await;
@@ -237,8 +237,8 @@ async fn followed_redirect_repeats_the_event_and_is_logged() {
     assert_eq!(log.matches("Redirect: 307 to ").count(), 10, "{log}");
 }
 
-/// Regression test: a `Content-Length` of an action file was sent as it was, so that a service and
-/// a proxy could disagree about where the request ends.
+/// Regression test: the `Content-Length` from an action file was sent, so a service and a proxy could
+/// disagree about where the request ends.
 #[tokio::test]
 async fn headers_of_the_connection_are_not_taken_from_the_action_file() {
     let (url, seen) = server().await;
@@ -309,8 +309,8 @@ async fn fixable_failure_has_a_hint() {
     );
 }
 
-/// Otherwise, everyone who can commit an action file could read the server's own credentials in the
-/// log.
+/// If it could be called, everyone who can commit an action file could read the server's own
+/// credentials in the log.
 #[tokio::test]
 async fn cloud_metadata_service_is_never_called() {
     let (outcome, log) = run(&hook("http://169.254.169.254/latest/meta-data/")).await;

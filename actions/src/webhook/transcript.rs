@@ -1,4 +1,4 @@
-//! The log of a request: what was sent, what came back, and why nothing came back.
+//! The log of a request: the request, the response, or why there is no response.
 //!
 //! Layout and error texts match lakeFS, because people and scripts read them.
 
@@ -19,7 +19,7 @@ use crate::env::Expanded;
 use crate::output::Output;
 use crate::runner::HookFailure;
 
-/// Maximum number of bytes of a response body that are read and logged.
+/// Maximum number of bytes of a response body that are logged.
 pub(super) const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
 /// The request to send and how to present it in logs.
@@ -193,14 +193,14 @@ pub(super) fn hint_of_failure(call: Call<'_>, error: &reqwest::Error) -> Option<
     None
 }
 
-/// Reports whether a TLS handshake failed because the peer answered something that is not TLS.
+/// Reports whether a TLS handshake failed because the response was not TLS.
 fn is_answer_without_tls(error: &reqwest::Error) -> bool {
     let mut next = error.source();
     while let Some(cause) = next {
         if let Some(rustls::Error::InvalidMessage(_)) = cause.downcast_ref() {
             return true;
         }
-        // The source of an I/O error is that of the error inside, which is skipped.
+        // `source` of an I/O error skips the error that it wraps and returns that error's source.
         let inside = cause
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref);

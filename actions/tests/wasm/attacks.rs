@@ -1,8 +1,8 @@
 //! Components that try to occupy a thread or the compiler. They are written as WAT because no
 //! toolchain generates them.
 //!
-//! Time limits in these tests are generous. Before the corresponding fixes, each component ran for
-//! many seconds or forever.
+//! The tests allow much more time than a stopped component needs. Before the corresponding fixes,
+//! each component ran for many seconds or forever.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use serde_json::json;
 use super::components::{component, module, nested_loops, passing_text};
 use super::{Memory, child_compiler, code_key, error, gate, host, limits, request};
 
-/// Much longer than a stopped component takes, much shorter than an unstopped one.
+/// Much longer than a component runs that is stopped in time, and much shorter than the others.
 const SOON: Duration = Duration::from_secs(20);
 
 fn attack(component: Bytes, limits: Limits) -> Request {
@@ -120,7 +120,7 @@ async fn text_between_nested_components_is_stopped_in_time() {
     assert_eq!(described.unwrap(), json!({}));
     let started = Instant::now();
     let host = host();
-    // A repository of its own, so that it does not wait for the memory of hooks in other tests.
+    // In a separate repository, so that it does not wait for the memory of hooks in other tests.
     let run = host.run(Request {
         limits: briefly(400),
         ..of_repository("text", component)

@@ -94,7 +94,7 @@ async fn events_about_tags_have_a_tag_and_its_commit() {
     );
 }
 
-/// Decision 0020 removed these before the first release.
+/// Decision 0020 removed these functions before the first release.
 #[tokio::test]
 async fn components_that_import_an_unknown_function_are_refused() {
     for (interface, function) in [
@@ -330,7 +330,7 @@ async fn component_is_described() {
 }
 
 #[tokio::test]
-async fn concurrent_requests_compile_a_component_once() {
+async fn concurrent_runs_of_a_component_pass() {
     let runs = (0..20).map(|_| run_mode("pass"));
     let reports = futures::future::join_all(runs).await;
     assert!(reports.iter().all(|r| r.verdict == Verdict::Pass));

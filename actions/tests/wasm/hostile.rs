@@ -57,8 +57,8 @@ async fn message_names_the_lower_time_limit() {
     );
 }
 
-/// Serves other requests on the same thread while a hook runs an endless mode. Returns the number
-/// of the hook's host calls until then, and the hook's report after its time limit.
+/// Runs other work on the same thread while a hook runs an endless mode. Returns the number of host
+/// calls that the hook made meanwhile, and the hook's report after its time limit.
 async fn serve_beside(mode: &str) -> (u64, Report) {
     let trees = Arc::new(Memory::default());
     let mut request = request(gate(), Memory::default(), json!({ "mode": mode }));
@@ -260,8 +260,8 @@ async fn message_of_a_hook_that_caught_the_failed_allocation_follows_the_limit()
     assert!(caught.starts_with(&start), "{caught}");
 }
 
-/// Regression test: a hook that could not open a file reported only its language's error message,
-/// which did not say why.
+/// Checks that the error explains the failed access. Before the fix, a hook that could not open a
+/// file reported only its language's error message, which did not say why.
 async fn check_outside(mode: &str, start: &str) {
     let message = error(&run_mode(mode).await);
     assert!(
@@ -322,8 +322,8 @@ async fn half_a_component_is_rejected() {
     );
 }
 
-/// Damage to data may go unnoticed. Any other damage is reported as the fault of the component, or
-/// by the limit that ended it.
+/// Damage to a component's data may not change its verdict. Other damage must be reported as an error
+/// of the component or of the hook, or as an exceeded limit.
 #[tokio::test]
 async fn damaged_component_gives_a_verdict_or_a_cause() {
     let good = object_gate();

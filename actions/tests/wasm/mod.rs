@@ -92,7 +92,7 @@ const ROWS: usize = 3;
 const PIECE: usize = 5;
 
 impl Memory {
-    /// Creates trees from strings of the form `path=content`.
+    /// Creates trees from pairs of path and content.
     fn new(base: &[(&str, &str)], candidate: &[(&str, &str)]) -> Self {
         let mut trees = Self::default();
         trees.base = base.iter().map(|(p, c)| trees.file(p, c)).collect();

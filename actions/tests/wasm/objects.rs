@@ -286,7 +286,7 @@ async fn invalid_glob_is_reported_before_anything_runs() {
     );
 }
 
-/// Otherwise, a gate for removals would get no objects and pass.
+/// With the host's default kinds, a gate for removals would get no objects and pass.
 #[tokio::test]
 async fn component_can_set_its_default_kinds() {
     let removals = replaced(

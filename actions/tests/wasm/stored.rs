@@ -86,7 +86,7 @@ async fn gate_reads_and_lists_the_candidate() {
     );
 }
 
-/// The base of a repository's first commit is the empty tree.
+/// The base of a repository's first commit is empty.
 #[tokio::test]
 async fn with_an_empty_base_all_objects_are_added() {
     let (lake, event) = lake().await;

@@ -1,8 +1,8 @@
-//! Long names, and names in the wrong place.
+//! Long names and paths, and keys in the wrong place.
 
 use super::*;
 
-/// The longest names that are accepted. lakeFS accepts names of 300 characters and ids of 256.
+/// lakeFS accepts names of 300 characters and ids of 256.
 #[test]
 fn longest_name_and_id_are_accepted() {
     let (name, id) = ("n".repeat(1024), "i".repeat(256));

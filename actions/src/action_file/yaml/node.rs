@@ -1,6 +1,6 @@
 //! The nodes of a YAML document, with their positions.
 
-/// Maximum length of an error message, which may quote the file.
+/// Maximum length of an error message in characters. A message may quote the file.
 pub(super) const MAX_REASON_CHARS: usize = 500;
 
 /// A position in a file. Both numbers start at 1.
@@ -20,7 +20,7 @@ pub(crate) struct Diagnostic {
 impl Diagnostic {
     pub(crate) fn new(at: Position, reason: impl Into<String>) -> Self {
         let mut reason = reason.into();
-        // Error messages may quote keys, and a key can have a megabyte.
+        // Error messages may quote keys, and a key can be a megabyte long.
         if let Some((end, _)) = reason.char_indices().nth(MAX_REASON_CHARS) {
             reason.truncate(end);
             reason.push('…');
@@ -49,7 +49,7 @@ pub(crate) struct Node {
 /// The content of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
-    /// `plain` scalars are written without quotes. Only they can be a number, a boolean or `null`.
+    /// `plain` is true for scalars without quotes. Only these can be numbers, booleans or `null`.
     Scalar {
         text: String,
         plain: bool,

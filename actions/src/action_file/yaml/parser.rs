@@ -12,6 +12,7 @@ pub(super) const MAX_DEPTH: usize = 64;
 const MAX_NODES: usize = 100_000;
 /// Maximum total length of all strings in a file in bytes, with aliases expanded.
 const MAX_TEXT_BYTES: usize = 4 << 20;
+
 /// The result of parsing a YAML stream.
 #[derive(Debug)]
 pub(crate) struct Document {
@@ -88,7 +89,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Returns the position of the next document unless it is empty. That document may be invalid,
+    /// Returns the position of the next document that is not empty. Ignores syntax errors in it,
     /// because lakeFS does not read it either.
     fn next_document(&mut self) -> Option<Position> {
         let mut begins = None;
@@ -108,8 +109,8 @@ impl<'a> Builder<'a> {
         begins
     }
 
-    /// The parser reports some errors on the line after the last one. Editors do not show that
-    /// line.
+    /// Moves a position after the last line to the end of that line. The parser reports some errors
+    /// on a line after the last one, which editors do not show.
     fn within_text(&self, at: Position) -> Position {
         match self.text.lines().enumerate().last() {
             Some((last, line)) if at.line > last + 1 => Position {

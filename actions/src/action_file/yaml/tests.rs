@@ -109,8 +109,7 @@ fn chain_of_aliases_counts_toward_nesting_depth() {
     parse(&shallow).unwrap();
 }
 
-/// The parser does not recurse for any of these inputs. It fails early, or takes time that is
-/// linear in the length.
+/// The parser does not recurse for any of these inputs. It fails early or takes linear time.
 #[test]
 fn deep_nesting_does_not_overflow_a_small_stack() {
     base::testing::on_small_stack(|| {

@@ -29,7 +29,7 @@ fn hooks(count: usize, component: &str, config: &str) -> String {
 }
 
 #[test]
-fn limits_match_the_readme() {
+fn limits_match_the_documentation() {
     let preflight::Limits {
         errors,
         hooks,
@@ -117,7 +117,7 @@ async fn errors_of_one_hook_count_separately() {
     }
 }
 
-/// Hooks beyond the limit are checked against their components only when they run.
+/// The remaining hooks are checked against their components when they run.
 #[tokio::test]
 async fn number_of_checked_hooks_is_limited() {
     for (hooks_checked, reported) in [(usize::MAX, 5), (2, 2)] {

@@ -73,7 +73,7 @@ async fn object_that_is_no_component_is_reported_on_commit() {
     );
 }
 
-/// Removing the component also changes the gate.
+/// The action file is unchanged, but its component is gone.
 #[tokio::test]
 async fn removed_component_is_reported_on_commit() {
     let lake = Lake::new().await;
@@ -322,7 +322,7 @@ async fn component_is_hashed_once_per_content() {
     assert_eq!(crate::wasm::component_count::of(guest), 1);
 }
 
-/// Regression test: the log said what to do, and the response had no hint.
+/// Regression test: only the log said what to do; the response had no hint.
 #[tokio::test]
 async fn advice_is_in_the_hint_and_not_in_the_message() {
     let no_compiler = Compiler::Child {

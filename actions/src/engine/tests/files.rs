@@ -1,4 +1,4 @@
-//! Which objects are action files, and the limits of a tree's files.
+//! Tests which objects are action files, and the limits on the files of a tree.
 
 use super::*;
 
@@ -71,7 +71,7 @@ async fn subfolders_with_any_names_are_stepped_over() {
     }
 }
 
-/// Nobody was told that such files judge nothing.
+/// Regression test: files in a wrong folder were ignored without a warning.
 #[tokio::test]
 async fn misplaced_action_files_are_warnings() {
     let lake = Lake::new().await;
@@ -113,7 +113,7 @@ async fn duplicate_action_names_are_rejected() {
     assert!(message.contains("parsing file _lakefs_actions/b.yaml: name 'tell' is already used by _lakefs_actions/a.yaml"), "{message}");
 }
 
-/// A tree with many small files could make every change wait for hours.
+/// Without the limit, a tree with many small files could make every change wait for hours.
 #[tokio::test]
 async fn number_of_hooks_per_event_is_limited() {
     let lake = Lake::new().await;
@@ -135,7 +135,7 @@ async fn number_of_hooks_per_event_is_limited() {
     assert!(lake.calls().await.is_empty());
 }
 
-/// A tree of short files with aliases could expand to gigabytes.
+/// Without the limit, a tree of short files with aliases could expand to gigabytes.
 #[tokio::test]
 async fn total_size_of_action_files_is_limited() {
     let lake = Lake::new().await;

@@ -43,8 +43,7 @@ async fn change_cannot_edit_its_own_gate() {
     }
 }
 
-/// Regression test: the change that deleted a dead gate was told to commit the deletion by itself,
-/// which it did already.
+/// Regression test: if a change only deleted a gate, the hint said to commit the deletion by itself.
 #[tokio::test]
 async fn hint_says_how_to_remove_a_gate_that_always_refuses() {
     let lake = Lake::new().await;
@@ -122,7 +121,8 @@ async fn prepare_commit_gate_judges_its_own_deletion() {
     assert!(later.is_empty(), "{later:?}");
 }
 
-/// Regression test: a gate with many hooks crowded out the hints about other gates.
+/// Regression test: the failed hooks of one gate used up the limit on hints, so hints about other
+/// gates were missing.
 #[tokio::test]
 async fn hint_names_every_gate_however_many_hooks_refuse() {
     let lake = Lake::new().await;
@@ -170,8 +170,7 @@ async fn hint_for_a_merge_of_a_tag_names_the_tag() {
     assert!(of_branch.starts_with(starts), "{of_branch}");
 }
 
-/// Regression test: the hint said to correct the action files on a branch also if the merge was of
-/// a tag.
+/// Regression test: for the merge of a tag, the hint said to correct the action files on a branch.
 #[tokio::test]
 async fn hint_for_invalid_action_files_tells_branches_from_tags() {
     let lake = Lake::new().await;

@@ -1,4 +1,4 @@
-//! How the folder of action files is listed, and trees whose folder has too much to list.
+//! Tests how the folder of action files is listed, and what happens if it has too many rows.
 
 use graveler::{EventDetails, MetaRangeId};
 
@@ -35,7 +35,7 @@ async fn matching(lake: &Lake, max_pages: usize, event: &Event) -> Result<Vec<St
     }
 }
 
-/// Regression test: each subfolder cost a listing request of 1,000 rows.
+/// Regression test: each subfolder took a separate listing request of 1,000 rows.
 #[tokio::test]
 async fn subfolders_share_a_listing_request() {
     let lake = Lake::new().await;
@@ -65,8 +65,8 @@ async fn subfolders_share_a_listing_request() {
     );
 }
 
-/// Regression test: once a branch had too many subfolders to list, every change was refused, also
-/// the change that deleted them.
+/// Regression test: once a branch had too many subfolders to list, every change was refused, even the
+/// change that deleted them.
 #[tokio::test]
 async fn base_with_too_many_subfolders_can_be_repaired() {
     let lake = Lake::new().await;
@@ -88,7 +88,7 @@ async fn base_with_too_many_subfolders_can_be_repaired() {
     assert_eq!(matching(&lake, 2, &breaks).await, Ok(vec![]));
 }
 
-/// Regression test: the tree of a change that changes nothing was listed for the checks.
+/// Regression test: the checks listed the tree even if base and candidate were equal.
 #[tokio::test]
 async fn change_without_differences_is_not_checked() {
     let lake = Lake::new().await;

@@ -5,7 +5,7 @@ use graveler::nesting;
 use super::*;
 use crate::nesting::{MAX_DEPTH, MAX_IN_FLIGHT};
 
-/// Regression test: a webhook that changes its own branch nested without end.
+/// Regression test: a webhook that changed its own branch triggered itself without end.
 #[tokio::test]
 async fn changes_nested_too_deep_are_refused_before_hooks_run() {
     let lake = Lake::new().await;
@@ -112,7 +112,7 @@ async fn changes_waiting_for_webhooks_are_limited_per_repository() {
     lake.commit("main").await.unwrap();
 }
 
-/// A task continues in another runtime task after its request was answered.
+/// A commit task runs outside its request, after the response is sent.
 #[tokio::test]
 async fn commit_task_keeps_the_depth_of_its_request() {
     let lake = Lake::new().await;

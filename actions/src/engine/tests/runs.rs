@@ -238,8 +238,8 @@ async fn path_filter_requires_a_matching_change() {
     lake.commit("main").await.unwrap_err();
 }
 
-/// Regression test: a refusal did not say where the service's answer can be read, and had no
-/// warnings of the action files, which only the run had.
+/// Regression test: a refusal did not say where the service's answer can be read, and the warnings
+/// about action files were only in the run.
 #[tokio::test]
 async fn hint_of_a_refusal_has_the_log_and_the_warnings() {
     let lake = Lake::new().await;
@@ -265,8 +265,8 @@ async fn hint_of_a_refusal_has_the_log_and_the_warnings() {
     );
 }
 
-/// Regression test: a server that stopped dropped post hooks that still ran, without a run and
-/// without a line in its log.
+/// Regression test: at shutdown, running post hooks were dropped without a run record and without a
+/// log line.
 #[tokio::test]
 async fn post_hook_that_is_cut_off_is_recorded_as_failed() {
     let lake = Lake::new().await;
@@ -287,7 +287,7 @@ async fn post_hook_that_is_cut_off_is_recorded_as_failed() {
         "Error: action failed: the server stopped before the hook ended\n"
     );
     assert_eq!(lake.calls().await, ["/slow"]);
-    // Hooks that judge a change are part of its request, which the server finishes.
+    // Hooks that run before a change are not cut off, because they are part of its request.
     lake.delete("main", "_lakefs_actions/tell.yaml").await;
     lake.gate("main", "gate.yaml", "name: gate\non: {pre-commit: }\nhooks: [{id: ok, type: webhook, properties: {url: HOOK/ok}}]\n").await;
     lake.commit("main").await.unwrap();

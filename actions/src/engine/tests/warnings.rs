@@ -1,4 +1,4 @@
-//! Warnings about action files: in the answer, the run and the log.
+//! Warnings about action files: in the response, the run and the log.
 
 use super::*;
 
@@ -19,7 +19,7 @@ async fn unreadable_variable_is_a_warning_without_its_value() {
     );
 }
 
-/// Regression test: the second action never ran, and there was no warning.
+/// Regression test: the action in a second YAML document never ran, and there was no warning.
 #[tokio::test]
 async fn second_document_warning_is_in_response_and_run() {
     let lake = Lake::new().await;
@@ -39,8 +39,7 @@ async fn second_document_warning_is_in_response_and_run() {
     assert_eq!(lake.calls().await, ["/one"]);
 }
 
-/// The warning appears when a merge gate is committed, not at the first merge. The merge is
-/// refused.
+/// The warning appears when the gate is committed, not only when it refuses the first merge.
 #[tokio::test]
 async fn lua_gate_warns_on_commit_and_refuses_merge() {
     let lake = Lake::new().await;

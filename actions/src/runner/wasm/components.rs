@@ -1,8 +1,8 @@
 //! Finds the component of a hook and keeps recently used components in memory.
 //!
-//! A component is read and hashed once per content. The key of the cache identifies the bytes in
-//! storage; the digest is computed from the bytes that were read, whatever the tree's entry or the
-//! action file says about them.
+//! While a component is in the cache, it is not read or hashed again. The key of the cache
+//! identifies the bytes in storage. The digest is always computed from the bytes that were read,
+//! never taken from the tree's entry or the action file.
 
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ use crate::wasm::{Cause, Component, Failure, Host};
 const CACHE_BYTES: u64 = 256 << 20;
 /// Fixed cost of a cache entry, in addition to its component and its key.
 const ENTRY_BYTES: usize = 512;
-/// Maximum size of the components that are being read at once, over all repositories.
+/// Maximum total size of the components that are being read at the same time, over all
+/// repositories.
 const READ_MIB: u32 = 256;
 
 /// Finds components. Cheap to clone.
@@ -61,7 +62,7 @@ impl Components {
             Failure::new(Cause::ComponentMissing, message)
                 .hint("upload the component and commit it with the action")
         })?;
-        // Held until the component is in the cache, which limits the memory from then on.
+        // Held until the component is in the cache, whose capacity limits the memory from then on.
         let mut booked = None;
         let read = async {
             let max_bytes = size_to_read(path, object.entry.size_bytes)?;
@@ -90,7 +91,7 @@ impl Components {
         Ok(component)
     }
 
-    /// Waits until a component of this size may be read.
+    /// Waits until a component of `bytes` bytes may be read.
     async fn book(&self, bytes: u64) -> OwnedSemaphorePermit {
         let mib = u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX);
         let read_mib = Arc::clone(&self.read_mib);

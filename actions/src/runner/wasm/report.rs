@@ -12,7 +12,7 @@ use crate::wasm::{Failure, Host, Report, Verdict};
 /// Maximum number of findings in a refusal's message. Further findings are only counted.
 const FINDINGS_IN_MESSAGE: usize = 3;
 
-/// Reports up to these sizes are written on the calling thread.
+/// Reports up to both of these sizes are written on the calling thread.
 const FEW_FINDINGS: usize = 16;
 const SHORT_LOG_BYTES: usize = 16 << 10;
 

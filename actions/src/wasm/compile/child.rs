@@ -95,8 +95,8 @@ async fn answer(mut child: Child, component: &Bytes) -> std::io::Result<ChildRes
     let stderr = child.stderr.take().expect("it was piped");
     let length = (component.len() as u64).to_le_bytes();
     let hand_over = async {
-        // A child that exits before it has read all input reports the reason in its response, so a
-        // write error is not reported.
+        // A child that exits before it has read all input reports the reason in its response or exit
+        // status, so a write error is only logged.
         let given = async {
             stdin.write_all(&length).await?;
             stdin.write_all(component).await
@@ -167,8 +167,8 @@ impl ChildResult {
                 "failed to compile the component: its functions or types nest too deeply"
                     .to_owned(),
             )),
-            // The server cannot have sent this signal, because then nobody would be waiting. The
-            // kernel's OOM killer probably did.
+            // The server kills a child only when it no longer waits for it, so the signal probably
+            // came from the kernel's OOM killer.
             Some(SIGKILL) => Err(Failure::new(
                 Cause::Busy,
                 "the compiler was killed by the system, which may be out of memory",

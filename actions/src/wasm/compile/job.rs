@@ -18,15 +18,16 @@ use crate::wasm::limits::{COMPILE_NICE, COMPONENT_BYTES, LOWEST_PRIORITY};
 
 /// Exit status if the parent is gone.
 const ABANDONED: i32 = 3;
-/// Exit status if no component was received.
-const NO_COMPONENT: u8 = 4;
+/// Exit status if the limits could not be set, no component was received, or the response could not
+/// be written.
+const FAILED: u8 = 4;
 /// Maximum number of open files: three pipes, and what the allocator and the compiler open.
 const FILES: u64 = 32;
 
 /// Compiles the component on standard input within the given limits and writes the response to
 /// standard output. This is the whole work of a process started by `Compiler::Child`.
 ///
-/// Call it first thing in `main`, and exit afterwards.
+/// Call it at the start of `main`, and return its result from `main`.
 #[must_use]
 pub fn compile_job(cpu_seconds: u64, memory_bytes: u64) -> ExitCode {
     let limits = CompileLimits {
@@ -54,7 +55,7 @@ pub fn compile_job(cpu_seconds: u64, memory_bytes: u64) -> ExitCode {
 #[expect(clippy::print_stderr, reason = "the parent reads it")]
 fn fail(message: &str) -> ExitCode {
     eprintln!("{message}");
-    ExitCode::from(NO_COMPONENT)
+    ExitCode::from(FAILED)
 }
 
 /// Sets the resource limits. Limits both data size and address space, because not every system

@@ -7,10 +7,11 @@ use crate::wasm::limits::{COMPILE_MEMORY, COMPILE_MEMORY_PER_MIB, COMPILE_TIME_P
 /// Resource limits for compiling one component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompileLimits {
-    /// CPU time over all threads, in whole seconds, at least one. A small component gets an eighth
-    /// of it plus 5 s per MiB.
+    /// CPU time over all threads, rounded down to whole seconds, at least one second. A small
+    /// component gets an eighth of it plus 5 s per MiB.
     pub cpu_time: Duration,
-    /// Memory of the process. A small component gets a quarter of it plus 64 MiB per MiB.
+    /// Memory of the process. A small component gets a quarter of it plus 64 MiB per MiB, but at least
+    /// 256 MiB unless this limit is lower.
     pub memory_bytes: u64,
 }
 

@@ -215,7 +215,7 @@ async fn wait_ends_at_the_timeout() {
     }
 }
 
-/// The wait is part of the change; nothing of it continues after the change.
+/// The wait is part of the change, so it ends with the change.
 #[tokio::test]
 async fn wait_ends_when_the_change_is_dropped() {
     let (url, seen) = server().await;
@@ -253,8 +253,7 @@ async fn response_without_state_fails_the_hook() {
     );
 }
 
-/// A description that repeats a large configuration is truncated in the log, but still read
-/// completely.
+/// A description that repeats a large configuration is truncated in the log but read completely.
 #[tokio::test]
 async fn state_after_the_logged_part_is_found() {
     let (url, _) = server().await;

@@ -13,7 +13,8 @@ use tracing::{info, instrument};
 
 use crate::{Catalog, Error, Reader, Result};
 
-/// Where the rules are stored, below `_lakefs/`. lakeFS defines this name; the content is protobuf nevertheless.
+/// Where the rules are stored, below `_lakefs/`. lakeFS defines this name. Despite the ending, the content
+/// is protobuf.
 const RULES_KEY: &str = "retention/gc/rules/config.json";
 /// The maximum size of stored rules.
 const MAX_RULES_BYTES: usize = 16 << 20;

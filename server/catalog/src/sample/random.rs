@@ -1,6 +1,6 @@
 //! A deterministic random number generator.
 
-/// SplitMix64.
+/// Splitmix64.
 #[derive(Debug)]
 pub(super) struct Numbers(u64);
 

@@ -1,19 +1,19 @@
-//! Addresses for new bytes.
+//! Generates the physical addresses of new bytes.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::{Clock, IdGenerator, OffsetDateTime};
 
-/// How many addresses share a folder.
+/// The maximum number of addresses in a folder.
 const PARTITION_ADDRESSES: u32 = 50_000;
-/// For how long new addresses go to the same folder.
+/// How long a folder gets new addresses.
 const PARTITION_AGE: Duration = Duration::from_secs(60 * 60);
 
 /// Generates relative addresses for new bytes: `data/<descending xid>/<xid>`.
 ///
-/// Each server process uses its own folder and changes it regularly, so that a listing of the
-/// storage shows new folders first and no folder grows without bound.
+/// Each server process uses its own folder and changes it regularly, so no folder grows without bound. Newer folders
+/// sort before older ones.
 #[derive(Debug)]
 pub(crate) struct Addresses {
     clock: Arc<dyn Clock>,

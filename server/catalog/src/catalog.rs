@@ -23,7 +23,7 @@ use crate::pending::Pending;
 use crate::tasks::{DescribeFailure, Tasks, describe_by_message};
 use crate::{InternalFiles, Reader, Result};
 
-/// The operations that change something. [`Catalog::reader`] has those that read. Cheap to clone.
+/// The write operations. [`Catalog::reader`] has the read operations. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     reader: Reader,
@@ -228,7 +228,8 @@ impl Catalog {
     /// Merges the commit that `source` resolves to into a branch.
     ///
     /// # Errors
-    /// Conflicts; uncommitted changes in the destination; no changes; refused by a hook.
+    /// [`crate::Error::InvalidValue`] if the message or metadata is too long; conflicts; uncommitted changes in the
+    /// destination; no changes; refused by a hook.
     #[instrument(skip_all, fields(repo.id = %repository.id, branch.id = destination))]
     pub async fn merge(
         &self,
@@ -252,9 +253,8 @@ impl Catalog {
         .await
     }
 
-    /// Waits until all detached changes have ended. Call it after the last request was accepted.
-    ///
-    /// Tasks that are still queued on this server are not started.
+    /// Stops starting tasks and waits until all detached changes have ended. Call it after the last request was
+    /// accepted. Other servers take over the tasks that are still queued here.
     pub async fn drain(&self) {
         self.shared.tasks.close();
         self.shared.pending.wait_until_idle().await;
@@ -262,7 +262,8 @@ impl Catalog {
 
     /// Runs a change to completion even if the caller is cancelled.
     ///
-    /// The number of detached changes is bounded by the capacity of the branch queues.
+    /// Nothing here limits the number of detached changes. Commits and merges are limited by the capacity of the
+    /// branch queues; other changes, such as dumps and multipart completions, are not.
     pub(crate) async fn run_detached<T: Send + 'static>(
         &self,
         change: impl Future<Output = Result<T>> + Send + 'static,

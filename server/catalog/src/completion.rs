@@ -1,7 +1,7 @@
-//! Completion and abortion of multipart uploads. Exactly one of them succeeds, even if several servers are asked
-//! at the same time or a server dies.
+//! Completes and aborts multipart uploads. Exactly one completion or abort of an upload takes effect, even if several
+//! servers receive calls at the same time or a server dies.
 //!
-//! A completion has three steps, and each can be repeated:
+//! A completion has three idempotent steps:
 //!
 //! 1. The block store joins the parts. If completions with different lists of parts race, one list wins. The block
 //!    store gives the same result for the same list until it is told to forget the upload.
@@ -35,8 +35,8 @@ pub const COMPLETION_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 const PAGE: usize = 500;
 
 impl Catalog {
-    /// Joins the given parts and stages the object. After that the upload no longer exists, but a call with the same
-    /// parts returns the same result for [`COMPLETION_RETENTION`], even if the object has changed since.
+    /// Joins the given parts and stages the object, which ends the upload. A repeated call with the same parts returns
+    /// the same result for [`COMPLETION_RETENTION`], even if the object has changed since.
     ///
     /// # Errors
     /// [`Error::InvalidValue`] if the list is empty or out of order; [`Error::InvalidPart`];
@@ -55,8 +55,8 @@ impl Catalog {
         let (catalog, repository) = (self.clone(), to.repository.clone());
         let (branch, path) = (to.branch.to_owned(), to.path.to_owned());
         let (upload_id, parts) = (upload_id.to_owned(), parts.to_vec());
-        // Joining is slow and consumes the parts. If the client gives up waiting and the future were dropped, the
-        // joined object would stay without an entry.
+        // Joining is slow and consumes the parts. If a client that gives up could cancel it, the joined bytes would
+        // stay without an entry.
         self.run_detached(async move {
             let to = ObjectTarget {
                 repository: &repository,
@@ -133,7 +133,7 @@ impl Catalog {
         Ok(object)
     }
 
-    /// Returns the stored result of a completion, or none if there is none.
+    /// Returns the stored result of a completion, or none if the upload is not completed.
     ///
     /// # Errors
     /// [`Error::NoSuchUpload`] if it was completed with other parts or belongs to another path.
@@ -170,8 +170,7 @@ impl Catalog {
         Ok(Some(object?))
     }
 
-    /// Makes the block store forget a completed upload, best effort. What a failure leaves behind is small, and
-    /// [`Catalog::prune_completions`] tries again.
+    /// Makes the block store forget a completed upload, best effort. [`Catalog::prune_completions`] tries again.
     async fn discard_upload(&self, at: &Location, upload_id: &str) {
         if let Err(error) = self.block.abort_multipart(at, upload_id).await {
             warn!(%error, "failed to forget completed upload {upload_id}");

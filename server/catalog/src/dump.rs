@@ -1,4 +1,4 @@
-//! Dumps of commits, tags and branches, and restoring repositories from them.
+//! Dumps commits, tags and branches, and restores repositories from dumps.
 //!
 //! The engine writes and reads the trees of a dump. This module writes the manifest with their
 //! ids, which backup scripts read from the storage namespace.
@@ -26,7 +26,7 @@ impl Catalog {
     /// `_lakefs/refs_manifest.json`. Uncommitted changes are not included.
     ///
     /// # Errors
-    /// The stores'.
+    /// Errors of the record store or the block store.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn dump_refs(&self, repository: &Repository) -> Result<RefsDump> {
         let (catalog, repository) = (self.clone(), repository.clone());
@@ -37,8 +37,10 @@ impl Catalog {
     /// Fills a bare repository from a dump in its storage namespace.
     ///
     /// # Errors
-    /// [`graveler::Error::InvalidValue`] if the repository already has commits or the dump is invalid, with nothing
-    /// written; [`graveler::Error::NotFound`] for a missing metarange.
+    /// [`Error::NotBare`] if the repository has commits; [`Error::InvalidValue`] or [`Error::Advised`] if the dump is
+    /// inconsistent; [`Error::NotFound`] for a missing metarange. Nothing is written then. [`Error::MovedOn`],
+    /// [`Error::NotUnique`] or [`Error::ConcurrentChange`] if references change during the restore; some records are
+    /// written then.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn restore_refs(
         &self,

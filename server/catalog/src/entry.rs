@@ -36,7 +36,7 @@ pub struct Entry {
     pub address_type: AddressType,
     /// When the object was written, in UTC.
     pub last_modified: OffsetDateTime,
-    /// The object's size.
+    /// The object's size, in bytes.
     pub size_bytes: i64,
     /// Without quotes: MD5 in hex, or the value that the store returned.
     pub etag: String,
@@ -47,7 +47,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The value as the tree stores it.
+    /// Encodes the entry as the value that the tree stores.
     #[must_use]
     pub fn to_value(&self) -> graveler::Value {
         graveler::Value {

@@ -24,16 +24,16 @@ pub type Cause = Box<dyn StdError + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     // ---- names
-    /// Nothing has this name.
+    /// No item of this kind has this name or id.
     #[error("{kind:?} {id:?} not found")]
     NotFound { kind: Kind, id: String },
     /// The name is taken.
     #[error("{kind:?} {id:?} already exists")]
     NotUnique { kind: Kind, id: String },
-    /// A name that is invalid for its kind; `rule` describes valid names.
+    /// The name is invalid for its kind; `rule` describes valid names.
     #[error("{rule}")]
     InvalidName { kind: Kind, rule: String },
-    /// An expression that cannot name a commit.
+    /// The reference expression is malformed, or names staged changes where a commit is required.
     #[error("reference {reference:?} is invalid: {problem}")]
     InvalidReference {
         reference: String,
@@ -44,7 +44,7 @@ pub enum Error {
     /// An argument is invalid; the message says why.
     #[error("{0}")]
     InvalidValue(String),
-    /// An invalid argument, and what to give instead.
+    /// An argument is invalid. `problem` says why, `advice` what to send instead.
     #[error("{problem}: {advice}")]
     Advised { problem: String, advice: String },
     /// The path of an object is longer than [`crate::MAX_PATH_BYTES`].
@@ -62,13 +62,13 @@ pub enum Error {
     /// The physical address is malformed or outside of the block store.
     #[error("invalid address {address:?}: {reason}")]
     InvalidAddress { address: String, reason: String },
-    /// A commit record whose id does not match its content.
+    /// The id of a commit record does not match the record's content.
     #[error("commit id {given:?} does not match the commit's content, whose id is {right}")]
     WrongCommitId { given: String, right: String },
-    /// Reverting a merge commit needs the number of the parent to go back to.
+    /// A revert of a merge commit needs the number of the parent whose state it restores.
     #[error("must specify 1-based parent number for reverting merge commit")]
     ParentRequired,
-    /// Cherry-picking a merge commit needs the number of the parent to compare with.
+    /// A cherry-pick of a merge commit needs the number of the parent to compare with.
     #[error("must specify 1-based parent number for cherry-picking merge commit")]
     CherryPickParentRequired,
     /// The commit to revert or cherry-pick has fewer parents.
@@ -90,7 +90,7 @@ pub enum Error {
     /// The repository is being deleted.
     #[error("repository {0} is being deleted")]
     InDeletion(String),
-    /// The repository takes no writes unless forced.
+    /// The repository refuses writes unless they are forced.
     #[error("repository {0} is read-only")]
     ReadOnly(String),
     /// The branch is protected against this action: `write` or `commit`.
@@ -111,19 +111,19 @@ pub enum Error {
     /// Conflicting changes: the first conflicting keys, ascending, and the total count.
     #[error("conflict found: {count} {}, the first is {:?}", if *count == 1 { "path" } else { "paths" }, first_of(keys))]
     Conflict { keys: Vec<Vec<u8>>, count: u64 },
-    /// References are restored only into a repository without commits.
+    /// The target of a restore already has commits.
     #[error("can only restore into a bare repository, and {0} is no longer bare")]
     NotBare(String),
-    /// No common ancestor.
+    /// The two commits have no common ancestor.
     #[error("no merge base of {0} and {1}")]
     NoMergeBase(String, String),
     /// A hook refused the change; nothing moved.
     #[error("{0}")]
     Rejected(Box<Rejection>),
-    /// The repository has no garbage collection rules, so that nothing is deleted.
+    /// The repository has no garbage collection rules, so nothing is deleted.
     #[error("garbage collection rules not found: the repository has none and keeps all objects")]
     NoGcRules,
-    /// The pull request's status does not allow the operation; the message names both.
+    /// The pull request's status does not allow the operation.
     #[error("bad pull request status: {0}")]
     PullRequestStatus(String),
 
@@ -141,8 +141,8 @@ pub enum Error {
     /// The named thing, such as `branch main`, changed during the operation.
     #[error("{0} changed at the same time: check it and try again")]
     ConcurrentChange(String),
-    /// The state that the request relies on has changed: of an undo or a repeated restore. `problem`
-    /// says what changed, `advice` what to do.
+    /// The state that an undo or a repeated restore relies on has changed. `problem` says what changed, `advice`
+    /// what to do.
     #[error("{problem}: {advice}")]
     MovedOn { problem: String, advice: String },
     /// Concurrent changes of the pull request won every attempt. Retry later.
@@ -151,7 +151,7 @@ pub enum Error {
     /// This server runs the maximum number of tasks. Retry later.
     #[error("too many tasks on this server; try again when some have ended")]
     TooManyTasks,
-    /// This server is stopping and accepts no tasks. Another server, or the next start, does.
+    /// This server is stopping and accepts no tasks. Retry on another server or after the restart.
     #[error("the server is stopping; try again")]
     Stopping,
 
@@ -162,7 +162,7 @@ pub enum Error {
     /// The entry exists, but its bytes do not.
     #[error("data of {0:?} is gone")]
     DataGone(String),
-    /// There are no bytes at a physical address that a record names.
+    /// No bytes exist at a physical address that a record names.
     #[error("no object at {0}")]
     BytesMissing(String),
     /// The byte range starts behind the end of the object.
@@ -204,7 +204,7 @@ pub enum Error {
         #[source]
         source: Cause,
     },
-    /// Stored bytes that cannot be parsed.
+    /// Stored bytes cannot be parsed.
     #[error("corrupt {what}: {reason}")]
     Corrupt { what: String, reason: String },
     /// The work of a task panicked.
@@ -220,7 +220,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// An invalid argument: what is wrong, and what to send instead.
+    /// Creates an [`Error::Advised`].
     #[must_use]
     pub fn advised(problem: impl Into<String>, advice: impl Into<String>) -> Self {
         Self::Advised {

@@ -1,7 +1,7 @@
 //! Streams a file to the block store while its content is being generated.
 //!
-//! An unfinished file is not stored: dropping the writer ends the body with an error, so that
-//! readers never see a truncated file.
+//! An unfinished file is not stored: dropping the writer ends the body with an error, so readers
+//! never see a truncated file.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::Result;
 
 /// How many bytes are buffered before they are sent to the store.
 const PIECE_BYTES: usize = 64 << 10;
-/// The maximum number of chunks that wait for the store.
+/// The maximum number of pieces that wait for the store.
 const MAX_WAITING_PIECES: usize = 4;
 
 /// An internal file of the server that is being written.
@@ -28,7 +28,7 @@ pub(crate) struct FileWriter {
 }
 
 impl FileWriter {
-    /// Starts a file. When it is finished, it replaces an existing file.
+    /// Starts a file at `at`. [`Self::finish`] replaces an existing file.
     pub(crate) fn create(store: &Arc<dyn BlockStore>, at: Location) -> Self {
         let (pieces, waiting) = mpsc::channel(MAX_WAITING_PIECES);
         let store = Arc::clone(store);
@@ -43,7 +43,7 @@ impl FileWriter {
     /// Appends bytes. Waits while the store is slower than the caller.
     ///
     /// # Errors
-    /// The store's. The writer cannot be used any more.
+    /// The store's. The writer must not be used after an error.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.gathered.extend_from_slice(bytes);
         if self.gathered.len() >= PIECE_BYTES {
@@ -56,7 +56,7 @@ impl FileWriter {
     /// Completes the file and makes it visible.
     ///
     /// # Errors
-    /// The store's; no file is stored then.
+    /// The store's. No file is stored then.
     pub(crate) async fn finish(mut self) -> Result<()> {
         let piece = self.gathered.split().freeze();
         self.send(Some(piece)).await?;

@@ -1,6 +1,6 @@
 //! Entry points for `tests/fuzz`: the parsers of this crate as functions of bytes.
 //!
-//! No other code calls them. They return nothing; a panic is a failure.
+//! They return nothing: the fuzzer looks for panics.
 
 use bytes::Bytes;
 use graveler::Value;

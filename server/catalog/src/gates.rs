@@ -10,7 +10,7 @@ use graveler::{Event, EventKind, HookOutcome, Hooks, Rejection};
 
 use crate::Catalog;
 
-/// The results of the hooks that allowed a change.
+/// The results of the pre hooks that allowed a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gates {
     /// Ids of the hook runs, in event order: prepare-commit, pre-commit.
@@ -40,8 +40,8 @@ impl GateLog {
         gates
     }
 
-    /// Replaces the earlier result of the same event: after a race with another change the engine
-    /// runs the hooks again, and only the last run counts.
+    /// Records a result in place of the event's earlier one. After a lost race the engine runs the hooks again, and
+    /// only the last run counts.
     fn record(&self, event: &Event, outcome: &HookOutcome) {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records.retain(|(kind, ..)| *kind != event.kind());

@@ -1,7 +1,8 @@
 //! Prepares garbage collection of committed data: writes the list of commits whose objects must be kept.
 //!
 //! A garbage collection job (lakeFS's Spark client or a similar one) keeps the objects of these commits and the
-//! uncommitted objects, and deletes all others. A truncated list would lose data, so that it must never be visible.
+//! uncommitted objects, and deletes all others. With a truncated
+//! list, the job would delete live objects, so the list becomes visible only when it is complete.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::file_writer::FileWriter;
 use crate::retention::check_writable;
 use crate::{Catalog, Error, GcRules, Progress, Result, TaskKind, TaskStatus};
 
-/// Where the files of runs are stored. lakeFS defines these names and the header.
+/// Where the files of runs are stored. lakeFS defines these names and the header below.
 const COMMITS_FOLDER: &str = "_lakefs/retention/gc/commits";
 const ADDRESSES_FOLDER: &str = "_lakefs/retention/gc/addresses";
 const HEADER: &str = "commit_id,expired,metarange_id\n";
@@ -60,7 +61,7 @@ impl Catalog {
             .await
     }
 
-    /// The status of such a task.
+    /// Returns the status of a task that [`Catalog::submit_gc_commits`] started.
     ///
     /// # Errors
     /// [`Error::TaskNotFound`].
@@ -116,7 +117,7 @@ impl Catalog {
 }
 
 fn retention(rules: &GcRules, now: OffsetDateTime) -> Retention {
-    // lakeFS may have stored negative days. They would expire objects before they are written.
+    // lakeFS may have stored negative days. Such a cutoff would lie in the future and expire new objects.
     let days = |days: i32| {
         now.saturating_sub(
             (DAY * days.max(0).unsigned_abs())

@@ -1,4 +1,4 @@
-//! Other changes of a branch: revert, cherry-pick, resets, and commits recorded without a branch.
+//! Reverts, cherry-picks and resets of branches, and commit records without a branch.
 
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ impl Catalog {
         .await
     }
 
-    /// Drops uncommitted changes of a branch. Paths without uncommitted changes are no error.
+    /// Drops uncommitted changes of a branch. Paths without uncommitted changes are not an error.
     ///
     /// # Errors
     /// Not found; protected.
@@ -94,8 +94,8 @@ impl Catalog {
         .await
     }
 
-    /// Moves a branch's head to the commit that `reference` resolves to. Uncommitted changes
-    /// stay, on top of the new head.
+    /// Moves a branch's head to the commit that `reference` resolves to. Uncommitted changes stay and apply to the new
+    /// head.
     ///
     /// # Errors
     /// Not found; protected.

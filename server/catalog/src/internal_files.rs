@@ -1,5 +1,5 @@
-//! Internal files of the server below `_lakefs/` in a storage namespace: logs and manifests of hook runs, rules of
-//! garbage collection, manifests of dumps. No ref leads to them.
+//! Internal files of the server below `_lakefs/` in a storage namespace: logs and manifests of hook runs, garbage
+//! collection rules, manifests of dumps. They are not objects of the repository.
 //!
 //! [`Reader::get_internal`] reads them. [`InternalFiles`] writes them, and can write nothing else.
 
@@ -14,7 +14,7 @@ use crate::{Error, Reader, Result};
 /// The folder for internal files of the server, in every storage namespace.
 const INTERNAL_FOLDER: &str = "_lakefs";
 
-/// Writes internal files. Hooks get it for what they record. Cheap to clone.
+/// Writes internal files, such as the logs of hooks. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct InternalFiles {
     block: Arc<dyn BlockStore>,
@@ -27,7 +27,7 @@ impl InternalFiles {
         Self { block }
     }
 
-    /// Stores a file. An existing one is replaced.
+    /// Stores a file below `_lakefs/`. Replaces an existing file.
     ///
     /// # Errors
     /// [`Error::InvalidValue`] for a key that would leave the folder; the block store's.
@@ -57,7 +57,7 @@ impl Reader {
     }
 }
 
-/// The location of an internal file. `key` may contain ids from a request, so that it must be checked.
+/// The location of an internal file. Checks `key`, because it may contain ids from a request.
 fn internal_location(repository: &Repository, key: &str) -> Result<Location> {
     if key.split('/').any(|part| matches!(part, "" | "." | "..")) || key.contains(['\\', '\0']) {
         return Err(Error::InvalidValue(format!("invalid internal key {key:?}")));

@@ -9,9 +9,8 @@
 //! [`Catalog`] writes. [`Reader`] reads and cannot write; it is what hooks and read routes get. Hooks record their
 //! logs through [`InternalFiles`]. This crate does not know HTTP, S3 or Wasm.
 //!
-//! One ordering holds everywhere: the bytes are durable before the entry that points to
-//! them is staged. A crash can therefore leave an orphaned object, which garbage collection
-//! removes, but never an entry without bytes.
+//! Bytes are always durable before the entry that points to them is staged. A crash can therefore leave orphaned
+//! bytes, which garbage collection removes, but never an entry without bytes.
 
 mod addresses;
 mod catalog;

@@ -1,7 +1,7 @@
-//! Limits for the text in records.
+//! Limits for the text in records, and for the size of pages.
 //!
-//! Records are read, cached and listed whole, up to a thousand per page, so that
-//! every reader pays for what one writer stores.
+//! Records are read, cached and listed whole, up to a thousand per page. Without limits, one
+//! writer's large records would burden every reader.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use crate::{Error, Result};
 
 /// The longest message of a commit or merge, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 64 << 10;
-/// The most metadata of a commit or merge, keys and values, in bytes.
+/// The maximum size of a commit's or merge's metadata, keys and values, in bytes.
 pub const MAX_COMMIT_METADATA_BYTES: usize = 1 << 20;
-/// The most user metadata of an object, keys and values, in bytes.
+/// The maximum size of an object's user metadata, keys and values, in bytes.
 pub const MAX_USER_METADATA_BYTES: usize = 64 << 10;
-/// The most metadata of a repository, keys and values, in bytes.
+/// The maximum size of a repository's metadata, keys and values, in bytes.
 pub const MAX_REPOSITORY_METADATA_BYTES: usize = 1 << 20;
 /// The longest title of a pull request, in bytes.
 pub const MAX_PULL_TITLE_BYTES: usize = 1 << 10;
 /// The longest description of a pull request, in bytes.
 pub const MAX_PULL_DESCRIPTION_BYTES: usize = 32 << 10;
 
-/// The maximum size of a page, in bytes of its entries. A page holds at least one entry, whatever its size.
+/// The maximum size of a page, in bytes of its entries. A larger entry gets a page of its own.
 pub const MAX_PAGE_BYTES: usize = 4 << 20;
-/// Estimated size of an entry without its texts.
+/// The estimated size of an entry without its text, in bytes.
 const ENTRY_BYTES: usize = 256;
 
 /// The remaining capacity of a page, in entries and in bytes.
@@ -53,13 +53,15 @@ impl PageRoom {
     }
 }
 
-/// The bytes of a commit's texts.
+/// The size of a commit's text, in bytes.
 pub(crate) fn commit_bytes(commit: &graveler::Commit) -> usize {
     commit.message.len() + commit.committer.len() + size_of(&commit.metadata)
 }
 
+/// Checks the message and metadata of a commit or merge.
+///
 /// # Errors
-/// [`Error::InvalidValue`].
+/// [`Error::InvalidValue`] if one is too long.
 pub(crate) fn check_commit(message: &str, metadata: &BTreeMap<String, String>) -> Result<()> {
     check("message", message.len(), MAX_MESSAGE_BYTES)?;
     check(
@@ -69,14 +71,18 @@ pub(crate) fn check_commit(message: &str, metadata: &BTreeMap<String, String>) -
     )
 }
 
+/// Checks the user metadata of an object.
+///
 /// # Errors
-/// [`Error::InvalidValue`].
+/// [`Error::InvalidValue`] if it is too long.
 pub(crate) fn check_user_metadata(metadata: &BTreeMap<String, String>) -> Result<()> {
     check("user metadata", size_of(metadata), MAX_USER_METADATA_BYTES)
 }
 
+/// Checks the title and description of a pull request.
+///
 /// # Errors
-/// [`Error::InvalidValue`].
+/// [`Error::InvalidValue`] if one is too long.
 pub(crate) fn check_pull(title: &str, description: &str) -> Result<()> {
     check("title", title.len(), MAX_PULL_TITLE_BYTES)?;
     check("description", description.len(), MAX_PULL_DESCRIPTION_BYTES)

@@ -1,8 +1,8 @@
 //! Folds a sorted cursor into a delimiter listing.
 //!
 //! Seeks past each common prefix instead of reading through it, so listing a
-//! "directory" costs one seek per child, not one read per object. It works on any
-//! source that is sorted by key and knows neither entries nor storage.
+//! "directory" costs one seek per child, not one read per object. Works on any
+//! source that is sorted by key, and knows neither entries nor storage.
 
 use base::Page;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use crate::limits::PageRoom;
 pub(crate) trait Keyed {
     fn key(&self) -> &Bytes;
 
-    /// The size of key and values, by which pages are bounded.
+    /// The size of key and values, which counts towards the maximum size of a page.
     fn size_bytes(&self) -> usize {
         self.key().len()
     }
@@ -33,7 +33,7 @@ pub(crate) struct Fold<'a> {
     pub(crate) prefix: &'a str,
     /// Exclusive. May be a common prefix; everything below it is skipped.
     pub(crate) after: &'a str,
-    /// Empty: no folding.
+    /// Empty for no folding.
     pub(crate) delimiter: &'a str,
     pub(crate) limit: usize,
 }
@@ -92,7 +92,7 @@ pub(crate) async fn fold<S: Sorted>(
     Ok(page)
 }
 
-/// A key as text. Only other software can store keys that are not UTF-8; invalid bytes become replacement characters.
+/// A key as text. Invalid UTF-8, which only other software can store, becomes replacement characters.
 pub(crate) fn text(key: &[u8]) -> String {
     String::from_utf8_lossy(key).into_owned()
 }
@@ -114,7 +114,7 @@ impl Fold<'_> {
         Some([after, b"\0"].concat())
     }
 
-    /// The common prefix of `key`: everything up to and including the first delimiter behind the prefix.
+    /// The common prefix of `key`: everything up to and including the first delimiter after `self.prefix`.
     fn common_prefix<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
         let delimiter = self.delimiter.as_bytes();
         if delimiter.is_empty() {

@@ -1,9 +1,10 @@
 //! The commit log with its filters.
 //!
-//! The engine walks the history; this module cuts pages and applies the path filters. Comparing a
-//! commit with its parent reads trees, and a filter may match nothing in a long history. A page
-//! therefore ends after [`MAX_COMPARISONS`] comparisons, and at most
-//! [`MAX_CONCURRENT_BATCHES`](crate::constants::MAX_CONCURRENT_BATCHES) batches of comparisons run at a time on the server. Dropping the future ends the walk.
+//! The engine walks the history; this module divides it into pages and applies the path filters. Comparing a commit
+//! with its parent reads trees, and a filter may match nothing in a long history. A page therefore ends after
+//! [`MAX_COMPARISONS`] comparisons, and at most
+//! [`MAX_CONCURRENT_BATCHES`](crate::constants::MAX_CONCURRENT_BATCHES) batches of comparisons run at a time on the
+//! server. Dropping the future ends the walk.
 
 use base::Page;
 use futures::future::try_join_all;
@@ -15,12 +16,14 @@ use crate::{LogQuery, Reader, Result};
 /// How many commits a walk compares with their parents concurrently.
 const BATCH_SIZE: usize = 8;
 /// The maximum number of comparisons per page. A page that ends at this limit may be empty; `has_more` is true.
-/// Not applied with `limit`: such a page cannot say that more follow, so that it has to find its matches.
+/// Does not apply to queries with `limit`: their pages never report that more commits follow, so the first page must
+/// contain the matches.
 const MAX_COMPARISONS: usize = 5_000;
 
 impl Reader {
-    /// Commits reachable from a reference, newest first. The offset of a page is the id of the last commit that was
-    /// examined. A page with filters may have fewer than `amount` commits, or none, although more follow.
+    /// Commits reachable from a reference, newest first. A page with filters may have fewer than `amount` commits, or
+    /// none, although more follow. The offset of a page is the id of its last commit or, if the page ended after
+    /// `MAX_COMPARISONS`, of the last commit that was compared.
     ///
     /// # Errors
     /// `reference`, `query.after` or `query.stop_at` does not resolve to a commit.
@@ -82,7 +85,7 @@ impl Reader {
                     return Ok(page);
                 }
                 page.results.push(commit);
-                // Finding out whether more follow may mean a walk to the end of history; `limit` skips that.
+                // Finding out whether more follow may walk to the end of the history. `limit` avoids that.
                 if query.limit && page.results.len() == query.amount {
                     return Ok(page);
                 }
@@ -90,7 +93,7 @@ impl Reader {
         }
     }
 
-    /// Opens a walk behind `query.after`. Returns none if the page is empty.
+    /// Opens a walk that starts after the commit `query.after`. Returns none if the page is empty.
     async fn open_log(
         &self,
         repository: &Repository,
@@ -126,7 +129,7 @@ impl Reader {
         Ok(None)
     }
 
-    /// For each commit, whether it changed one of the paths of interest.
+    /// For each commit, whether the filter lets it through: whether it changed one of the filter's paths.
     async fn matching(
         &self,
         repository: &Repository,
@@ -274,7 +277,7 @@ mod tests {
             .unwrap();
         assert_eq!(page.results.len(), 1);
         assert!(!page.has_more);
-        // Without a filter nothing is compared, so that the limit does not apply.
+        // Without a filter nothing is compared, so the limit does not apply.
         let all = LogQuery {
             amount: 100,
             ..LogQuery::default()

@@ -38,7 +38,7 @@ enum Text {
 pub(crate) struct Marker<'a> {
     catalog: &'a Catalog,
     namespace: &'a str,
-    /// Whether this creation wrote the marker, or tried to.
+    /// Whether this creation wrote the marker or tried to.
     is_written: AtomicBool,
 }
 
@@ -76,8 +76,8 @@ impl<'a> Marker<'a> {
         }
     }
 
-    /// Cleans up after a failed creation, best effort. Deletes the claim unless another repository uses the
-    /// namespace; this creation may have overwritten that repository's marker.
+    /// Cleans up after a failed creation, best effort. Deletes the claim. If another repository uses the namespace,
+    /// writes that repository's marker instead, because this creation may have overwritten it.
     pub(crate) async fn withdraw(&self) {
         if !self.is_written.load(Ordering::Relaxed) {
             return;
@@ -112,8 +112,8 @@ impl<'a> Marker<'a> {
         Ok(())
     }
 
-    /// The meaning of a marker, or none if it does not exist. A single request reads it, because a concurrent
-    /// creation that fails may delete its claim between two requests.
+    /// The meaning of a marker, or none if it does not exist. Uses one request: between two requests, a concurrent
+    /// creation that failed may delete its claim.
     async fn text(&self, at: &Location) -> graveler::Result<Option<Text>> {
         let length = CLAIMED.len() as u64;
         let body = match self.catalog.block.get(at, Some(0..length + 1)).await {

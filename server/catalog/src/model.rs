@@ -14,7 +14,7 @@ pub struct Object {
     pub path: String,
     /// The object's entry.
     pub entry: Entry,
-    /// 32 bytes: equal identities mean equal content.
+    /// 32 bytes. Objects with equal size, `ETag`, metadata and content type have equal identities.
     pub identity: bytes::Bytes,
     /// The full URI of its bytes.
     pub physical_address: String,
@@ -51,7 +51,7 @@ pub enum ObjectOrPrefix {
 pub struct ListRequest {
     /// Only paths that start with it.
     pub prefix: String,
-    /// Exclusive. May be a common prefix; the listing then continues behind everything below it.
+    /// Exclusive. May be a common prefix; the listing then skips everything below it.
     pub after: String,
     /// Empty for a recursive listing.
     pub delimiter: String,
@@ -65,7 +65,7 @@ pub enum DifferenceKind {
     Added,
     Changed,
     Removed,
-    /// Both sides changed it since their merge base.
+    /// Both sides changed the path since their merge base.
     Conflict,
     /// Something below a common prefix differs.
     PrefixChanged,
@@ -89,7 +89,7 @@ pub struct Difference {
 pub struct DiffQuery {
     /// Only paths that start with it.
     pub prefix: String,
-    /// Exclusive. May be a common prefix; the diff then continues behind everything below it.
+    /// Exclusive. May be a common prefix; the diff then skips everything below it.
     pub after: String,
     /// Empty for a recursive diff.
     pub delimiter: String,
@@ -112,7 +112,7 @@ pub struct LogQuery {
     pub limit: bool,
     /// Follow first parents only.
     pub first_parent: bool,
-    /// Leave out commits older than this time, and their ancestors.
+    /// Leave out commits created before this time, and do not visit their parents.
     pub since: Option<OffsetDateTime>,
     /// A reference at which the log stops; its commit is still included.
     pub stop_at: Option<String>,
@@ -129,7 +129,7 @@ pub struct UploadOptions {
     pub if_absent: bool,
     /// Also write to a read-only repository.
     pub force: bool,
-    /// Expected MD5 of the body in hex. A mismatch fails with [`crate::Error::InvalidValue`].
+    /// Expected MD5 of the body in hex. A mismatch fails with [`crate::Error::Advised`].
     pub expected_md5: Option<String>,
 }
 

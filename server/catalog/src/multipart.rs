@@ -1,13 +1,13 @@
 //! Multipart uploads: the parts go to the block store, and a record describes the future object.
 //!
-//! The record is lakeFS's, in the partition `multiparts` under the upload's id. It does not name
+//! The record has lakeFS's format and is in the partition `multiparts` under the upload's id. It does not name
 //! the repository. Therefore Weir keeps an index in `weir-multiparts`
 //! (`<repository partition>/<branch/path>\0<upload id>`). The index orders the listing and
 //! ensures that an upload can be completed only in its own repository.
 //!
-//! `completion` ends uploads, by completion or abort. A record is deleted only after the block store's
-//! upload has ended, so that every upload that still exists can be listed and aborted. The exception is the
-//! deletion of a repository: it deletes the records only and leaves all bytes in place.
+//! `completion.rs` completes and aborts uploads. A record is deleted only after the block store's upload has
+//! ended, so every upload that still exists can be listed and aborted. The exception is the deletion of a
+//! repository, which deletes the records and leaves all bytes in place.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -34,7 +34,7 @@ impl Catalog {
     /// Starts an upload. Its parts become an object at completion.
     ///
     /// # Errors
-    /// The same as for [`Catalog::upload`], as far as they are known before the body.
+    /// The same as for [`Catalog::upload`], except those of the body.
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
     pub async fn create_multipart(
         &self,
@@ -227,7 +227,7 @@ impl Catalog {
         Ok(self.stored_upload(to, upload_id).await?.0)
     }
 
-    /// Like `open_upload`, and also returns the stored value with its predicate.
+    /// The record of an upload as for `open_upload`, and the stored value with its predicate.
     pub(crate) async fn stored_upload(
         &self,
         to: ObjectTarget<'_>,
@@ -253,7 +253,8 @@ impl Catalog {
     }
 }
 
-/// Operations that delete an upload's record if it has not changed since it was read. The upload ends only once.
+/// Operations that delete an upload's record. They fail if the record has changed since it was read, so an upload ends
+/// only once.
 pub(crate) fn end_ops(to: ObjectTarget<'_>, upload_id: &str, stored: &Versioned) -> Vec<Op> {
     let records = || Bytes::from_static(RECORDS);
     let key = || Bytes::from(upload_id.to_owned());

@@ -6,7 +6,7 @@ use tracing::{info, instrument};
 use crate::{Catalog, Reader, Result};
 
 impl Reader {
-    /// The rules of a repository and their `ETag`.
+    /// Returns the rules of a repository and their `ETag`.
     ///
     /// # Errors
     /// The record store's.
@@ -16,7 +16,7 @@ impl Reader {
 }
 
 impl Catalog {
-    /// Replaces the rules. With `if_tag`, only if the current rules have this `ETag`.
+    /// Replaces the rules. With `if_tag`, replaces them only if they have this `ETag`.
     ///
     /// # Errors
     /// A malformed pattern; the rules changed; read-only.

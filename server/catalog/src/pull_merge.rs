@@ -1,10 +1,9 @@
 //! Merging pull requests.
 //!
-//! The batch that moves the destination also marks the request as merged, under the condition that the
-//! request has not changed since the merge began. Even if a server dies, a request is both merged and marked,
-//! or neither.
+//! The batch that moves the destination also marks the request as merged. It fails if the request has changed
+//! since the merge began. So even if a server dies, either both have happened or neither.
 //!
-//! If the source was already merged by other means since the request was opened, the request is marked with
+//! If a client merged the source without the request, after the request was opened, the request is marked with
 //! that merge commit.
 
 use std::sync::Arc;
@@ -23,14 +22,14 @@ use crate::pulls::MAX_ATTEMPTS;
 use crate::retention::check_writable;
 use crate::{Catalog, Error, PullRequest, PullStatus, Result};
 
-/// How many commits of the destination are searched for a merge made by other means.
+/// How many commits of the destination are searched for a merge that was made without the request.
 const MAX_COMMITS_SEARCHED: usize = 1_000;
 
 impl Catalog {
     /// Merges the source branch into the destination and marks the request as merged.
     ///
-    /// If the source was merged by other means since the request was opened, the request is marked with that merge
-    /// commit, even if the source branch was deleted.
+    /// If a client merged the source without the request, after the request was opened, the request is marked with that
+    /// merge commit, even if the source branch was deleted.
     ///
     /// # Errors
     /// [`Error::NoSuchPullRequest`]; [`Error::PullRequestStatus`] if it is not open; those of [`Catalog::merge`], which
@@ -65,7 +64,7 @@ impl Catalog {
             if pull.status != PullStatus::Open {
                 return Err(pull.cannot("be merged"));
             }
-            // Look up a branch only: a tag may have taken the name of a deleted branch.
+            // Do not resolve the name as a reference: a tag may have the name of a deleted branch.
             let source = match self.reader().branch(repository, &pull.source_branch).await {
                 Ok(source) => source.record.commit_id,
                 Err(missing @ Error::NotFound { .. }) => {
@@ -110,7 +109,7 @@ impl Catalog {
         Err(Error::PullRequestBusy(id.to_owned()))
     }
 
-    /// Marks a request with an existing merge commit of its source. Returns `otherwise` if there is none.
+    /// Marks a request as merged by an existing merge commit of its source. Fails with `otherwise` if there is none.
     async fn mark_merged(
         &self,
         repository: &Repository,
@@ -152,7 +151,7 @@ impl Catalog {
         let kv = self.shared.kv.as_ref();
         let is_later = match destination_at_opening(kv, repository, &pull.id).await? {
             Some(opening) => {
-                // If the search for the commit ends at its limit, the merge may be older than the request.
+                // If this search ends at its limit, it is unknown whether the merge is later, so it does not count.
                 let is_not_newer = |commit: &Commit| commit.generation <= merge.generation;
                 let found = self.find_first(repository, opening, is_not_newer).await?;
                 found.is_some_and(|commit| commit.id != merge.id)
@@ -187,7 +186,7 @@ impl Catalog {
         Ok(None)
     }
 
-    /// The head of a deleted branch, if the newest reflog entry of its name is the deletion.
+    /// The last head of a branch, if the newest reflog entry of its name is its deletion.
     async fn deleted_head(
         &self,
         repository: &Repository,
@@ -234,7 +233,7 @@ impl PullRequest {
 struct MergeMarker {
     partition: Bytes,
     pull: PullRequest,
-    /// Holds while the request still equals `pull`.
+    /// Holds while the stored request equals `pull`.
     unchanged: Predicate,
     clock: Arc<dyn Clock>,
 }

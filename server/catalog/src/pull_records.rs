@@ -1,5 +1,5 @@
 //! The stored form of pull requests: lakeFS's messages and keys, and Weir's own record of the destination's head
-//! at the time when a request was opened.
+//! when a request was opened.
 
 use base::{OffsetDateTime, from_timestamp, to_timestamp};
 use bytes::Bytes;
@@ -23,7 +23,7 @@ pub enum PullStatus {
 /// A request to merge a branch into another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullRequest {
-    /// Ids of later seconds sort first.
+    /// 20 characters. Requests opened in a later second sort first.
     pub id: String,
     pub status: PullStatus,
     pub title: String,
@@ -52,7 +52,7 @@ pub(crate) fn record_key(id: &str) -> Bytes {
     Bytes::from(format!("{RECORDS}{id}"))
 }
 
-/// An operation that stores a request as the newest of its two branches.
+/// An operation that stores a request in the index as the newest one of its two branches.
 pub(crate) fn index_op(repository: &Repository, pull: &PullRequest) -> Op {
     let (source, destination) = (&pull.source_branch, &pull.destination_branch);
     let partition = repository.partition();

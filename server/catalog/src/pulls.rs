@@ -1,8 +1,8 @@
 //! Pull requests: proposals to merge one branch into another, with title and description.
 //!
-//! The record is lakeFS's, in the repository's partition. lakeFS also keeps an index in the partition
-//! `pulls`, which names the newest request of two branches; Weir writes it for lakeFS but never reads it.
-//! Weir's own partition `weir-pulls` stores the destination's head at the time when a request was opened.
+//! The record has lakeFS's format and is in the repository's partition. lakeFS also keeps an index in the
+//! partition `pulls`, which names the newest request of two branches. Weir writes this index but never reads it.
+//! Weir's own partition `weir-pulls` stores the destination's head when a request was opened.
 //!
 //! The status "merged" is final. `pull_merge.rs` merges requests.
 
@@ -17,12 +17,12 @@ use crate::pull_records::{PullData, RECORDS, index_op, opening_op, record_key};
 use crate::retention::check_writable;
 use crate::{Catalog, Error, PullRequest, PullStatus, Result};
 
-/// How often a compare-and-set of a record is tried before giving up.
+/// The maximum number of attempts of a compare-and-set of a record.
 pub(crate) const MAX_ATTEMPTS: usize = 10;
 /// How many records a listing reads in one round trip.
 const LIST_PAGE: usize = 100;
 
-/// How many records one page of a listing reads. Most of them may not match the filter.
+/// The maximum number of records that one page of a listing reads, because most may not match the filter.
 const MAX_PULLS_SCANNED: usize = 10_000;
 
 /// A pull request to open.
@@ -63,7 +63,7 @@ impl PullFilter {
 }
 
 impl Catalog {
-    /// Opens a pull request. The same two branches can have several.
+    /// Opens a pull request. Two branches can have several open requests.
     ///
     /// # Errors
     /// [`Error::SameBranches`]; [`Error::InvalidValue`] if title or description are too long; branch not found;
@@ -128,7 +128,7 @@ impl Catalog {
 
     /// Pull requests whose ids start with `prefix`, newest first, after the id `after` (exclusive).
     ///
-    /// A page ends early after [`MAX_PULLS_SCANNED`] records, and may be empty then although more follow.
+    /// A page ends early after [`MAX_PULLS_SCANNED`] records. Such a page may be empty although more requests follow.
     ///
     /// # Errors
     /// The record store's.
@@ -172,7 +172,8 @@ impl Catalog {
                     page.next_offset = id_before(if is_full { &after_last_result } else { &start });
                     return Ok(page);
                 }
-                // Not from the id in the record: if that differs, the same records would be read again.
+                // Continue from the key, not from the id in the record: if they differ, the listing could read the same
+                // records forever.
                 start = [entry.key.as_ref(), b"\0"].concat();
                 scanned += 1;
                 if matches {
@@ -218,7 +219,7 @@ impl Catalog {
         .await
     }
 
-    /// The record of a pull request, and the predicate that it has not changed since.
+    /// The record of a pull request, and a predicate that holds while it is unchanged.
     pub(crate) async fn stored_pull(
         &self,
         repository: &Repository,
@@ -366,7 +367,7 @@ mod tests {
         panic!("the listing does not end: {found:?}");
     }
 
-    /// One request scanned all records if the filter skipped them.
+    /// Guards against a bug: one call scanned all records if the filter skipped them.
     #[tokio::test]
     async fn page_ends_early_after_many_skipped_records() {
         let lake = TestCatalog::new();
@@ -389,7 +390,7 @@ mod tests {
         assert_eq!(found, (2, vec!["open".to_owned()]));
     }
 
-    /// The next page started at the id in the record, so that the same page was returned forever.
+    /// Guards against a bug: the next page started at the id in the record, so the same page was returned forever.
     #[tokio::test]
     async fn record_with_a_wrong_id_does_not_repeat_a_page() {
         let lake = TestCatalog::new();

@@ -1,4 +1,4 @@
-//! The read-only half of the service, for the APIs and for hooks. It has no way to write.
+//! The read operations of the service, for the APIs and for hooks. A [`Reader`] cannot write.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ impl Reader {
         Ok(self.graveler.repository(&id).await?)
     }
 
-    /// Repositories by name from `after` (exclusive) whose names start with `prefix` and contain `search`.
+    /// Repositories whose names start with `prefix` and contain `search`, in order of name from `after` (exclusive).
     ///
     /// # Errors
     /// The record store's.
@@ -76,8 +76,8 @@ impl Reader {
             .await
     }
 
-    /// Like [`Reader::list_repositories`], but only those for which `is_visible` is true. Hidden
-    /// repositories do not count towards `limit`.
+    /// Like [`Reader::list_repositories`], but only repositories for which `is_visible` returns true. Others do not
+    /// count towards `limit`.
     ///
     /// # Errors
     /// The record store's.
@@ -106,7 +106,8 @@ impl Reader {
             .await?)
     }
 
-    /// Branches by name from `after` (exclusive) whose names start with `prefix`.
+    /// Branches whose names start with `prefix`, in order of name from `after` (exclusive). Hidden branches are included
+    /// only with `show_hidden`.
     ///
     /// # Errors
     /// The record store's.
@@ -132,7 +133,7 @@ impl Reader {
         Ok(self.graveler.tag(repository, &TagId::parse(id)?).await?)
     }
 
-    /// Tags by name from `after` (exclusive) whose names start with `prefix`.
+    /// Tags whose names start with `prefix`, in order of name from `after` (exclusive).
     ///
     /// # Errors
     /// The record store's.
@@ -173,7 +174,7 @@ impl Reader {
     /// The nearest common ancestor of two references.
     ///
     /// # Errors
-    /// Of the references.
+    /// Unknown or invalid references.
     pub async fn find_merge_base(
         &self,
         repository: &Repository,
@@ -228,7 +229,7 @@ impl Reader {
         )?))
     }
 
-    /// Streams an object's bytes, or a range of them. The range's end is exclusive and may exceed the object's size.
+    /// Streams an object's bytes, or a range of them. The end of the range may exceed the object's size.
     ///
     /// # Errors
     /// [`Error::DataGone`] if the bytes are missing, [`Error::RangeNotSatisfiable`].
@@ -274,8 +275,8 @@ impl Reader {
         fold_diff(cursor, query).await
     }
 
-    /// Compares two references. With `two_dot`, compares left with right directly; without it,
-    /// shows what `right` changed since the merge base.
+    /// Compares two references, in byte order of path. With `two_dot`, compares `left` with `right`. Without it, shows
+    /// what `right` changed since the merge base.
     ///
     /// # Errors
     /// Unknown or invalid references. `branch$` is valid only on the right of a two-dot diff.

@@ -7,8 +7,8 @@ use tracing::{info, instrument};
 use crate::{Catalog, Reader, Result};
 
 impl Reader {
-    /// Changes of a branch or tag, or of all of them, newest first. `after` is the id of an entry (exclusive).
-    /// Includes references that were deleted.
+    /// Changes of one branch or tag, or of all without `of`, newest first. Includes deleted references. `after` is the
+    /// id of an entry (exclusive).
     ///
     /// # Errors
     /// The record store's.
@@ -22,7 +22,7 @@ impl Reader {
         Ok(self.graveler.reflog(repository, of, after, limit).await?)
     }
 
-    /// The entry that an undo would revert: the entry with this id, or the newest entry of the reference.
+    /// The entry that an undo would revert: the entry with this `id` or, without `id`, the newest entry of the reference.
     ///
     /// # Errors
     /// Not found: the entry, or the branch or tag itself if it has no entries.
@@ -40,7 +40,7 @@ impl Reader {
                 },
             ) => {
                 let entries = self.reflog(repository, Some(of), "", 1).await?;
-                // A name without any entry usually never existed, which is the more useful answer.
+                // A branch or tag without entries usually never existed: report that it is not found instead.
                 match of {
                     _ if !entries.results.is_empty() => {}
                     RefName::Branch(branch) => {

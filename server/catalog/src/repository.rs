@@ -20,8 +20,8 @@ impl Catalog {
     /// Creates a repository and marks its storage namespace with `_lakefs/dummy`. The namespace must belong to
     /// this block store, be unused, and neither contain nor be contained in the namespace of another repository.
     ///
-    /// A bare repository is the target of a restore. Its namespace is in use already, so that it is neither
-    /// checked for use nor marked; but it must not be inside the namespace of another repository either.
+    /// A bare repository is the target of a restore. Its namespace is in use already, so it may equal that of another
+    /// repository and is not marked. It must neither contain nor be inside another namespace either.
     ///
     /// Runs to completion even if the caller is cancelled.
     ///
@@ -59,7 +59,7 @@ impl Catalog {
         }
         let namespace = request.storage_namespace.clone();
         let marker = Marker::new(self, &namespace);
-        // An early check, so that an invalid request does not wait in the queue.
+        // Check early, so that an invalid request does not wait in the queue.
         marker.check().await?;
         let created = self.graveler.create_repository_with_claim(request, &marker);
         match created.await {
@@ -135,7 +135,7 @@ impl Catalog {
         Ok(self.graveler.delete_repository(&id, force).await?)
     }
 
-    /// The repository's key-value metadata.
+    /// Returns the repository's metadata.
     ///
     /// # Errors
     /// The record store's.
@@ -162,10 +162,10 @@ impl Catalog {
             .await?)
     }
 
-    /// Removes keys of the metadata. Missing keys are no error.
+    /// Removes keys of the metadata. Missing keys are not an error.
     ///
     /// # Errors
-    /// The record store's.
+    /// Read-only; too many concurrent changes; the record store's.
     pub async fn delete_repository_metadata(
         &self,
         repository: &Repository,
@@ -177,8 +177,8 @@ impl Catalog {
             .await?)
     }
 
-    /// Checks a storage namespace and returns its canonical spelling, which is what repositories store and
-    /// permissions are checked against: `local:///name` becomes `local://name`.
+    /// Checks a storage namespace and returns its canonical spelling: `local:///name` becomes `local://name`. Repositories
+    /// store the canonical spelling, and permissions are checked against it.
     ///
     /// # Errors
     /// [`Error::Namespace`].

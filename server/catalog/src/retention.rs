@@ -1,6 +1,6 @@
-//! Garbage collection rules of a repository: how long objects are kept that no branch shows any more.
+//! Garbage collection rules of a repository: how long to keep objects that are no longer on any branch.
 //!
-//! They are stored in the block store below `_lakefs/`, as the protobuf message that lakeFS and its
+//! The rules are stored in the block store below `_lakefs/`, as the protobuf message that lakeFS and its
 //! Spark client read. An empty file means that the rules were deleted.
 
 use std::collections::BTreeMap;
@@ -13,15 +13,16 @@ use tracing::{info, instrument};
 
 use crate::{Catalog, Error, Reader, Result};
 
-/// Where the rules are stored, below `_lakefs/`. The name is lakeFS's; the content is protobuf, not JSON.
+/// Where the rules are stored, below `_lakefs/`. lakeFS defines this name. Despite the ending, the content
+/// is protobuf.
 const RULES_KEY: &str = "retention/gc/rules/config.json";
-/// The maximum size of rules to read or store.
+/// The maximum size of stored rules.
 const MAX_RULES_BYTES: usize = 16 << 20;
 /// The encoded field `default_retention_days` with the value 0, which protobuf would omit. Without it, rules that
 /// are all zero would be encoded as an empty file, which means no rules.
 const ZERO_DEFAULT: &[u8] = b"\x08\x00";
 
-/// For how many days objects are kept after they were replaced or deleted. Never negative.
+/// How many days objects are kept after they were replaced or deleted. Rules that lakeFS stored may be negative.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GcRules {
     /// For branches without their own rule, and for commits that are not reachable from any branch.
@@ -31,7 +32,7 @@ pub struct GcRules {
 }
 
 impl GcRules {
-    /// For how many days objects are kept after they were replaced or deleted on `branch`.
+    /// How many days objects are kept after they were replaced or deleted on `branch`.
     #[must_use]
     pub fn retention_days(&self, branch: &str) -> i32 {
         let of_branch = self.branch_retention_days.get(branch);
@@ -100,10 +101,11 @@ impl Reader {
 }
 
 impl Catalog {
-    /// Replaces the rules. If two calls race, one of them wins entirely.
+    /// Replaces the rules. If two calls race, the rules of one of them are stored.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for negative days and invalid branch names; read-only.
+    /// [`Error::InvalidValue`] for negative days and rules that are too large; [`Error::InvalidName`] for an invalid
+    /// branch name; read-only; the block store's.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn set_gc_rules(&self, repository: &Repository, rules: &GcRules) -> Result<()> {
         check_writable(repository)?;
@@ -122,7 +124,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Deletes the rules; no error if there are none.
+    /// Deletes the rules. Missing rules are not an error.
     ///
     /// # Errors
     /// Read-only; the block store's.

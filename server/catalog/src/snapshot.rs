@@ -1,6 +1,6 @@
 //! Read access to one stored tree, for hooks and actions.
 //!
-//! Trees are immutable, so that repeated reads give the same results.
+//! Trees are immutable, so repeated reads give the same results.
 
 use base::Page;
 use graveler::{Graveler, MetaRangeId, Repository};

@@ -2,8 +2,8 @@
 //!
 //! Each directory that holds objects has one file,
 //! `symlinks/REPOSITORY/REFERENCE/DIRECTORY/symlink.txt` below the storage namespace, with a full
-//! address on each line. The listing is streamed: only the files of the current path's parent
-//! directories are open at a time.
+//! address on each line. The listing is streamed: only the files of the current path's directories
+//! are open.
 
 use block::Location;
 use graveler::Repository;
@@ -27,13 +27,14 @@ struct Directory {
 }
 
 impl Catalog {
-    /// Writes a symlink file for each directory at a reference, for objects whose paths start with `location`.
+    /// Writes a symlink file for each directory of a reference that holds objects. Lists only objects whose paths start
+    /// with `location`.
     ///
     /// Returns the address of the folder of all symlink files. Files of directories that no longer exist stay.
     ///
     /// # Errors
-    /// The reference's; [`Error::InvalidValue`] for directory names that the store does not support, for
-    /// directories nested deeper than [`MAX_NESTED_DIRECTORIES`] and for addresses with line breaks. Files of
+    /// The reference's; [`Error::Advised`] for directory names that the store does not support and for more than
+    /// [`MAX_NESTED_DIRECTORIES`] nested directories; [`Error::InvalidValue`] for addresses with line breaks. Files of
     /// earlier directories are already written then.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn export_symlinks(
@@ -52,7 +53,7 @@ impl Catalog {
                 break;
             }
             let path = directory_of(&record.key);
-            // Paths are sorted: an open directory that does not contain this path is complete.
+            // Paths are sorted, so an open directory that does not contain this path is complete.
             while let Some(complete) = open.pop_if(|open| !path.starts_with(&open.path)) {
                 complete.finish().await?;
                 written += 1;

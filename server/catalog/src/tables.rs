@@ -1,7 +1,7 @@
 //! Range and metarange files of committed trees: locations and bytes.
 //!
-//! For clients that read trees themselves, such as Spark jobs. An id is used in a path only after
-//! validation (64 hex digits).
+//! For clients that read trees themselves, such as Spark jobs. Ids are validated (64 hex digits) before they
+//! become part of a path.
 
 use block::{ByteStream, Location};
 use graveler::Repository;
@@ -19,7 +19,7 @@ impl Reader {
         Ok(self.graveler.table_key(id)?)
     }
 
-    /// The size and bytes of a range or metarange file.
+    /// The size in bytes and the content of a range or metarange file.
     ///
     /// # Errors
     /// [`Error::DataGone`] if the file does not exist; invalid id.

@@ -10,9 +10,9 @@
 //! # }
 //! ```
 //!
-//! The clock stands still until a test advances it, and ids come from a seed, so that a test
-//! creates the same repository each time. Helpers panic on errors. To test for an error, call
-//! the [`Catalog`] that `TestCatalog` dereferences to.
+//! The clock stands still until a test advances it, and ids come from a seed, so a test creates the
+//! same repository each time. Helpers panic on errors. To test for an error, call the methods of the
+//! [`Catalog`] that `TestCatalog` dereferences to.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -198,7 +198,7 @@ impl TestCatalog {
         )
     }
 
-    /// Another server of the same installation with a different clock in all its parts; no hooks.
+    /// Another server of the same installation with its own clock in the catalog and the engine; no hooks.
     #[must_use]
     pub fn another_server_by(&self, clock: &Arc<dyn Clock>) -> Catalog {
         let graveler = Graveler::new(
@@ -217,7 +217,7 @@ impl TestCatalog {
         )
     }
 
-    /// The same server with a different clock in the catalog; the engine keeps its clock. No hooks.
+    /// Another server of the same installation with its own clock in the catalog only; no hooks.
     #[must_use]
     pub fn with_clock(&self, clock: Arc<dyn Clock>) -> Catalog {
         Catalog::new(

@@ -1,8 +1,8 @@
 //! Writing objects: upload, copy, delete, and the addresses of new bytes.
 //!
 //! Bytes are stored first, then the entry is staged. The bytes are deleted again only if the
-//! entry was definitely not staged. In doubt they stay: garbage collection can remove bytes
-//! without an entry, but nothing can restore the bytes of an entry.
+//! entry was certainly not staged. Otherwise they stay: garbage collection can remove bytes
+//! without an entry, but nothing can restore the deleted bytes of an entry.
 
 use block::{ByteStream, Location};
 use graveler::{Branch, BranchId, Condition, Repository};
@@ -17,14 +17,15 @@ use crate::{
 };
 
 impl Catalog {
-    /// Stores the bytes, then stages the entry. If the body fails, nothing remains.
+    /// Stores the bytes, then stages the entry. If the body fails, nothing is stored.
     ///
     /// The branch and, with `if_absent`, the path are checked before the body is read. The path
     /// is checked again when the entry is staged.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] if the path is empty or too long, the metadata is too large or the MD5 does not
-    /// match; [`Error::PreconditionFailed`]; [`Error::Body`]; branch not found, protected, read-only.
+    /// [`Error::InvalidValue`] if the path is empty or the metadata is too large; [`Error::PathTooLong`];
+    /// [`Error::Advised`] if the MD5 does not match; [`Error::PreconditionFailed`]; [`Error::Body`]; branch not found;
+    /// protected; read-only.
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
     pub async fn upload(
         &self,
@@ -71,9 +72,9 @@ impl Catalog {
 
     /// Copies an object and its bytes, also from another repository of the same store.
     ///
-    /// Without `options` the copy keeps content type and metadata; with them it gets those of the
-    /// options. It always keeps the `ETag`, so that it counts as equal content. `force` writes to a
-    /// read-only repository, as `options.force` does.
+    /// Without `options` the copy keeps content type and metadata, and its identity equals the source's. With `options`
+    /// it gets their content type and metadata. It always keeps the `ETag`. Like `options.force`, `force` allows writing
+    /// to a read-only repository.
     ///
     /// # Errors
     /// [`Error::ObjectNotFound`] and [`Error::DataGone`] of the source; otherwise the same as for uploads.
@@ -155,7 +156,7 @@ impl Catalog {
         Ok((source, staged))
     }
 
-    /// Deletes paths. Missing paths are no error. The bytes stay, because earlier commits may need them.
+    /// Deletes paths. Missing paths are not an error. The bytes stay, because earlier commits may need them.
     ///
     /// # Errors
     /// Branch not found, protected, read-only.
@@ -231,7 +232,7 @@ impl Catalog {
     /// Stages an entry and, in the same batch, writes the operations that `also_write` returns for the object.
     ///
     /// # Errors
-    /// The same as for uploads; [`graveler::Error::ConcurrentChange`] if a predicate of those operations fails.
+    /// The same as for uploads; [`Error::ConcurrentChange`] if a predicate of those operations fails.
     pub(crate) async fn stage_with(
         &self,
         to: ObjectTarget<'_>,
@@ -262,7 +263,7 @@ impl Catalog {
             return Ok(object);
         };
         if is_refusal(&error) {
-            // The engine retries after a lost race. Its first attempt may have staged this very entry.
+            // The engine retries after a lost race, and its first attempt may have staged this entry.
             if matches!(error, graveler::Error::PreconditionFailed)
                 && self.is_staged(to, &object).await?
             {
@@ -288,7 +289,7 @@ impl Catalog {
         Ok(found.is_some_and(|found| found.physical_address == object.physical_address))
     }
 
-    /// Deletes bytes that have no entry, best effort. Garbage collection removes what a failure leaves.
+    /// Deletes bytes that have no entry, best effort. If this fails, garbage collection removes them.
     pub(crate) async fn delete_bytes(&self, at: &Location) {
         if let Err(error) = self.block.delete(at).await {
             warn!(%error, "failed to delete {at}, which has no entry");
@@ -300,7 +301,7 @@ impl Catalog {
 #[derive(Debug)]
 pub(crate) struct Staged {
     pub(crate) entry: Entry,
-    /// Whether the bytes were stored for this entry, so that no other entry points to them.
+    /// Whether the bytes were stored for this entry only. A refused write then deletes them.
     pub(crate) owns_bytes: bool,
     pub(crate) if_absent: bool,
     pub(crate) force: bool,

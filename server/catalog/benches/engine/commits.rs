@@ -17,7 +17,7 @@ const SMALL: u64 = 20;
 const POLL: Duration = Duration::from_millis(2);
 /// How many bytes the MD5 probe hashes at a time.
 const PIECE: usize = 1 << 20;
-/// The maximum memory of a commit, whatever its size.
+/// The maximum growth of memory during a commit of any size, in bytes.
 const MAX_GROWTH: u64 = 256 << 20;
 /// The maximum number of durable writes of a commit.
 const MAX_WRITES: u64 = 3;
@@ -124,7 +124,7 @@ async fn small(world: &World) -> Result<()> {
     let mut raw = world.raw().await?;
     let (mut times, mut puts) = (Vec::new(), Vec::new());
     let (mut durable, mut transactions) = (0, None);
-    // On a server that knows the branch, and on one whose cached branch is out of date.
+    // Requests of puts on a server that has the branch cached, and on a server whose cached branch is out of date.
     let (mut known, mut moved) = (Vec::new(), Vec::new());
     for i in 0..SMALL {
         let n = i * 7919 % world.objects;
@@ -203,7 +203,7 @@ async fn put(world: &World, graveler: &Graveler, n: u64, content: u64) -> Result
         .await?)
 }
 
-/// Reads and writes. Once a second these include reading the branch protection rules.
+/// The numbers of reads and writes. About once a second, the reads include the branch protection rules.
 fn requests(counts: kv::testing::Counts) -> (u64, u64) {
     (counts.reads, counts.writes)
 }

@@ -8,7 +8,7 @@ use crate::target::Target;
 use crate::world::{World, branch, commit};
 
 const COMMITS: usize = 10_000;
-/// Commits are read in pages, so that there are far fewer reads than commits.
+/// The maximum number of reads. Commits are read in pages, so there are far fewer reads than commits.
 const MAX_PAGES: u64 = 100;
 
 pub(crate) async fn run(world: &World) -> Result<()> {
@@ -22,7 +22,7 @@ pub(crate) async fn run(world: &World) -> Result<()> {
     commit(&world.graveler, &repo, "side", true).await?;
 
     let cold = world.cold();
-    // Branches must be read again, because others may have moved them. Commits are immutable and cached.
+    // Even a warm server reads branches again, because other servers may have moved them. Commits are immutable and cached.
     let of = async |name: &str| -> Result<String> {
         let branch = world
             .graveler

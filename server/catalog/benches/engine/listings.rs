@@ -1,4 +1,4 @@
-//! Measures a page of a listing with a delimiter: without staged changes, and behind staged deletions.
+//! Measures a page of a listing with a delimiter: without staged changes, and with many staged deletions.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,11 +11,11 @@ use crate::measure::{median, millis, timed};
 use crate::target::Target;
 use crate::world::{PREFIXES, World, key};
 
-/// The maximum cost of a page behind staged deletions, relative to a page without them.
+/// The maximum duration of a page with staged deletions, relative to a page without them.
 const MAX_RATIO: f64 = 1.5;
 const ROUNDS: usize = 101;
 const DELETE: usize = 1_000;
-/// How long the branch is idle after the deletions. The engine materializes them when no more arrive.
+/// How long the branch is idle after the deletions, so that the engine materializes them.
 const REST: Duration = Duration::from_secs(6);
 
 pub(crate) async fn run(world: &World) -> Result<()> {

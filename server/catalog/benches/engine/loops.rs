@@ -1,4 +1,4 @@
-//! Measures concurrent clients that branch, write, commit and merge into one branch, and that write to one branch.
+//! Measures concurrent clients that write to one branch, and that branch, write, commit and merge into one branch.
 
 use anyhow::Result;
 use graveler::{BranchId, Condition, Graveler, Repository};
@@ -8,7 +8,7 @@ use crate::measure::timed;
 use crate::target::Target;
 use crate::world::{World, branch, commit, entry, merge};
 
-/// The total number of loops per row, so that every row ends with the same number of objects.
+/// The total number of loops per row. The same for all rows, so that each ends with the same number of objects.
 const LOOPS: u64 = 320;
 const WRITES: u64 = 2_000;
 

@@ -1,8 +1,10 @@
 //! Benchmarks versioning with a million objects: `cargo xtask bench engine [OBJECTS]`.
 //!
 //! Runs the engine in process on a local disk, with SQLite and with PostgreSQL (`WEIR_TEST_POSTGRES`).
-//! Times are reported relative to probes of the same run. Every figure is printed with its target and whether it
-//! meets it. Counts do not depend on the machine.
+//! A second argument, `SQLite` or `PostgreSQL`, limits the run to this database.
+//!
+//! Targets for times are relative to probes of the same run, and counts do not depend on the machine. Each row shows a
+//! figure, its target, and whether the target is met.
 
 mod commits;
 mod graph;

@@ -23,7 +23,7 @@ pub(crate) struct Spent {
     pub(crate) time: Duration,
     /// CPU time of all threads of the process.
     pub(crate) cpu: Duration,
-    /// Time in which threads were ready to run but other processes occupied the cores.
+    /// Total time in which threads were ready to run but waited for a core.
     waited: Duration,
 }
 
@@ -45,7 +45,7 @@ impl Load {
     fn now() -> Result<Self> {
         let (mut ran, mut waited) = (0, 0);
         for thread in std::fs::read_dir("/proc/self/task")? {
-            // A thread may end between the two reads. Idle threads end after ten seconds.
+            // A thread may end between the two reads.
             let Ok(text) = std::fs::read_to_string(thread?.path().join("schedstat")) else {
                 continue;
             };

@@ -1,4 +1,4 @@
-//! A block store that counts transferred bytes.
+//! A block store that counts the bytes of reads and puts.
 
 use std::ops::Range;
 use std::sync::Arc;

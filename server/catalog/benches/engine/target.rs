@@ -1,4 +1,4 @@
-//! Targets of figures. The program computes whether a figure meets its target, so that no document has to claim it.
+//! Targets of figures. The program checks whether figures meet them, so no document has to claim it.
 
 /// A bound as text, and whether the figure meets it.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +16,7 @@ impl Target {
         }
     }
 
-    /// A target with the given text.
+    /// A target that is described by `words`.
     pub(crate) fn told(words: impl Into<String>, is_met: bool) -> Self {
         Self {
             words: words.into(),
@@ -24,13 +24,13 @@ impl Target {
         }
     }
 
-    /// The figure, rounded to two digits as printed, must not exceed `bound`.
+    /// A target that is met if the figure, rounded to two decimals as printed, does not exceed `bound`.
     pub(crate) fn at_most(figure: f64, bound: f64) -> Self {
         let printed = (figure * 100.0).round() / 100.0;
         Self::told(format!("{bound}"), printed <= bound)
     }
 
-    /// The last two cells of a row: the bound, and `met` or `missed`.
+    /// The last two cells of a row: the target, and `met` or `missed`.
     pub(crate) fn cells(&self) -> String {
         let verdict = match self.is_met {
             None => "",

@@ -6,7 +6,8 @@ use crate::measure::{Spent, mebibytes, millis, seconds, timed};
 use crate::target::Target;
 use crate::world::{World, diff, merge};
 
-/// The number of threads that should work on large trees: the number of cores of the benchmark machine.
+/// The average number of runnable threads that work on large trees must reach: the number of cores of the benchmark
+/// machine.
 const CORES: f64 = 2.0;
 
 pub(crate) async fn run(world: &World) -> Result<()> {
@@ -23,7 +24,7 @@ async fn count(world: &World, left: &str, right: &str) -> Result<u64> {
     Ok(differences)
 }
 
-/// Ten changes on each side.
+/// Measures a diff and a merge with ten changes on each side.
 async fn few(world: &World) -> Result<()> {
     let spread = world.objects / 10;
     world.branch("few", "main").await?;
@@ -77,7 +78,7 @@ fn both_cores(spent: Spent) -> Target {
     Target::told("both of 2 cores", spent.busy() >= CORES)
 }
 
-/// Half of all objects on one side; on the other side some objects in every range.
+/// Measures a commit, a diff and a merge of changes to half of all objects, into a branch with changes in every range.
 async fn many(world: &World) -> Result<()> {
     let n = world.objects;
     world.branch("many", "main").await?;

@@ -19,12 +19,12 @@ use crate::say;
 use crate::store::CountingBlocks;
 use crate::target::Target;
 
-/// The number of key prefixes.
+/// The number of objects per key prefix. With a million objects, also the number of prefixes.
 pub(crate) const PREFIXES: u64 = 1_000;
-/// The number of records per write.
+/// The number of records per staged write.
 const WRITE: usize = 1_000;
 
-/// The database with the records.
+/// A database for the record store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Database {
     Sqlite,
@@ -98,7 +98,7 @@ impl Raw {
         Ok(())
     }
 
-    /// The number of writing transactions on the server so far, including this one; none on SQLite.
+    /// The number of writing transactions of the PostgreSQL server so far, including this one; none on SQLite.
     pub(crate) async fn transactions(&mut self) -> Result<Option<u64>> {
         match self {
             Self::Sqlite(_) => Ok(None),
@@ -179,7 +179,7 @@ impl World {
         })
     }
 
-    /// A server on the same stores that has just started, with empty caches.
+    /// Another server on the same stores, with empty caches.
     pub(crate) fn cold(&self) -> Graveler {
         engine(&self.kv, &self.block, Duration::from_secs(3600))
     }
@@ -341,7 +341,7 @@ pub(crate) async fn diff(
     Ok(graveler.diff(repo, &left, &right).await?)
 }
 
-/// The key of an object. Objects are spread evenly over a thousand prefixes.
+/// The key of an object, below the prefix of its thousand.
 pub(crate) fn key(n: u64) -> String {
     format!("data/part-{:04}/object-{:08}.parquet", n / PREFIXES, n)
 }

@@ -1,11 +1,11 @@
-//! Recognizes failures of a disk that an operator can repair, in the causes of an error.
+//! Finds disk problems that an operator can repair among the causes of an error.
 
 use std::error::Error as StdError;
 use std::io;
 
 use super::Error;
 
-/// A condition of the server's disk because of which accesses fail.
+/// A problem of the server's disk that makes the stores fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskProblem {
     /// The disk or the quota is full.
@@ -14,7 +14,7 @@ pub enum DiskProblem {
     NoPermission,
 }
 
-/// What SQLite and PostgreSQL report; their drivers do not pass on an [`io::Error`].
+/// Parts of the messages of SQLite and PostgreSQL, whose drivers do not pass on an [`io::Error`].
 const DATABASE_TEXTS: &[(&str, DiskProblem)] = &[
     ("database or disk is full", DiskProblem::NoSpace),
     ("No space left on device", DiskProblem::NoSpace),
@@ -34,7 +34,7 @@ impl DiskProblem {
                 return Some(found);
             }
             next = match cause.downcast_ref::<io::Error>() {
-                // The source of such an error is that of the inner error, which would be skipped.
+                // `io::Error::source` returns the source of the inner error and would skip the inner error itself.
                 Some(io) => io.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
                 None => cause.source(),
             };
@@ -60,7 +60,7 @@ impl DiskProblem {
             .map(|(_, problem)| *problem)
     }
 
-    /// What is wrong and who can repair it, without paths of the machine.
+    /// Says what is wrong and who can repair it. Clients see this text, so it has no paths of the server.
     #[must_use]
     pub fn explanation(self) -> &'static str {
         match self {
@@ -118,7 +118,7 @@ mod tests {
         }
         let full = kv::Error::storage("set", io::Error::other("database or disk is full"));
         assert_eq!(Error::from(full).disk_problem(), Some(DiskProblem::NoSpace));
-        // A failure to read the client's body is not the server's.
+        // A failure to read the client's body is not a problem of the server's disk.
         let body = Error::Body(Kind::PermissionDenied.into());
         assert_eq!(body.disk_problem(), None);
     }

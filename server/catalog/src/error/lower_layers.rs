@@ -1,7 +1,7 @@
 //! Converts the errors of the engine, the record store and the block store.
 //!
-//! Every `match` on the engine's and the block store's errors is exhaustive, so that a new error does not compile
-//! until it is converted.
+//! Every `match` on the engine's and the block store's errors is exhaustive, so a new error does not compile until
+//! it is converted.
 
 use graveler::Error as Engine;
 
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn overload_is_told_from_failure() {
+    fn overload_and_failure_are_different_errors() {
         let busy = || kv::Error::SlowDown("queue full".to_owned());
         assert!(matches!(Error::from(busy()), Error::RecordsBusy(_)));
         let engine = Error::from(Engine::Kv(busy()));

@@ -14,10 +14,10 @@ const MAX_TOKEN_BYTES: usize = 8 << 10;
 /// A position in the staged objects of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Continuation {
-    /// Becomes part of a storage address.
+    /// Becomes part of a storage address, so it is checked when a token is parsed.
     pub(super) run_id: String,
     pub(super) source: Source,
-    /// The last path that was processed; none if the source was processed completely.
+    /// The last processed path of the source; none if the source was processed completely.
     pub(super) path: Option<Vec<u8>>,
 }
 
@@ -40,17 +40,18 @@ pub(super) struct MovedScan {
     pub(super) in_branch: bool,
     /// The first entry of this round.
     pub(super) first_entry: String,
-    /// The first entry of the previous round; empty in the first round. This round ends a little behind it.
+    /// The first entry of the previous round; empty in the first round. This round ends at entries that are older than
+    /// it by the maximum clock skew.
     pub(super) previous_first_entry: String,
     /// A digest of the changes with moved objects that this round has visited; empty for none.
     pub(super) digest: String,
-    /// The same for those changes that the next round will visit too.
+    /// The same, but only of the changes that the next round will visit again.
     pub(super) overlap_digest: String,
-    /// The overlap digest of the previous round. If it equals this round's digest, nothing has moved since.
+    /// The overlap digest of the previous round. If it equals this round's digest, nothing moved in between.
     pub(super) previous_digest: String,
 }
 
-/// A value of `previous_digest` that no round computes, for tokens of earlier versions.
+/// Stands for the missing `previous_digest` in tokens of earlier versions. No round computes this value.
 const UNKNOWN: &str = "?";
 
 /// The JSON inside a token. Its names must not change, because clients hold tokens. Paths may be invalid UTF-8 and
@@ -109,7 +110,7 @@ impl Continuation {
     /// Parses a token. Clients may send anything.
     ///
     /// # Errors
-    /// An invalid token.
+    /// [`Error::Advised`] if the token is invalid.
     pub(super) fn parse(token: &str) -> Result<Self> {
         let invalid = || {
             Error::advised(

@@ -1,13 +1,13 @@
 //! Prepares garbage collection of uncommitted data: writes Parquet files with the addresses of staged objects.
 //!
-//! A garbage collection job deletes all objects that neither these files nor a commit list. So the files must list
+//! A garbage collection job deletes all objects that are neither in these files nor in a commit. So the files must list
 //! every object that is staged on any branch, or that an undo could stage again. A call takes a bounded time and
 //! returns a token with which the next call continues.
 //!
-//! A run processes all branches first, then the reflog entries that keep staged changes. Changes that leave a branch
-//! during the run are kept by such an entry and found there. Changes that move in the other direction, to a branch
-//! that was already processed, come last: see [`moved`]. Changes that are committed during the run are in the list
-//! of commits, which must be prepared after the run.
+//! A run processes all branches first, then the reflog entries that keep staged changes. If changes leave a branch
+//! during the run, such an entry keeps them, and the run finds them there. Changes that move in the other direction,
+//! to a branch that was already processed, come last: see [`moved`]. The list of commits has the changes that are
+//! committed during the run, so it must be prepared after the run.
 
 mod continuation;
 mod moved;
@@ -43,7 +43,7 @@ pub(crate) fn try_token(is_token: bool, data: &[u8]) {
 /// The maximum duration of a call.
 const MAX_CALL: Duration = Duration::from_secs(60);
 /// How many rows are processed between two checks of the time.
-const ROWS_PER_LOOK: usize = 1_000;
+const ROWS_PER_TIME_CHECK: usize = 1_000;
 /// How many branches are listed at a time.
 const BRANCHES_PAGE: usize = 1_000;
 /// How many kept changes are listed at a time. At least two, because a page includes the entry to resume from.
@@ -54,9 +54,9 @@ const FOLDER: &str = "_lakefs/retention/gc/uncommitted";
 /// The sizes at which row groups and files end.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
-    /// The number of rows in a row group.
+    /// The number of rows at which a row group ends.
     group_rows: usize,
-    /// The stored size at which a file ends.
+    /// The compressed size at which a file ends, in bytes. Checked after each row group.
     file_bytes: usize,
 }
 
@@ -96,11 +96,11 @@ struct Run<'a> {
 }
 
 impl Catalog {
-    /// Writes the addresses and times of objects that are staged on any branch or kept for an undo. Stops after a
-    /// minute and returns a token for the next call. A run without objects has one file without rows.
+    /// Writes the addresses and times of objects that are staged on any branch or kept for an undo. After a minute, the
+    /// call stops and returns a token for the next call. A run without objects writes one file without rows.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for an invalid `continuation`; read-only; the stores'.
+    /// [`Error::Advised`] for an invalid `continuation`; read-only; the stores'.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn prepare_gc_uncommitted(
         &self,
@@ -191,8 +191,8 @@ impl Run<'_> {
         }
     }
 
-    /// Processes changes that left their branch and may return by an undo. `from` was processed up to `path`, or
-    /// completely.
+    /// Processes the changes that reflog entries keep for an undo. Resumes at the entry `from`, which was processed up
+    /// to `path`; without `path` it was processed completely.
     async fn gather_kept(
         &mut self,
         mut from: String,
@@ -227,7 +227,7 @@ impl Run<'_> {
         }
     }
 
-    /// Processes the staged objects of a branch behind `after`. A deleted branch has none.
+    /// Processes the staged objects of a branch whose paths are greater than `after`. A deleted branch has none.
     async fn gather_branch(
         &mut self,
         branch: &str,
@@ -272,7 +272,7 @@ impl Run<'_> {
                 self.add(address, entry.last_modified).await?;
             }
             rows += 1;
-            if rows % ROWS_PER_LOOK == 0 && self.is_over() {
+            if rows % ROWS_PER_TIME_CHECK == 0 && self.is_over() {
                 return Ok(Some(
                     self.continuation(source.clone(), Some(record.key.to_vec())),
                 ));
@@ -341,7 +341,7 @@ fn staged(branch: Branch) -> ResolvedRef {
     }
 }
 
-/// The address relative to the storage namespace; none for objects elsewhere, which are never collected.
+/// The address relative to the storage namespace; none for objects outside it, which are never collected.
 fn relative<'a>(entry: &'a Entry, namespace: &str) -> Option<&'a str> {
     match entry.address_type {
         AddressType::Relative => Some(&entry.address),

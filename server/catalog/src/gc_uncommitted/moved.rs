@@ -1,4 +1,4 @@
-//! Finds staged objects that moved during a run to where the run had already been.
+//! Finds staged objects that moved, during a run, to a place that the run had already processed.
 //!
 //! An undo moves kept staged changes back to a branch. From there, a refused commit, a reset of one object or another
 //! undo copies them to a fresh token, and a reset or deletion keeps them in the reflog again. So for each change that
@@ -6,11 +6,12 @@
 //! state.
 //!
 //! A round lists such changes newest first. Changes made during a round are processed in the next round. The run is
-//! complete after a round in which nothing moved: all moved objects were then seen at their last position.
+//! complete after a round in which nothing moved: the run has then seen every moved object where it is now.
 //!
 //! "Newest" depends on the clocks of the servers that made the changes, so a change may be inserted behind a known one.
-//! Each round therefore continues below the first entry of the previous round, by the maximum clock skew, and visits
-//! some changes again. It is the last round if it visited exactly the changes that the previous one announced.
+//! Each round therefore ends at entries that are older, by the maximum clock skew, than the first entry of the previous
+//! round, and visits some changes again. A round is the last one if its digest equals the overlap digest of the
+//! previous round: it then visited only changes that the previous round had visited too.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -34,8 +35,9 @@ pub(super) const MAX_SEEN: usize = 10_000;
 const DIGEST_BYTES: usize = 16;
 
 impl Run<'_> {
-    /// Processes moved changes. With an entry in `scan`, resumes there: it was processed up to `path`, or completely.
-    /// Returns the position at which the time ran out.
+    /// Processes the changes that moved staged objects. Resumes at the entry in `scan`, if there is one, which was
+    /// processed up to `path`; without `path` it was processed completely. Returns the position at which the time ran
+    /// out, or none if the run is complete.
     pub(super) async fn gather_moved(
         &mut self,
         mut scan: MovedScan,
@@ -111,12 +113,12 @@ impl Run<'_> {
                 return Ok(None);
             }
             if self.is_over() {
-                return Ok(Some(self.stop(scan, true)));
+                return Ok(Some(self.end_of_entry(scan, true)));
             }
         }
     }
 
-    /// The time down to which a round lists changes. `previous_first_entry` is empty in the first round.
+    /// The creation time of the oldest changes that a round lists. `previous_first_entry` is empty in the first round.
     fn lower_bound(&self, previous_first_entry: &str) -> OffsetDateTime {
         let started_at = base::data_id_time(&self.id).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let previous = StagedMove::made(previous_first_entry);
@@ -149,11 +151,11 @@ impl Run<'_> {
             return Ok(None);
         };
         let records = self.catalog.graveler.tokens_cursor(&moved.tokens);
-        let source = self.stop(scan, false).source;
+        let source = self.end_of_entry(scan, false).source;
         if let Some(stopped_at) = self.gather_records(records, &source, &after).await? {
             return Ok(Some(stopped_at));
         }
-        Ok(self.is_over().then(|| self.stop(scan, false)))
+        Ok(self.is_over().then(|| self.end_of_entry(scan, false)))
     }
 
     async fn gather_moved_branch(
@@ -165,15 +167,15 @@ impl Run<'_> {
         let Some(after) = after else {
             return Ok(None);
         };
-        let source = self.stop(scan, true).source;
+        let source = self.end_of_entry(scan, true).source;
         if let Some(stopped_at) = self.gather_branch(branch, &source, &after).await? {
             return Ok(Some(stopped_at));
         }
-        Ok(self.is_over().then(|| self.stop(scan, true)))
+        Ok(self.is_over().then(|| self.end_of_entry(scan, true)))
     }
 
-    /// The position behind everything at the current entry, in its tokens or its branch.
-    fn stop(&self, scan: &MovedScan, in_branch: bool) -> Continuation {
+    /// The position after all objects of the current entry: of its tokens or, with `in_branch`, of its branch.
+    fn end_of_entry(&self, scan: &MovedScan, in_branch: bool) -> Continuation {
         let source = Source::Moved(MovedScan {
             in_branch,
             ..scan.clone()

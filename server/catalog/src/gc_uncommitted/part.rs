@@ -1,6 +1,6 @@
 //! Writes one Parquet file as lakeFS's Spark client reads it: GZIP, two required columns.
 //!
-//! Compression runs on the blocking thread pool. The rows of one group and the file so far are in memory.
+//! Compression runs on the blocking thread pool. The file so far and the rows of one group are in memory.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ const SCHEMA: &str = "message uncommitted {
 pub(super) struct Part {
     addresses: Vec<ByteArray>,
     created_secs: Vec<i64>,
-    /// None only while `flush` writes to it.
+    /// None while `flush` writes to it, and after `flush` failed.
     file: Option<File>,
     groups: usize,
 }

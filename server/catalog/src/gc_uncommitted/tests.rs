@@ -94,7 +94,7 @@ async fn file_ends_at_its_size_limit() {
     let groups: Vec<_> = each.iter().map(|file| file.groups.clone()).collect();
     assert_eq!(groups, [[4], [4], [4], [4], [4], [4], [1]]);
 
-    // The limit is checked after each flushed group, so that files have at least two groups here.
+    // `written_bytes` excludes the footer, so one group does not reach the size of a file with one group.
     let of_one = each[0].bytes;
     let larger = files(Bounds {
         group_rows: 4,

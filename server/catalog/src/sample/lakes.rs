@@ -23,7 +23,7 @@ const SCHEMA: &str = "message lakes {
     REQUIRED DOUBLE Depth_m;
 }";
 
-/// Countries and their share, in lakes per thousand. Canada has the rest.
+/// The share of each country, in lakes per thousand. Canada has the rest.
 const COUNTRIES: &[(&str, usize)] = &[
     ("Russia", 190),
     ("United States of America", 110),
@@ -160,8 +160,8 @@ fn country(numbers: &mut Numbers) -> &'static str {
     REMAINDER_COUNTRY
 }
 
-/// The minimum of three random numbers, in tenths of a metre, because most lakes are shallow.
+/// A depth in metres with one decimal: the minimum of three random numbers, because most lakes are shallow.
 fn depth(numbers: &mut Numbers) -> f64 {
     let least = (0..3).map(|_| numbers.below(2_500)).min().unwrap_or(0);
-    f64::from(u16::try_from(least + 1).expect("it is below 2,500")) / 10.0
+    f64::from(u16::try_from(least + 1).expect("it is at most 2,500")) / 10.0
 }

@@ -2,7 +2,7 @@
 //!
 //! The layout follows lakeFS's tutorials: `README.md`, `lakes.parquet` with a hundred thousand lakes, `data/` and
 //! `images/`. All content is Weir's own: text files in this folder, and files generated from a fixed seed, so that
-//! every repository gets the same bytes. Lakes and countries' shares are invented.
+//! every repository gets the same bytes. Lakes and shares of countries are invented.
 
 mod lakes;
 mod pictures;

@@ -1,6 +1,6 @@
 //! A deterministic random number generator.
 
-/// Splitmix64 with a fixed seed.
+/// Splitmix64.
 #[derive(Debug)]
 pub(super) struct Numbers(u64);
 

@@ -1,20 +1,20 @@
-//! How failures of tasks are described to clients.
+//! Describes failures of tasks to clients.
 
 use crate::Error;
 
 /// An error as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
-    /// The number of the failure, which is stored in the task's record.
+    /// Stored in the task's record; see [`super::Failure::code`].
     pub code: i32,
-    /// Whether the server caused the failure, so that it must be logged.
+    /// Whether the server caused the failure. Such failures are logged.
     pub is_server_fault: bool,
     pub message: String,
     /// What the caller can do about it.
     pub hint: Option<String>,
 }
 
-/// The operation that a task performs, as far as descriptions of its failure depend on it.
+/// The operation that a task performs, which affects how its failure is described.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskOperation {
     Commit,
@@ -25,7 +25,7 @@ pub enum TaskOperation {
 /// Converts an error to the number and message that clients see.
 pub type DescribeFailure = fn(&Error, &TaskOperation) -> Description;
 
-/// The default without a REST API: the error's own message.
+/// The default, without a REST API: the error's own message.
 pub(crate) fn describe_by_message(error: &Error, _: &TaskOperation) -> Description {
     Description {
         code: 0,

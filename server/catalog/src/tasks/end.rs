@@ -1,4 +1,4 @@
-//! Ends tasks: once each, with a result or a failure.
+//! Ends each task once, with a result or a failure.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const RETRIES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from
 pub(super) type Outcome = std::result::Result<Bytes, Failure>;
 
 impl Failure {
-    /// The failure that clients see of an error.
+    /// The failure that clients see for an error.
     pub(super) fn new(error: &Error, description: Description) -> Self {
         let findings = match error {
             Error::Rejected(rejection) => {
@@ -40,7 +40,7 @@ impl Failure {
         }
     }
 
-    /// The failure of a task whose server died in an attempt.
+    /// The failure of a task whose server died during an attempt.
     pub(super) fn of_dead_server(operation: &str, attempt: u32, describe: DescribeFailure) -> Self {
         let error = Error::ServerDied {
             operation: operation.to_owned(),
@@ -73,7 +73,7 @@ impl Tasks {
         }
     }
 
-    /// Writes the end of a task, unless it has ended or another server owns it.
+    /// Writes the batch of `end_ops`. A no-op if the task has ended or another server owns it.
     pub(super) async fn write_end(&self, claim: &Claim, ops: Vec<Op>) -> Result<()> {
         match self.kv.batch(ops).await {
             Ok(()) => Ok(()),
@@ -122,7 +122,7 @@ impl Tasks {
             }
         };
         let mut ops = vec![
-            // Checks that the claim is unchanged: a deletion cannot have a predicate.
+            // Checks that the claim is unchanged, because a deletion cannot have a predicate.
             Op::Set {
                 partition: Bytes::from_static(CLAIMS),
                 key: claim.key(),

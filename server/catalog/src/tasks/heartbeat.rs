@@ -1,6 +1,6 @@
-//! The heartbeat of a server with tasks. It also writes the progress of running tasks to their records.
+//! The heartbeat of a server with open tasks. It also writes the tasks' progress to their records.
 //!
-//! The batch that claims a task writes the first heartbeat. The heartbeat stops when there are no tasks.
+//! The batch that claims a task writes the first heartbeat. The heartbeat stops when no task is open.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use super::registry::{OpenTask, Tasks};
 use super::{HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT};
 use crate::Result;
 
-/// The maximum age of a running task's record, even without progress. Clients see that the task is alive, and a
-/// lakeFS server on the same stores does not expire it.
+/// The maximum age of an open task's record, even without progress. A recent record shows clients that the task is
+/// alive, and keeps a lakeFS server on the same stores from expiring it.
 const MAX_RECORD_AGE: Duration = Duration::from_secs(60);
 
 impl Tasks {
@@ -39,7 +39,7 @@ impl Tasks {
         }
     }
 
-    /// Writes one heartbeat and stale records. Returns false if there are no tasks, which stops the heartbeat.
+    /// Writes one heartbeat and updates stale records. Returns false if there are no tasks, which stops the heartbeat.
     async fn heartbeat_once(&self) -> bool {
         let Some(stale) = self.take_stale() else {
             return false;
@@ -108,8 +108,8 @@ impl Tasks {
         }
     }
 
-    /// Whether a server's heartbeat is recent. A server without a heartbeat counts as dead, and so does a server
-    /// with an unreadable one, because it would otherwise keep its tasks forever.
+    /// Whether a server's heartbeat is recent. A server without a heartbeat counts as dead. So does a server with an
+    /// unreadable heartbeat, because it would otherwise keep its tasks forever.
     pub(super) async fn is_alive(&self, instance: &str) -> Result<bool> {
         if instance.is_empty() {
             return Ok(false);

@@ -10,10 +10,9 @@
 //!   end ──> tasks/ID done  +  claim unchanged, then deleted                   one batch
 //! ```
 //!
-//! The invariant: a task ends once. The batch that ends it has the condition that the claim is
-//! unchanged. A server that was merely slow finds its claim taken and changes nothing. When a task
-//! changes a branch, the change lands in the same batch: it never lands twice, and never without
-//! the end of its task.
+//! The invariant: a task ends once. The batch that ends it fails if the claim has changed, so a slow
+//! server whose claim was taken changes nothing. If a task makes a commit, the commit lands in the
+//! same batch: it never lands twice, and never without the end of its task.
 //!
 //! Records of ended tasks are kept for [`TASK_RETENTION`].
 
@@ -136,7 +135,7 @@ impl<I> TaskStatus<I> {
 /// A failure, as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The number of the failure, as stored in the task's record. The layer that describes failures defines its meaning.
+    /// A number that the layer which describes failures defines, such as an HTTP status. Stored in the task's record.
     pub code: i32,
     pub message: String,
     /// What the caller can do about it.
@@ -157,7 +156,7 @@ pub struct Conflicts {
 }
 
 impl Conflicts {
-    /// The conflicts, if the error is a conflict.
+    /// Returns the conflicts if `error` is [`Error::Conflict`].
     #[must_use]
     pub fn of(error: &Error) -> Option<Self> {
         let Error::Conflict { keys, count } = error else {
@@ -178,11 +177,11 @@ impl Conflicts {
 impl Catalog {
     /// Starts a task and returns its id. `work` reports its progress and returns the result message.
     ///
-    /// The task continues when the caller is gone. If the server dies, the task is marked failed: `work`
-    /// is a closure, so that no other server can run it.
+    /// The task continues if the caller is cancelled. If the server dies, the task is marked failed, because no other
+    /// server can run the closure `work`.
     ///
     /// # Errors
-    /// [`Error::TooManyTasks`]; the repository was deleted; the record store's.
+    /// [`Error::TooManyTasks`]; [`Error::Stopping`]; the repository was deleted; the record store's.
     #[instrument(skip_all, fields(repo.id = %repository.id, task.operation = kind.operation))]
     pub async fn submit_task<I, F>(
         &self,
@@ -207,8 +206,8 @@ impl Catalog {
         Ok(id)
     }
 
-    /// The status of a task. If its server died and no other server can take it over, this call marks
-    /// it failed.
+    /// Returns the status of a task. Marks the task failed if its server died and no other server can
+    /// take it over.
     ///
     /// # Errors
     /// [`Error::TaskNotFound`] if no task of this kind has the id, or it expired; the record store's.
@@ -223,7 +222,7 @@ impl Catalog {
     }
 
     /// Loads the status of a task with its encoded result. With `branches`, the task must belong to these
-    /// branches: the caller was authorized for them only.
+    /// branches, because the caller is authorized for them only.
     async fn load_status(
         &self,
         repository: &Repository,
@@ -287,7 +286,7 @@ fn decode_result<I: Message + Default>(id: &str, stored: Bytes) -> Result<I> {
     })
 }
 
-/// Whether a task of this kind can have this id. Checked because the id becomes part of a key.
+/// Whether this is a well-formed id for a task of this kind. Checked because the id becomes part of a key.
 fn is_valid_id(kind: TaskKind, id: &str) -> bool {
     id.strip_prefix(kind.prefix).is_some_and(|rest| {
         rest.len() == NANOID_LENGTH

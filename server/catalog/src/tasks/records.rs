@@ -1,6 +1,6 @@
 //! Stored records of tasks: lakeFS's messages and Weir's own.
 //!
-//! Field numbers and keys of the former are lakeFS's, and Weir adds no fields to them. Weir's own
+//! lakeFS's messages have lakeFS's keys and field numbers, and Weir adds no fields to them. Weir's own
 //! partitions store the rest:
 //!
 //! - `weir-tasks`: claims, which say which server runs a task and how to run it again
@@ -24,7 +24,7 @@ pub(super) const INSTANCES: &str = "instances/";
 pub(super) const TASKS: &str = "tasks/";
 /// The partition of claims. Each task that has not ended has one.
 pub(super) const CLAIMS: &[u8] = b"weir-tasks";
-/// The partition of tasks' branches. A record lives as long as its task's.
+/// The partition of tasks' branches. They are deleted with the task's record.
 pub(super) const BRANCHES: &[u8] = b"weir-task-branches";
 /// The partition of details about failed tasks.
 pub(super) const FAILURE_DETAILS: &[u8] = b"weir-task-findings";
@@ -63,12 +63,12 @@ pub(super) struct TaskData {
     pub owner_instance_id: String,
 }
 
-/// A stored task. Every kind has `Task` in field 1 and its result, if it has one, in field 2.
+/// A stored task. All kinds have `Task` in field 1 and the result, if there is one, in field 2.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct TaskRecord {
     #[prost(message, optional, tag = "1")]
     pub task: Option<TaskData>,
-    /// The encoded result; protobuf stores nested messages and bytes the same way.
+    /// The encoded result. Protobuf encodes nested messages and bytes the same way.
     #[prost(bytes = "bytes", optional, tag = "2")]
     pub info: Option<Bytes>,
 }
@@ -103,8 +103,8 @@ pub(super) struct InstanceHeartbeat {
     pub updated_at: Option<Timestamp>,
 }
 
-/// Says which server runs a task. The batch that ends a task also writes this record, under the condition that
-/// it is unchanged. Therefore only one server can end the task, even if several believe they own it.
+/// Says which server runs a task. The batch that ends a task fails if this record has changed. Therefore only one
+/// server can end the task, even if several believe that they own it.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Claim {
     #[prost(string, tag = "1")]
@@ -152,7 +152,7 @@ impl Claim {
     }
 }
 
-/// The branches of a commit or merge task, as named by the request that started it.
+/// The branches of a commit or merge task, spelled as in the request that started it.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(super) struct TaskBranches {
     /// The source of a merge; empty for a commit.
@@ -181,7 +181,7 @@ impl TaskBranches {
     }
 }
 
-/// Why a task failed. Stored only if it has content.
+/// Details of a failed task. Stored only if there are any.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct FailureDetails {
     /// Findings of hooks, at most [`super::MAX_FINDINGS`].
@@ -194,7 +194,7 @@ pub(super) struct FailureDetails {
     hint: Option<String>,
 }
 
-/// The conflicts of a failed merge.
+/// The conflicts of a task that failed.
 #[derive(Clone, PartialEq, Message)]
 struct ConflictsData {
     /// The first keys in ascending order, up to [`super::MAX_CONFLICT_BYTES`].

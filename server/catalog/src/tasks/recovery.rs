@@ -49,7 +49,7 @@ impl Tasks {
                 self.fail_orphaned(&claim, &stored.predicate, describe)
                     .await?;
             }
-            // A task of a lakeFS server.
+            // A lakeFS server started the task.
             None => self.fail_unclaimed(&partition, task, describe).await?,
         }
         self.stored(&partition, id).await
@@ -60,7 +60,7 @@ impl Tasks {
         stored.map(|s| TaskRecord::parse(s.value)).transpose()
     }
 
-    /// Whether a task belongs to these branches. Also true for tasks of versions that did not store branches.
+    /// Whether a task belongs to these branches. Also true for tasks of earlier versions, which did not store branches.
     pub(super) async fn matches_branches(
         &self,
         repository: &Repository,
@@ -141,7 +141,7 @@ impl Tasks {
         }
     }
 
-    /// Deletes expired tasks of one repository.
+    /// Deletes the expired tasks of a repository.
     async fn prune(&self, repository: &Repository, describe: DescribeFailure) -> Result<()> {
         let partition = repository.partition();
         let oldest = self.clock.now() - TASK_RETENTION;
@@ -177,7 +177,7 @@ impl Tasks {
         if from_timestamp_or_epoch(task.updated_at.as_ref()) >= oldest {
             return Ok(());
         }
-        // It has not ended but was not updated for a day: `load` marks it failed, and a later round deletes it.
+        // The task was not updated for a day. If its server died, `load` marks it failed, and a later round deletes it.
         if !task.done {
             self.load(repository, &task.id, describe).await?;
             return Ok(());
@@ -222,7 +222,7 @@ impl Tasks {
 }
 
 impl Catalog {
-    /// Takes over tasks of dead servers, or marks them failed. Call it at the start and every few seconds.
+    /// Takes over tasks of servers that died or stopped, or marks them failed. Call it at the start and every few seconds.
     ///
     /// # Errors
     /// The record store's. Tasks handled before the error stay handled.
@@ -248,7 +248,7 @@ impl Catalog {
                 continue;
             }
             let owner = &claim.owner_instance_id;
-            // A claim of this server without an open task is orphaned, but one may be registered concurrently:
+            // A claim of this server without an open task is orphaned, unless the task is registered concurrently:
             // `take_over` checks again.
             let is_alive = match alive.get(owner) {
                 Some(&alive) => alive,
@@ -294,7 +294,7 @@ impl Catalog {
         let work = match decode_work(&claim.work) {
             Some(work) if claim.attempt < MAX_ATTEMPTS => work,
             _ => {
-                info!(repo.id = %repository.id, "marked task {} failed: its server died", claim.task_id);
+                info!(repo.id = %repository.id, "marked task {} failed: its server died or abandoned it", claim.task_id);
                 return tasks
                     .fail_orphaned(&claim, &stored.predicate, self.describe)
                     .await;
@@ -312,13 +312,13 @@ impl Catalog {
             )
             .await?
         {
-            info!(repo.id = %repository.id, "took over task {}: its server died", claim.task_id);
+            info!(repo.id = %repository.id, "took over task {}: its server died or abandoned it", claim.task_id);
             self.run_work(ticket, &repository, work);
         }
         Ok(())
     }
 
-    /// Deletes tasks and heartbeats older than [`TASK_RETENTION`]. Call it regularly.
+    /// Deletes tasks that ended, and heartbeats that were written, more than [`TASK_RETENTION`] ago. Call it regularly.
     ///
     /// # Errors
     /// The record store's. Records deleted before the error stay deleted.

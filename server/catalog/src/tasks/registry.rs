@@ -1,11 +1,10 @@
-//! The tasks that this server runs: limits, claims, and their execution.
+//! The open tasks of this server: their limits, their claims, and when they may run.
 //!
-//! The in-memory state says which claims in the store this server is still working on. A claim with
-//! this server's name that is not in memory is orphaned, and is treated like a claim of a dead
-//! server.
+//! The in-memory state has the claims that this server is working on. A stored claim of this server that
+//! is not in memory is orphaned, and is treated like a claim of a dead server.
 //!
-//! Starting the work counts as an attempt. A server that shuts down releases its tasks and undoes
-//! this count, because attempts are meant to count possible crashes.
+//! Starting the work counts as an attempt. A server that shuts down releases its tasks and undoes this
+//! count, because the number of attempts limits how many servers a task can crash.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -29,13 +28,13 @@ use super::records::{
 use super::{MAX_OPEN_TASKS, MAX_RUNNING_TASKS, NANOID_LENGTH, Progress, TaskKind};
 use crate::{Error, Result};
 
-/// How often the release of a claim is retried. While this server owns the claim, it changes at most once.
+/// The maximum number of attempts to release a claim. While this server owns the claim, it changes at most once.
 const RELEASE_ATTEMPTS: usize = 3;
 
 /// The tasks of this server and the services that they need.
 #[derive(Debug)]
 pub(crate) struct Tasks {
-    /// Checks on writes whether the repository is being deleted.
+    /// For writes that fail if the repository is being deleted.
     graveler: Graveler,
     pub(super) kv: Arc<dyn kv::Store>,
     pub(super) clock: Arc<dyn Clock>,
@@ -112,7 +111,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        // This server may have lost the task and claimed it again: then the entry belongs to the new ticket.
+        // If this server lost the task and claimed it again, the entry belongs to the new ticket.
         if let Entry::Occupied(entry) = self.tasks.open().tasks.entry(self.key.clone())
             && Arc::ptr_eq(&entry.get().held, &self.held)
         {
@@ -253,12 +252,11 @@ impl Tasks {
         if let Err(graveler::Error::Kv(kv::Error::PredicateFailed { .. })) = written {
             return Ok(None);
         }
-        // A failed write may still have taken effect. If this read fails too, recovery will find the claim as
-        // orphaned and end it.
+        // A failed write may still have taken effect. If this read fails too, recovery treats the claim as orphaned.
         match self.kv.get(CLAIMS, &claim.key()).await? {
             Some(stored) if stored.value == claim.encode() => {
                 lock(&ticket.held).unchanged = stored.predicate;
-                // The tasks were handed over during the write, and this claim was not stored yet.
+                // A hand-over during the write did not see the claim, so release it now.
                 if self.abandoned.is_cancelled() {
                     self.release(&ticket.held()).await;
                 }
@@ -310,7 +308,7 @@ impl Tasks {
         }
     }
 
-    /// Waits until a task may run. Returns none if it must not run on this server.
+    /// Waits until a task may run. Returns none if this server must not run it.
     pub(super) async fn acquire_run_permit(&self, ticket: &Ticket) -> Option<OwnedSemaphorePermit> {
         if self.abandoned.is_cancelled() {
             return None;
@@ -362,7 +360,7 @@ impl Tasks {
         claim.owner_instance_id == self.instance && self.open().tasks.contains_key(&claim.key())
     }
 
-    /// Stops accepting and starting tasks. Other servers will take over those that still wait.
+    /// Stops accepting and starting tasks. Other servers take over the tasks that are still queued.
     pub(crate) fn close(&self) {
         self.closing.cancel();
     }
@@ -386,8 +384,8 @@ impl Tasks {
             run.abort();
         }
         self.abandoned.cancel();
-        // At most `MAX_RUNNING_TASKS`. Release them before the heartbeat is deleted: a server that sees the
-        // heartbeat gone would count the attempts as crashes.
+        // At most `MAX_RUNNING_TASKS` claims. Release them before the heartbeat is deleted, or other servers would
+        // take them over with the interrupted attempts counted.
         join_all(started.iter().map(|held| self.release(held))).await;
         let key = instance_key(&self.instance);
         if let Err(error) = self.kv.delete(INSTANCES_PARTITION, &key).await {

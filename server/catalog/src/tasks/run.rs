@@ -1,4 +1,4 @@
-//! Runs a task from its turn to its end.
+//! Runs a task: waits for capacity, does the work and stores the end.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -14,7 +14,7 @@ use super::{Failure, TaskOperation};
 use crate::{Catalog, Error, Result};
 
 impl Catalog {
-    /// Runs a task to its end in a detached task, which a shutdown waits for.
+    /// Runs a task to its end in a spawned future, which a shutdown waits for.
     ///
     /// `work` returns the encoded result. `operation` is passed to the description of a failure. The end is
     /// written even if `work` panics.

@@ -265,7 +265,7 @@ async fn slow_hooks_of_a_task_do_not_block_other_commits() {
     lake.put(&repository, "main", "b", "2").await;
     lake.commit(&repository, "main", "quick").await;
     gate.let_through(2);
-    // The quick commit contains everything.
+    // The quick commit has all changes, so the task finds none.
     wait_until_idle(&lake).await;
     let status = lake.commit_status(&repository, "main", &id).await.unwrap();
     assert!(
@@ -434,7 +434,7 @@ fn server_on(lake: &TestCatalog, kv: Arc<dyn kv::Store>, seed: u64) -> Catalog {
 }
 
 #[tokio::test]
-async fn task_status_is_true_despite_store_failures_and_lost_acknowledgements() {
+async fn status_says_whether_the_commit_landed_despite_store_failures() {
     let (mut successes, mut failures) = (0, 0);
     for seed in 0..50 {
         let lake = TestCatalog::new();
@@ -450,7 +450,7 @@ async fn task_status_is_true_despite_store_failures_and_lost_acknowledgements() 
         let shaky = server_on(&lake, Arc::new(store), seed + 1_000);
         let params = || commit_params("once");
         let Ok(id) = shaky.submit_commit(&repository, "main", params()).await else {
-            // The task may have been stored anyway. Then it must not stay orphaned.
+            // The task may have been stored nevertheless. Then recovery must end it.
             recover_with(&lake, &lake).await;
             wait_until_idle(&lake).await;
             assert_eq!(lake.records("weir-tasks").await, [""; 0], "seed {seed}");
@@ -561,7 +561,7 @@ async fn interrupted_restore_is_continued_by_another_server() {
             ..creation(&format!("anew-{seed}"))
         };
         let anew = lake.create_repository(anew).await.unwrap();
-        // After its claim, any write of this server may fail or lose its acknowledgement.
+        // Any write of this server may fail or lose its acknowledgement.
         let faults = Faults {
             before_write: 100,
             after_write: 100,

@@ -1,8 +1,8 @@
-//! Work that another server can repeat: claims store it, so that the server that takes over a task can run it.
+//! Repeatable work. Claims store it, so a server that takes over a task can run it again.
 //!
-//! Commits and merges land in the same batch as the end of their task, so that repeating them never
-//! makes a second commit. The batch of the first server fails if its claim was taken, and after the
-//! batch has landed the work is not started again. Dumps and restores are idempotent.
+//! A commit or merge lands in the same batch as the end of its task, so repeating it never makes a second
+//! commit: a server whose claim was taken cannot write the batch, and a task that has ended is not started
+//! again. Dumps and restores are idempotent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -199,7 +199,7 @@ impl Catalog {
             .await
     }
 
-    /// The status of a commit task of this branch.
+    /// Returns the status of a commit task of this branch.
     ///
     /// # Errors
     /// The same as for [`Self::task_status`]; also if the task belongs to another branch.
@@ -218,7 +218,7 @@ impl Catalog {
 
     /// Starts a merge and returns the task id. `source` is resolved when the work starts.
     ///
-    /// For progress and takeover see [`Self::submit_commit`].
+    /// Progress and takeover are the same as for [`Self::submit_commit`].
     ///
     /// # Errors
     /// Source or destination not found; [`crate::Error::InvalidValue`] if message or metadata are too long;
@@ -254,8 +254,8 @@ impl Catalog {
             .await
     }
 
-    /// The status of a merge task. `source` and `destination` must be spelled as in the request that started
-    /// it. The result is the id of the new commit.
+    /// Returns the status of a merge task, whose result is the id of the new commit. `source` and `destination`
+    /// must be spelled as in the request that started it.
     ///
     /// # Errors
     /// The same as for [`Self::task_status`]; also if the task belongs to other branches.
@@ -506,7 +506,8 @@ impl CommitParticipant for TaskParticipant {
     }
 }
 
-/// Decodes the work of a claim. Returns none if it is not repeatable, or is unknown because a later version wrote it.
+/// Decodes the work of a claim. Returns none if it is not repeatable, or if a later version wrote an unknown kind of
+/// work.
 pub(super) fn decode_work(stored: &Bytes) -> Option<Work> {
     if stored.is_empty() {
         return None;

@@ -1,4 +1,5 @@
-//! A multipart upload ends exactly once, despite concurrent completions and aborts and failing servers and stores.
+//! A multipart upload ends exactly once, despite concurrent completions and aborts, and despite failing servers and
+//! stores.
 //!
 //! Guards against two bugs. Two concurrent completions with different parts left an object with the size and `ETag` of
 //! one list and the bytes of the other. A client that lost the response and repeated the request got 404.
@@ -132,7 +133,7 @@ async fn one_of_concurrent_completions_and_aborts_takes_effect() {
             abort.unwrap_or_else(|error| panic!("seed {seed}: nobody won: {error}"));
             aborted += 1;
             assert_eq!(lake.paths(&repository, "main").await, "", "seed {seed}");
-            assert_eq!(data(&lake), [""; 0], "seed {seed}");
+            assert_eq!(data_addresses(&lake), [""; 0], "seed {seed}");
             continue;
         };
         won[usize::from(parts == right)] += 1;
@@ -156,15 +157,15 @@ async fn one_of_concurrent_completions_and_aborts_takes_effect() {
     );
 }
 
-/// The contents of all stored objects.
-fn data(lake: &TestCatalog) -> Vec<String> {
+/// The addresses of all stored objects.
+fn data_addresses(lake: &TestCatalog) -> Vec<String> {
     let addresses = lake.block.addresses().into_iter();
     let addresses = addresses.map(|at| at.as_str().to_owned());
     addresses.filter(|at| at.contains("/data/")).collect()
 }
 
-/// The server may die between storing the bytes and the entry, or before it responds. The client completes the
-/// upload by repeating the request, and other requests cannot.
+/// A server may die between storing the bytes and the entry, or before it responds. A repeated request then completes
+/// the upload; a request with other parts cannot.
 #[tokio::test]
 async fn repeated_call_completes_the_upload_despite_store_failures() {
     let (mut failures, mut lost) = (0, 0);
@@ -227,7 +228,10 @@ async fn repeated_call_completes_the_upload_despite_store_failures() {
         assert_eq!(again.unwrap(), object);
         assert_eq!(lake.records("multiparts").await, [""; 0]);
         assert_eq!(lake.records("weir-multiparts").await, [""; 0]);
-        assert_eq!(data(&lake), std::slice::from_ref(&object.physical_address));
+        assert_eq!(
+            data_addresses(&lake),
+            std::slice::from_ref(&object.physical_address)
+        );
         let at = block::Location::full(&object.physical_address);
         let forgotten = lake.block.complete_multipart(&at, &id, &parts).await;
         assert!(forgotten.is_err(), "seed {seed}");
@@ -252,7 +256,7 @@ async fn repeated_completion_returns_the_same_object() {
     let mut quoted = parts.clone();
     quoted[0].etag = format!("\"{}\"", quoted[0].etag.to_uppercase());
     for parts in [&parts, &quoted] {
-        // Even with `if_absent`: the existing object is the one that this upload made.
+        // Succeeds even with `if_absent`, because this upload made the existing object.
         let again = lake
             .complete_multipart(to(&repository), &id, parts, true)
             .await;
@@ -327,14 +331,14 @@ async fn results_of_completions_are_kept_for_a_day() {
     assert_eq!(lake.read(&repository, "main", "big").await, joined(&parts));
 }
 
-/// The completion is refused after the parts were joined. The upload can then still be completed or aborted.
+/// If a completion is refused after the parts were joined, the upload can still be completed or aborted.
 #[tokio::test]
 async fn refused_completion_leaves_the_upload_open() {
     for abort in [true, false] {
         let lake = TestCatalog::new();
         let repository = lake.repository("lake").await;
         let (id, parts) = upload(&lake, &repository).await;
-        // Simulates an object that is written after the check that precedes the joining.
+        // Simulates an object that is written between the check and the joining of the parts.
         let at = lake.multipart(to(&repository), &id).await.unwrap();
         let at = block::Location::full(&at.physical_address);
         let joined_here = lake.block.complete_multipart(&at, &id, &parts).await;
@@ -349,7 +353,7 @@ async fn refused_completion_leaves_the_upload_open() {
         );
         if abort {
             lake.abort_multipart(to(&repository), &id).await.unwrap();
-            assert_eq!(data(&lake).len(), 1, "the bytes of `there`");
+            assert_eq!(data_addresses(&lake).len(), 1, "the bytes of `there`");
         } else {
             lake.complete_multipart(to(&repository), &id, &parts, false)
                 .await

@@ -1,4 +1,4 @@
-//! Copies of objects, with bytes of their own and by reference.
+//! Copies of objects: full copies, and copies by reference.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Tasks and uploads that start while another server deletes the repository leave no records behind.
+//! Tasks and uploads that start while another server deletes their repository leave no records behind.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,7 +82,7 @@ fn is_refusal(error: &Error) -> bool {
     )
 }
 
-/// At a given scheduling turn, another server starts something or deletes the repository.
+/// At a given scheduling turn, another server starts work or deletes the repository.
 #[derive(Debug)]
 struct At {
     turn: usize,
@@ -134,7 +134,7 @@ async fn assert_nothing_is_left(at: &At, what: &str) {
     }
 }
 
-/// A repository, and a server during whose steps another server acts.
+/// A server, and a schedule that makes another server act at the given step of it.
 async fn beside(turn: usize, begins: Option<&'static str>) -> (Arc<At>, Catalog) {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;

@@ -1,4 +1,5 @@
-//! Garbage collection lists every object although staged changes move, if the calls are made in the documented order.
+//! Garbage collection lists every object, even if staged changes move between calls, if the client makes the calls in
+//! the documented order.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -40,7 +41,7 @@ enum Meanwhile {
 
 use Meanwhile::{Nothing, Rewrite, Toggle};
 
-/// A repository in which the branch `a-moving` was deleted with an object staged on it, like other branches.
+/// A repository in which three branches were deleted, each with a staged object. The tests move that of `a-moving`.
 struct Moving {
     lake: TestCatalog,
     /// The server that moves the staged changes.
@@ -141,7 +142,7 @@ impl Moving {
                 return (prepared, calls);
             }
             if calls == 1 {
-                // Adds further positions at which a call can stop.
+                // Adds moved changes, and so further positions at which a call can stop.
                 self.undo(&self.lake, "c-other").await;
             }
             if let Some(meanwhile) = script.next() {
@@ -156,7 +157,7 @@ async fn objects_that_move_between_calls_are_listed() {
     check_all_moves(Duration::ZERO).await;
 }
 
-/// The entries of this server sort behind older entries of other servers.
+/// The reflog entries of such a server sort after older entries of other servers.
 #[tokio::test]
 async fn objects_moved_by_a_server_with_a_slow_clock_are_listed() {
     for behind in [1, 299] {
@@ -260,7 +261,7 @@ async fn objects_committed_between_calls_are_listed_in_the_documented_order() {
     assert!(calls >= 4, "{calls}");
 }
 
-/// Shows why the order matters.
+/// Shows why the order matters; no bug.
 #[tokio::test]
 async fn objects_committed_between_calls_are_missed_in_the_other_order() {
     let (lake, repository, address) = lake_with_three_branches().await;

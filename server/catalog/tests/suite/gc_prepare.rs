@@ -1,4 +1,4 @@
-//! Preparing garbage collection: the files, read as the jobs read them.
+//! Preparing garbage collection. Reads the files as a garbage collection job reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -57,7 +57,7 @@ async fn kept_commits_are_listed_in_a_file() {
     let file = read(&lake, &first.commits_location).await;
     let rows: Vec<&str> = file.lines().collect();
     assert_eq!(rows[0], "commit_id,expired,metarange_id");
-    // The last two are young, and the one before them was the branch's head until then.
+    // The last two commits are younger than seven days. The one before them was the head seven days ago.
     let expected: Vec<String> = commits[1..]
         .iter()
         .rev()
@@ -122,7 +122,6 @@ async fn task_prepares_the_same_file() {
     assert!(matches!(unknown, Err(Error::TaskNotFound(_))));
 }
 
-/// Even though the objects could be read before the deletion.
 #[tokio::test]
 async fn read_only_repository_refuses_preparation() {
     let lake = TestCatalog::new();
@@ -137,7 +136,7 @@ async fn read_only_repository_refuses_preparation() {
     }
 }
 
-/// lakeFS accepted negative days. A limit in the future would give up objects of new commits.
+/// lakeFS accepted negative days. A cutoff in the future would expire objects of new commits.
 #[tokio::test]
 async fn negative_days_in_stored_rules_count_as_zero() {
     let lake = TestCatalog::new();
@@ -347,7 +346,7 @@ async fn call_stops_after_a_minute_and_the_next_one_resumes() {
     for (address, _) in uncommitted(&lake, &prepared).await {
         rows.push(address);
     }
-    assert_eq!(rows, expected, "each once");
+    assert_eq!(rows, expected, "each object is listed once");
     assert!(calls >= 3, "{calls}");
 }
 
@@ -370,7 +369,7 @@ async fn objects_that_an_undo_can_restore_are_listed() {
             .unwrap();
     }
     expected.sort();
-    // Changes that were dropped just before the run may be listed twice.
+    // Changes that were dropped shortly before the run may be listed twice, so wait.
     lake.clock.advance(Duration::from_secs(600));
     let slow = lake.with_clock(Arc::new(Slow(
         Arc::clone(&lake.clock),
@@ -390,7 +389,7 @@ async fn objects_that_an_undo_can_restore_are_listed() {
     }
     let rows = uncommitted(&lake, &prepared).await;
     let addresses: Vec<String> = rows.into_iter().map(|(address, _)| address).collect();
-    assert_eq!(addresses, expected, "each once");
+    assert_eq!(addresses, expected, "each object is listed once");
     assert!(calls >= 2, "{calls}");
 }
 

@@ -17,7 +17,7 @@ struct Slow {
     kind: EventKind,
     entered: Notify,
     released: Notify,
-    told: Mutex<Vec<EventKind>>,
+    received: Mutex<Vec<EventKind>>,
 }
 
 impl Slow {
@@ -26,13 +26,13 @@ impl Slow {
             kind,
             entered: Notify::new(),
             released: Notify::new(),
-            told: Mutex::default(),
+            received: Mutex::default(),
         })
     }
 
     async fn has_received(&self, kind: EventKind) -> bool {
         for _ in 0..MAX_TURNS {
-            if self.told.lock().unwrap().contains(&kind) {
+            if self.received.lock().unwrap().contains(&kind) {
                 return true;
             }
             tokio::task::yield_now().await;
@@ -52,7 +52,7 @@ impl Hooks for Slow {
     }
 
     async fn after(&self, event: Event) {
-        self.told.lock().unwrap().push(event.kind());
+        self.received.lock().unwrap().push(event.kind());
     }
 }
 
@@ -181,7 +181,7 @@ async fn shutdown_waits_for_changes_of_disconnected_clients() {
     hooks.released.notify_one();
     drained.await;
     assert_eq!(
-        hooks.told.lock().unwrap().last(),
+        hooks.received.lock().unwrap().last(),
         Some(&EventKind::PostCommit)
     );
 }

@@ -108,7 +108,7 @@ async fn log_is_paged_and_filtered() {
     )
     .await;
 
-    // With `limit`, the walk ends with the last requested match, however old it is.
+    // With `limit`, the walk ends at the last requested match, however old it is.
     let limited = |query| LogQuery {
         limit: true,
         ..query
@@ -157,8 +157,8 @@ async fn log_is_paged_and_filtered() {
     .await;
 }
 
-/// `lakectl annotate` requests the last commit of each path. Guards against two bugs: the log examined only one
-/// commit, and it listed merges instead of the commits that they merged.
+/// `lakectl annotate` requests the newest commit that changed each path. Guards against two bugs: the log examined
+/// only one commit, and it listed merges instead of the commits that they merged.
 #[tokio::test]
 async fn log_of_paths_lists_the_commits_that_changed_them_without_merges() {
     let (lake, repository) = three_commits().await;
@@ -192,7 +192,7 @@ async fn log_of_paths_lists_the_commits_that_changed_them_without_merges() {
     check(of("a/1", false, false), "on dev, one").await;
     check(of("a/1", false, true), "on dev").await;
     check(of("c", false, false), "on dev, three").await;
-    // In a first-parent log, the merge is the commit that changed them.
+    // A first-parent log shows the merge instead of the merged commits.
     check(of("d/1", true, false), "merge dev").await;
     check(of("a/1", true, false), "merge dev, one").await;
     check(of("e", true, true), "on main").await;

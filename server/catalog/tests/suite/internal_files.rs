@@ -1,4 +1,4 @@
-//! Files that hooks record below a repository's namespace.
+//! Internal files, such as those that hooks write, below a repository's namespace.
 
 use block::{BlockStore as _, Location};
 use bytes::Bytes;

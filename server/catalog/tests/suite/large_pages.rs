@@ -1,4 +1,4 @@
-//! Pages of large entries are limited by bytes. A client that follows them sees each entry once, in order.
+//! Pages of large entries are limited in bytes. A client that follows the pages sees each entry once, in order.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,8 @@ fn size_of(metadata: &BTreeMap<String, String>) -> usize {
     metadata.iter().map(|(k, v)| k.len() + v.len()).sum()
 }
 
-/// Checks that a page is full by bytes: it has `entries` entries with `bytes` bytes in total.
+/// Checks that a page ended because of its size. Its `entries` entries have `bytes` bytes in total; `largest` is the
+/// maximum size of an entry.
 #[track_caller]
 fn check_full(entries: usize, bytes: usize, largest: usize) {
     assert!(entries > 0 && bytes <= MAX_PAGE_BYTES, "{bytes} bytes");
@@ -28,7 +29,7 @@ fn check_full(entries: usize, bytes: usize, largest: usize) {
 }
 
 #[tokio::test]
-async fn logs_of_commits_with_large_metadata() {
+async fn log_pages_are_limited_in_bytes() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let mut expected = vec!["Repository created".to_owned()];
@@ -84,7 +85,7 @@ async fn large_objects(lake: &TestCatalog, repository: &Repository, branch: &str
 }
 
 #[tokio::test]
-async fn listings_and_differences_of_objects_with_large_metadata() {
+async fn listing_and_diff_pages_are_limited_in_bytes() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let expected = large_objects(&lake, &repository, "main").await;
@@ -136,7 +137,7 @@ async fn listings_and_differences_of_objects_with_large_metadata() {
     assert_eq!(found, expected);
     assert_eq!(pages, 3);
 
-    // Folded to one common prefix they are one small row.
+    // Folded into a common prefix, all objects are one small row.
     let folded = ListRequest {
         prefix: String::new(),
         after: String::new(),
@@ -152,7 +153,7 @@ async fn listings_and_differences_of_objects_with_large_metadata() {
 }
 
 #[tokio::test]
-async fn pull_requests_with_long_descriptions() {
+async fn pull_request_pages_are_limited_in_bytes() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.create_branch(&repository, "dev", "main", false, false, "tester")

@@ -40,7 +40,7 @@ fn path() -> impl Strategy<Value = String> {
 }
 
 fn edits(most: usize) -> impl Strategy<Value = Edits> {
-    // Few different contents, so that many paths have equal ones.
+    // Few different contents, so that many paths have equal content.
     btree_map(path(), proptest::option::weighted(0.7, "[xy]"), 0..most)
 }
 
@@ -291,11 +291,11 @@ proptest! {
                     })
             };
             let in_sight = log.iter().rev().filter(|(_, on_dev, ..)| !(first_parent && *on_dev));
-            // The commits that the merge brought in list themselves, except in first-parent logs.
+            // A filtered log lists the merged commits instead of the merge, except in first-parent logs.
             let is_filtered = !objects.is_empty() || !prefixes.is_empty();
-            let is_passed = |commit: &Commit| is_filtered && !first_parent && commit.parents.len() > 1;
+            let is_skipped_merge = |commit: &Commit| is_filtered && !first_parent && commit.parents.len() > 1;
             let is_wanted = |(commit, _, before, after): &&(Commit, bool, Tree, Tree)| {
-                !is_passed(commit) && touches(before, after)
+                !is_skipped_merge(commit) && touches(before, after)
             };
             let id = |(commit, ..): &(Commit, bool, Tree, Tree)| commit.id.to_string();
             let query = |after: String| LogQuery {

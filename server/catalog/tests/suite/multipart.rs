@@ -1,4 +1,4 @@
-//! Multipart uploads: the way from parts to an object, and its failures.
+//! Multipart uploads: parts, completion, abort, listing, and failures.
 
 use std::collections::BTreeMap;
 
@@ -293,7 +293,7 @@ async fn open_uploads_are_listed_by_path_then_id() {
         (Vec::new(), false, String::new())
     );
 
-    // A lakeFS server completed one without updating the index.
+    // As if a lakeFS server completed an upload: it does not update the index.
     kv::Store::delete(lake.kv.as_ref(), b"multiparts", a.as_bytes())
         .await
         .unwrap();

@@ -1,4 +1,5 @@
-//! Concurrent and failing creations: each namespace has at most one repository, and no failure makes it unusable.
+//! Concurrent and failing creations of repositories: each namespace has at most one repository, and no failed creation
+//! makes a namespace unusable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -123,7 +124,7 @@ async fn loser_of_a_race_for_a_name_leaves_the_namespace_free() {
 }
 
 #[tokio::test]
-async fn creations_are_serialized() {
+async fn concurrent_creations_on_one_server_all_succeed() {
     let lake = TestCatalog::new();
     let yields = Faults {
         yields: 128,
@@ -172,7 +173,7 @@ async fn creation_with_lost_acknowledgement_succeeds_and_marks_the_namespace() {
     }
 }
 
-/// Blocks the first write until released.
+/// The state of a blocked operation.
 #[derive(Debug, Default)]
 struct Stuck {
     calls: AtomicBool,
@@ -180,7 +181,7 @@ struct Stuck {
     released: Notify,
 }
 
-/// A record store whose writes block once the marker is written.
+/// Blocks the first operation of the record store after the marker was written.
 #[derive(Debug)]
 struct WaitsForMarker(Arc<Stuck>, Arc<block::MemoryStore>);
 
@@ -200,7 +201,7 @@ impl FaultSchedule for WaitsForMarker {
     }
 }
 
-/// A server dies or hangs after it marked the namespace and before the repository exists.
+/// A server hangs after it claimed the namespace and before the repository exists.
 #[tokio::test]
 async fn abandoned_claim_does_not_exclude_others() {
     let lake = TestCatalog::new();

@@ -39,8 +39,8 @@ pub(super) async fn stored(lake: &TestCatalog, object: &Object) -> bool {
         .is_some()
 }
 
-/// Ids are seeded, so that the first object of another installation has the same address as the first object of
-/// this one.
+/// The first object of another installation. Ids are seeded, so it has the same address as the first object of each
+/// test.
 async fn first_object_of_a_twin() -> Object {
     let twin = TestCatalog::new();
     let repository = twin.repository("lake").await;

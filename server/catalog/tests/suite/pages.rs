@@ -98,7 +98,7 @@ async fn logs_follow_both_parents_of_a_merge() {
             "three, merged, two, dev 2, dev 1, one, Repository created",
         ),
         (&first_parent, "three, merged, two, one, Repository created"),
-        // The commit at which the log stops is included, whichever reference names it. Commits beside it are not.
+        // The last commit of the log is the one at which it stops, whichever reference names it.
         (&stop_at("main~2"), "three, merged, two"),
         (&stop_at("dev"), "three, merged, two, dev 2"),
         (&stop_at("main"), "three"),
@@ -201,7 +201,7 @@ async fn pages(
             return shown;
         }
         query.after = page.next_offset;
-        // Writes before and behind the start of the next page, and to what the previous round wrote.
+        // Write before and after the start of the next page, and delete a path of the previous round.
         for path in [format!("a{page_number}"), format!("z{page_number}/x")] {
             lake.put(repository, "main", &path, "new").await;
         }

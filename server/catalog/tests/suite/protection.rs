@@ -1,4 +1,4 @@
-//! Branch protection, for every kind of write.
+//! Branch protection: which writes it refuses.
 
 use catalog::testing::{TestCatalog, commit_params, merge_params};
 use catalog::{Error, ObjectTarget, Repository, Result, UploadOptions, WriteOptions, from_bytes};
@@ -50,7 +50,7 @@ async fn protected_branch_refuses_every_kind_of_write() {
         .unwrap();
     protect(&lake, &repository, &["main"]).await;
 
-    // The body of a refused upload is not read.
+    // The upload is refused before its body is read.
     let body = Box::pin(futures::stream::poll_fn(|_| panic!("the body is read")));
     let to = at(&repository, "b");
     assert_protected(&lake.upload(to, body, options.clone()).await, "upload");
@@ -69,7 +69,7 @@ async fn protected_branch_refuses_every_kind_of_write() {
     );
     assert_protected(
         &lake.create_multipart(to, &options).await,
-        "begin an upload",
+        "create a multipart upload",
     );
     let parts = [catalog::CompletedPart {
         number: 1,
@@ -79,7 +79,7 @@ async fn protected_branch_refuses_every_kind_of_write() {
         &lake
             .complete_multipart(at(&repository, "big"), &upload.upload_id, &parts, false)
             .await,
-        "complete an upload",
+        "complete a multipart upload",
     );
     assert_protected(
         &lake

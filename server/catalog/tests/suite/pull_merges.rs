@@ -1,4 +1,4 @@
-//! Merging pull requests: through the request, by other means, and with hooks that inspect the merge.
+//! Merging pull requests: through the request, without the request, and with hooks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,7 +125,7 @@ async fn texts_changed_while_hooks_run_are_kept() {
 }
 
 #[tokio::test]
-async fn merge_by_other_means_is_found_after_the_branch_was_deleted() {
+async fn merge_without_the_request_is_found_after_the_branch_was_deleted() {
     let (lake, repository) = lake().await;
     let [merged, not_merged] = [
         open(&lake, &repository).await.id,
@@ -176,7 +176,7 @@ async fn merge_made_just_before_the_request_does_not_count() {
         .await
         .unwrap()
         .commit_id;
-    // In the same second, one commit earlier.
+    // The first request is opened in the second of the merge; the second one is opened one commit after the merge.
     for path in ["b", "c"] {
         let pull = open(&lake, &repository).await;
         let refused = lake.merge_pull_request(&repository, &pull.id, "me").await;
@@ -185,11 +185,11 @@ async fn merge_made_just_before_the_request_does_not_count() {
         lake.commit(&repository, "main", path).await;
     }
 
-    // Requests opened by lakeFS have no record of the destination's head; the creation times decide.
+    // Requests opened by lakeFS have no record of the destination's head, so the creation times decide.
     let theirs = open(&lake, &repository).await.id;
-    for note in lake.records("weir-pulls").await {
+    for opening in lake.records("weir-pulls").await {
         lake.kv
-            .delete(b"weir-pulls", note.as_bytes())
+            .delete(b"weir-pulls", opening.as_bytes())
             .await
             .unwrap();
     }
@@ -206,7 +206,7 @@ async fn merge_made_just_before_the_request_does_not_count() {
 }
 
 #[tokio::test]
-async fn merge_by_other_means_is_found() {
+async fn merge_without_the_request_is_found() {
     let (lake, repository) = lake().await;
     let id = open(&lake, &repository).await.id;
     let merge = lake
@@ -245,7 +245,7 @@ async fn request_without_changes_is_not_merged() {
         .await
         .unwrap();
     lake.clock.advance(Duration::from_secs(3_600));
-    // One branch was merged before the request was opened; the other has no changes.
+    // `dev` was merged before the request was opened; `same` has no changes.
     for source in ["dev", "same"] {
         let pull = lake
             .create_pull_request(&repository, new(source, "main"))

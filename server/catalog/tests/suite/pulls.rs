@@ -367,9 +367,9 @@ async fn newest_request_of_two_branches_is_indexed_for_lakefs() {
     open(&lake, &repository).await;
     let newest = open(&lake, &repository).await.id;
     let key = format!("repos/{}/dev/main", repository.partition());
-    let noted = lake.kv.get(b"pulls", key.as_bytes()).await.unwrap();
+    let indexed = lake.kv.get(b"pulls", key.as_bytes()).await.unwrap();
     assert_eq!(
-        noted.unwrap().value,
+        indexed.unwrap().value,
         [b"\x0a\x14", newest.as_bytes()].concat()
     );
 }

@@ -1,4 +1,4 @@
-//! Creating repositories: checks, their order, and what a refused request leaves behind.
+//! Creating repositories: checks, their order, what a refused request leaves behind, and sample data.
 
 use block::{BlockStore as _, Location};
 use catalog::testing::{TestCatalog, creation};
@@ -62,14 +62,14 @@ async fn namespace_serves_one_repository() {
         "{error}"
     );
 
-    // Deleting the repository does not free the namespace, because its bytes stay.
+    // The deletion of the repository does not free the namespace, because the bytes stay.
     lake.delete_repository("lake", false).await.unwrap();
     assert!(matches!(
         lake.create_repository(request.clone()).await,
         Err(Error::Namespace(_))
     ));
 
-    // A restore uses a namespace that is in use.
+    // A bare repository may use it, because a restore needs the bytes.
     request.bare = true;
     lake.create_repository(request).await.unwrap();
 }
@@ -147,7 +147,7 @@ async fn bare_repository_has_no_branch_to_write_to() {
     let mut request = creation("bare");
     request.bare = true;
     let bare = lake.create_repository(request).await.unwrap();
-    let branch = |result: catalog::Result<()>| {
+    let assert_missing = |result: catalog::Result<()>| {
         let error = result.unwrap_err();
         let is_missing = matches!(
             error,
@@ -159,8 +159,8 @@ async fn bare_repository_has_no_branch_to_write_to() {
         assert!(is_missing, "{error}");
     };
     let put = lake.put_with(&bare, "main", "a", "1", catalog::UploadOptions::default());
-    branch(put.await.map(drop));
-    branch(
+    assert_missing(put.await.map(drop));
+    assert_missing(
         lake.delete_objects(
             &bare,
             "main",
@@ -170,13 +170,13 @@ async fn bare_repository_has_no_branch_to_write_to() {
         .await,
     );
     let commit = lake.commit_branch(&bare, "main", catalog::testing::commit_params("m"));
-    branch(commit.await.map(drop));
-    branch(
+    assert_missing(commit.await.map(drop));
+    assert_missing(
         lake.create_branch(&bare, "main", "main", false, false, "me")
             .await
             .map(drop),
     );
-    branch(
+    assert_missing(
         lake.create_tag(&bare, "v1", "main", false, "me")
             .await
             .map(drop),

@@ -121,7 +121,7 @@ async fn invalid_rules_are_refused() {
 }
 
 #[tokio::test]
-async fn read_only_repository_keeps_its_rules() {
+async fn read_only_repository_refuses_changes_of_its_rules() {
     let lake = TestCatalog::new();
     let mut request = creation("lake");
     request.read_only = true;

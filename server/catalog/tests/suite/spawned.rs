@@ -1,4 +1,4 @@
-//! Futures of the catalog can be spawned on the server's threads.
+//! Checks that the futures of the catalog can be spawned on the server's threads.
 
 use catalog::testing::{TestCatalog, commit_params, creation, merge_params};
 use catalog::{DiffQuery, ListRequest, LogQuery, MetaRangeId, UploadOptions, WriteOptions};

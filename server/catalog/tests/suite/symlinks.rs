@@ -1,4 +1,4 @@
-//! Symlink files: which exist, what they list, and what cannot be listed.
+//! Symlink files: which files are written, what they list, and which directories are refused.
 
 use block::{BlockStore as _, Location};
 use catalog::testing::{TestCatalog, text};
@@ -60,7 +60,7 @@ async fn each_directory_has_a_file_of_full_addresses() {
     assert_eq!(
         file(&lake, "main/t/symlink.txt").await,
         None,
-        "the directory has no objects of its own"
+        "the directory holds no objects directly"
     );
     assert!(addresses(&lake, &repository, &["root"]).await[0].starts_with("mem://lake/data/"));
 }

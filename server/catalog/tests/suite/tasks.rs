@@ -1,4 +1,4 @@
-//! Tasks: their status by id, their end, and their recovery when a server dies.
+//! Tasks: status, end, and recovery when a server dies.
 
 use std::collections::BTreeMap;
 use std::future::{Future, pending};

@@ -22,7 +22,7 @@ async fn tree_of_a_commit_is_read_byte_for_byte() {
     assert_eq!(bytes.len() as u64, size_bytes);
     assert!(
         bytes.ends_with(b"\xf7\xcf\xf4\x85\xb7\x41\xe2\x88"),
-        "RocksDB's mark"
+        "a table ends with RocksDB's magic number"
     );
 }
 

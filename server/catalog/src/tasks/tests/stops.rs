@@ -56,7 +56,7 @@ async fn shutdowns_do_not_count_as_failed_attempts() {
                 let params = commit_params("slow");
                 id = Some(server.submit_commit(&repository, "main", params).await);
             }
-            // Possible at once: a server that shuts down deletes its heartbeat.
+            // No timeout: a server that shuts down deletes its heartbeat.
             Some(_) => server.recover_tasks().await.unwrap(),
         }
         gate.wait_until_entered().await;
@@ -234,7 +234,7 @@ struct StoppedAt {
     turn: usize,
     turns: AtomicUsize,
     server: OnceLock<Catalog>,
-    /// Whether the store operation waits for the shutdown to abort it; otherwise it continues afterwards.
+    /// Whether the shutdown aborts the store operation. Otherwise the operation continues afterwards.
     is_cut: bool,
 }
 
@@ -310,7 +310,7 @@ async fn shutdown_during_the_start_of_a_task_undoes_the_attempt() {
     }
 }
 
-/// They were accepted, and then waited for another server.
+/// Guards against a bug: a stopping server accepted tasks, which then waited for another server.
 #[tokio::test]
 async fn stopping_server_refuses_tasks() {
     let lake = TestCatalog::new();
@@ -324,7 +324,7 @@ async fn stopping_server_refuses_tasks() {
     assert_eq!(lake.records("weir-tasks").await, [""; 0]);
 }
 
-/// The claim was written after the tasks were handed over, and kept its owner and its attempt.
+/// Guards against a bug: a claim that was written after the hand-over kept its owner and its attempt.
 #[tokio::test]
 async fn shutdown_during_a_submission_releases_the_task() {
     let mut released = 0;

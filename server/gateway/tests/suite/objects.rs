@@ -181,7 +181,7 @@ async fn conditions_on_reads_and_writes_are_honored() {
     assert_eq!(lake.send(fresh).await.outcome(), "200");
 }
 
-/// The answer was that the signature is wrong.
+/// Guards against a bug: the error was that the signature is wrong.
 #[tokio::test]
 async fn content_type_must_be_printable() {
     let lake = Lake::new().await;
@@ -260,7 +260,7 @@ async fn folder_of_a_branch_can_be_created_and_stores_nothing() {
         lake.put("/lake/none/", "").await.outcome(),
         "404 NoSuchBucket"
     );
-    // A body has no place to be stored.
+    // A key without a path cannot hold bytes.
     assert_eq!(lake.put("/lake/main/", "x").await.status, 404);
 }
 

@@ -159,7 +159,7 @@ pub(super) fn http(source: &Source) -> Result<Http, Error> {
     })
 }
 
-/// Enough to decode the largest allowed body.
+/// Enough to decode the largest JSON body. The largest XML document needs more.
 const MIN_BODY_MEMORY_BYTES: usize = 64 << 20;
 /// Shorter timeouts would cut off well-behaved clients on a busy machine.
 const MIN_TIMEOUT: Duration = Duration::from_millis(100);

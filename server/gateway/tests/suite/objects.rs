@@ -10,7 +10,7 @@ async fn object_is_read_back_whole_and_in_ranges() {
         .header("content-type", "text/csv")
         .header("x-amz-meta-Owner", "Me")
         .body("x,y\n");
-    let put = lake.send(lowercase(put)).await;
+    let put = lake.send(put.lower_names()).await;
     assert_eq!(
         (put.outcome().as_str(), put.header("etag")),
         ("200", "\"043212bb9834e334677e9c9659294bd4\"")
@@ -116,11 +116,6 @@ async fn object_is_read_back_whole_and_in_ranges() {
         .header("x-amz-object-attributes", "ETag,ObjectSize");
     assert_eq!(lake.send(attributes).await.all("ObjectSize"), "4");
     assert_eq!(lake.get("/lake/main/a/two.csv?tagging").await.status, 200);
-}
-
-/// Converts header names to lower case, as the signature requires.
-fn lowercase(call: super::harness::Call) -> super::harness::Call {
-    call.lower_names()
 }
 
 #[tokio::test]

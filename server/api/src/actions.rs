@@ -1,6 +1,6 @@
 //! Hook runs: their status, their hooks, and the output of hooks.
 //!
-//! Error messages are lakeFS's.
+//! The error messages are those of lakeFS.
 
 use api_types as types;
 use axum::Json;
@@ -47,7 +47,7 @@ pub(crate) async fn get_run(
     Ok(Json(convert::run(found.ok_or(Error::NoRun)?)))
 }
 
-/// An unknown run has no hooks; it is no error.
+/// As in lakeFS, an unknown run gets an empty page and not an error.
 pub(crate) async fn list_hooks(
     State(api): State<ApiState>,
     Path((id, run)): Path<(String, String)>,
@@ -73,7 +73,7 @@ pub(crate) async fn get_output(
     let repository = api.reader().repository(&id).await?;
     let log = api.actions.hook_output(&repository, &run, &hook).await?;
     let log = log.ok_or(Error::NoHookOutput)?;
-    // Hook run ids are numbers, so that an id that was found is safe in a header.
+    // The id is safe in a header: a hook run with this id exists, and such ids consist of digits and underscores.
     let name = format!("attachment; filename={hook}.log");
     let headers = [
         (CONTENT_TYPE, "application/octet-stream".to_owned()),

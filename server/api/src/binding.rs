@@ -24,7 +24,7 @@ pub(crate) fn unreadable(operation: &Operation, query: &[(String, String)]) -> O
                 {
                     format!(
                         "error parsing '{value}' as RFC3339 or 2006-01-02 time: parsing time \"{value}\": {}",
-                        behind_date(value)
+                        parse_failure(value)
                     )
                 }
                 _ => return None,
@@ -34,8 +34,8 @@ pub(crate) fn unreadable(operation: &Operation, query: &[(String, String)]) -> O
     })
 }
 
-/// The reason why a time that matches the pattern cannot be parsed.
-fn behind_date(value: &str) -> String {
+/// Why a time that matches the schema's pattern cannot be parsed, in the words of Go's parser.
+fn parse_failure(value: &str) -> String {
     match value.get(DATE_BYTES..).filter(|rest| !rest.is_empty()) {
         Some(rest) => format!("extra text: \"{rest}\""),
         None => "day out of range".to_owned(),

@@ -1,8 +1,8 @@
 //! Reads JSON bodies within memory budgets.
 //!
-//! A decoded body of numbers takes many times its size in memory. Therefore the values are
-//! counted before decoding, by a pass that allocates nothing. Each request reserves the memory for its
-//! bytes as they arrive and for its values before they are decoded, and holds it until the request ends.
+//! A decoded body of numbers takes many times its size in memory. Therefore a first pass, which builds no values,
+//! counts the values. Each request reserves the memory for its bytes as they arrive and for its values before they
+//! are decoded. It holds the reservation until the handler returns.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,9 +25,9 @@ pub(crate) const MAX_BODY_BYTES: usize = 10 << 20;
 pub(crate) const MAX_ANONYMOUS_BODY_BYTES: usize = 8 << 10;
 /// The maximum number of values in a body, including nested values and member names.
 const MAX_VALUES: usize = 100_000;
-/// The memory of a decoded value without its text, in the JSON tree and in the operation's type together.
+/// The memory of a decoded value without its text: in the JSON tree plus in the operation's type.
 const BYTES_PER_VALUE: usize = 128;
-/// How many copies of the text exist besides the body: in the JSON tree and in the operation's type.
+/// The number of copies of the text besides the body: one in the JSON tree, one in the operation's type.
 const DECODED_COPIES: usize = 2;
 
 /// The memory that all request bodies may use together.
@@ -35,12 +35,12 @@ const DECODED_COPIES: usize = 2;
 pub struct BodyBudgets {
     /// For authenticated requests.
     pub known: ByteBudget,
-    /// For operations without authentication. Separate, so that anonymous callers cannot exhaust the other budget.
+    /// For operations without authentication. Anonymous callers thus cannot exhaust the other budget.
     pub anonymous: ByteBudget,
 }
 
 impl BodyBudgets {
-    /// Splits `total_bytes` between the two budgets.
+    /// Splits `total_bytes`: an eighth for operations without authentication, the rest for all others.
     #[must_use]
     pub fn new(total_bytes: usize) -> Self {
         let anonymous = total_bytes / 8;
@@ -51,7 +51,9 @@ impl BodyBudgets {
     }
 }
 
-/// Reads and validates the body of an operation. The memory stays reserved until the reservation is dropped.
+/// Reads and validates the body of an operation. Returns none for an absent optional body.
+///
+/// The memory of the body stays reserved until the returned reservation is dropped.
 pub(crate) async fn read_json(
     body: &schema::Body,
     request: &mut Request,
@@ -67,7 +69,7 @@ pub(crate) async fn read_json(
             Ok(None)
         };
     }
-    // Refuses HTML forms: another site's page can submit one with the user's cookie, but not with this type.
+    // Refuse HTML forms: a page of another site can submit one with the user's cookie, but not as JSON.
     let kind = request
         .headers()
         .get(CONTENT_TYPE)
@@ -95,7 +97,7 @@ fn wrong(reason: &str) -> Error {
     Error::Invalid(format!("request body has an error: {reason}"))
 }
 
-/// A truncated document gets the message of lakeFS.
+/// The error for a document that cannot be decoded. For a truncated one, the message is lakeFS's.
 fn undecodable(error: &serde_json::Error) -> Error {
     const WRONG: &str = "request body has an error: failed to decode request body";
     if error.is_eof() {
@@ -137,9 +139,9 @@ async fn read(
     Ok(bytes.freeze())
 }
 
-/// Counts the values of a document. Stops soon after [`MAX_VALUES`].
+/// Counts the values of a document, but not beyond [`MAX_VALUES`] + 1.
 ///
-/// Keeps no strings. The decoder bounds the nesting.
+/// Builds no values. The decoder bounds the nesting.
 fn count_values(bytes: &[u8]) -> serde_json::Result<usize> {
     let mut count = 0;
     let mut document = serde_json::Deserializer::from_slice(bytes);
@@ -151,7 +153,7 @@ fn count_values(bytes: &[u8]) -> serde_json::Result<usize> {
     Ok(count)
 }
 
-/// Counts the values of a document and checks the count against the decoded value, for [`crate::fuzzing`].
+/// Checks that a document has no more values than were counted, for [`crate::fuzzing`].
 pub(crate) fn try_values(bytes: &[u8]) {
     let Ok(count) = count_values(bytes) else {
         return;
@@ -301,7 +303,7 @@ mod tests {
 
     #[test]
     fn reservation_covers_the_decoded_body() {
-        // Documents with the most memory per byte, and one with much text.
+        // The two documents that take the most memory per byte, and one with much text.
         for document in [
             format!("[{}0]", "0,".repeat(50_000)),
             format!(

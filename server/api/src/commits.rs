@@ -82,7 +82,7 @@ pub(crate) fn answer_commit(
     )
 }
 
-/// Lists the hook runs that allowed a change. A header, because some of these responses have no body.
+/// The header with the ids of the hook runs that allowed a change. Some of these responses have no body for them.
 const GATE_RUNS: HeaderName = HeaderName::from_static("x-weir-gate-run-ids");
 
 pub(crate) fn gate_headers(gates: &Gates) -> HeaderMap {

@@ -1,4 +1,4 @@
-//! The configuration of the server and its store, and reports of clients.
+//! The configuration of the server and of its store, usage reports, and statistics of clients.
 
 use api_types as types;
 use auth::{Permission, arn};
@@ -10,12 +10,12 @@ use crate::error::Result;
 use crate::extract::Caller;
 use crate::{ApiState, CONTRACT_VERSION};
 
-/// The context that clients expect from a compatible server. With other values they print a warning.
+/// The version context of a compatible server. Clients print a warning for any other value.
 const VERSION_CONTEXT: &str = "lakeFS";
-/// How long garbage collection spares bytes without an entry, in seconds. Equal to the time in which an upload may be linked.
+/// How long garbage collection spares bytes without an entry, in seconds. An upload may be linked within the same time.
 const GRACE_PERIOD_SECS: i64 = 24 * 60 * 60;
 
-/// Returns whether this server implements an operation, by operation id. The router knows that.
+/// A function of the router: returns whether this server implements an operation, by operation id.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct IsImplemented(pub(crate) fn(&str) -> bool);
 

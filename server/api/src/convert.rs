@@ -169,7 +169,8 @@ pub(crate) fn content_type(given: String) -> String {
     }
 }
 
-/// A row of a diff. Its size is the right side's. With `sized_by_left`, a removed object has its former size.
+/// A row of a diff. Its size is that of the right side. A removed object has its former size with `sized_by_left`, and
+/// otherwise 0.
 pub(crate) fn difference(
     difference: Difference,
     sized_by_left: bool,

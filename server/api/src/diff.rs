@@ -68,7 +68,7 @@ pub(crate) async fn diff_refs(
     }))
 }
 
-/// The source and destination in the response are swapped relative to the path, as in lakeFS.
+/// As in lakeFS, source and destination in the response are swapped relative to the path.
 pub(crate) async fn find_merge_base(
     State(api): State<ApiState>,
     Path((id, source, destination)): Path<(String, String, String)>,
@@ -89,7 +89,7 @@ pub(crate) async fn find_merge_base(
     }))
 }
 
-/// A conflict is answered with 409 and a `MergeResult` without a reference, which lists the conflicts.
+/// A conflict is answered with 409 and a `MergeResult` that lists the conflicts and has an empty reference.
 pub(crate) async fn merge_into_branch(
     State(api): State<ApiState>,
     caller: Caller,

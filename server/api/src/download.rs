@@ -94,7 +94,7 @@ fn size(object: &Object) -> u64 {
     u64::try_from(object.entry.size_bytes).unwrap_or(0)
 }
 
-/// The requested range; `Some(None)` without a range request, none if the range is not satisfiable.
+/// The requested range: `Some(None)` for the whole object, `None` if the range is not satisfiable.
 #[expect(
     clippy::option_option,
     reason = "an unsatisfiable range differs from no requested range"
@@ -136,7 +136,7 @@ fn unsatisfiable(mut answer: HeaderMap, object: &Object) -> Response {
     response
 }
 
-/// Headers of every response about an object. It must not be cached, because permissions may change.
+/// Headers of responses that describe an object. They forbid caching, because permissions may change.
 fn common_headers(object: &Object) -> Result<HeaderMap> {
     let modified = object
         .entry

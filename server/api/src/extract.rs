@@ -1,7 +1,7 @@
 //! Extractors for handlers: the caller, the path, a JSON body. `query` has those for query parameters.
 //!
-//! The guard has validated them against the contract before the handler runs. These extractors
-//! only read its results.
+//! The guard authenticates the caller and validates the body before the handler runs. The extractors of both only
+//! read its results.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Decides who may create the first administrator: local callers, and callers with the setup token.
 //!
-//! Set-up cannot require credentials, because none exist yet. Without this check, whoever reaches a new server
-//! first would own it: a scanner on the network, or a web page in a browser on the same machine.
+//! Set-up cannot require credentials, because none exist yet. Without this check, the first caller of a new server
+//! would own it: a scanner on the network, or a web page in a browser on the same machine.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -46,7 +46,7 @@ impl fmt::Debug for SetupToken {
     }
 }
 
-/// Proof that the caller may create the first administrator, or that one exists already, so that set-up fails anyway.
+/// Proof that the caller may create the first administrator, or that one already exists and set-up fails anyway.
 #[derive(Debug)]
 pub(crate) struct FirstCaller;
 
@@ -56,7 +56,7 @@ impl FromRequestParts<ApiState> for FirstCaller {
     async fn from_request_parts(parts: &mut Parts, api: &ApiState) -> Result<Self, Response> {
         let peer = parts.extensions.get::<Peer>();
         let given = parts.headers.get(SETUP_TOKEN_HEADER);
-        // A wrong token is refused even from loopback: the caller may come through a tunnel without forwarding headers.
+        // A wrong token is refused even from loopback: a tunnel may forward remote callers without adding headers.
         if given.is_none() && is_on_this_machine(parts, peer) {
             return Ok(Self);
         }
@@ -101,6 +101,7 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
     })
 }
 
+/// Whether a browser sent the request from a page of another site.
 fn is_from_other_page(headers: &HeaderMap) -> bool {
     let is_fetched_elsewhere = headers
         .get_all("sec-fetch-site")

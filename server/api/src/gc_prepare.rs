@@ -66,7 +66,7 @@ pub(crate) async fn prepare_uncommitted(
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-/// Without a presigned URL: no store supports them yet, and jobs then read the location.
+/// Converts prepared commits. There is no presigned URL, because no store supports them yet; jobs read the location.
 fn commits(prepared: PreparedCommits) -> types::GarbageCollectionPrepareResponse {
     types::GarbageCollectionPrepareResponse {
         run_id: prepared.run_id,

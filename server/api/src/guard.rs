@@ -1,9 +1,9 @@
 //! The middleware before every handler: validates the request, authenticates the caller, reads the JSON body, and
 //! checks the permissions of the route.
 //!
-//! Parameters come first, then the caller, then the body, so that unauthenticated callers cannot make the
-//! server read large bodies. Permissions come last, because resources may be named in the body. Also counts and
-//! times every operation.
+//! The order is: parameters, caller, body, permissions. The caller precedes the body, so that unauthenticated
+//! callers cannot make the server read large bodies. Permissions come last, because the body may name their
+//! resources. The guard also counts and times every operation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,16 +26,16 @@ use crate::query::Params;
 use crate::schema::Operation;
 use crate::{ApiState, binding, site};
 
-/// The operation that `curl -T` calls by mistake, because it has the method PUT and the path of uploads.
+/// The operation that `curl -T` calls by mistake: it has the path of `uploadObject`, but the method PUT.
 const STAGE_OBJECT: &str = "stageObject";
 
-/// What the guard of one route knows. Every route has its own, so that no request needs a search.
+/// The guard of one route. Each route has its own, so that requests need no lookup of their operation.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     pub(crate) api: ApiState,
     pub(crate) operation: &'static Operation,
     pub(crate) access: &'static Access,
-    /// Whether an administrator was seen. Shared by all routes; it never becomes false again.
+    /// Whether the server is known to have an administrator. Shared by all routes; never becomes false again.
     pub(crate) is_set_up: Arc<AtomicBool>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
         return refusal;
     }
     let response = match guard.admit(request).await {
-        // Keep the body's memory reserved until the handler has ended.
+        // `_held` keeps the body's memory reserved until the handler returns.
         Ok((request, _held)) => match unreadable_parameter(operation, &request) {
             Some(answer) => answer,
             None => match guard.authorize(request).await {
@@ -91,8 +91,8 @@ fn refuse_other_pages(operation: &Operation, request: &Request) -> Option<Respon
 }
 
 impl Guard {
-    /// Adds to a refusal what only this place knows: that the server has no administrator yet, which
-    /// `GET /setup_lakefs` tells everyone, or that the caller probably wants another method.
+    /// Adds a hint to a refusal if the caller probably wants to upload a file, or if the server has no
+    /// administrator yet. The latter is no secret: `GET /setup_lakefs` discloses it to everyone.
     async fn explained(&self, error: Error) -> Error {
         if self.operation.id == STAGE_OBJECT
             && matches!(
@@ -113,11 +113,13 @@ impl Guard {
                 self.is_set_up.store(true, Ordering::Relaxed);
                 error
             }
-            // The refusal holds whatever the state.
+            // The request is refused in either state.
             Err(_) => error,
         }
     }
 
+    /// Validates the parameters, authenticates the caller, and reads the JSON body. Stores the results in the
+    /// request's extensions. The reservation holds the memory of the body.
     async fn admit(&self, mut request: Request) -> Result<(Request, Option<Reservation>)> {
         let (api, operation) = (&self.api, self.operation);
         let query = request.uri().query().unwrap_or_default();
@@ -170,6 +172,7 @@ impl Guard {
     }
 }
 
+/// The response for a parameter that matches its schema but cannot be parsed: plain text, as in lakeFS.
 fn unreadable_parameter(operation: &Operation, request: &Request) -> Option<Response> {
     let Params(query) = request.extensions().get()?;
     let reason = binding::unreadable(operation, query)?;
@@ -183,7 +186,7 @@ fn measure(operation: &Operation, method: &Method, response: &Response, started:
         .record(started.elapsed().as_secs_f64());
 }
 
-/// The response for other methods of known paths. lakeFS answers them like unknown paths.
+/// The response for a known path with a method that it does not have. As in lakeFS, it is 404.
 pub(crate) async fn wrong_method(request: Request) -> Error {
     let path = request.extensions().get::<MatchedPath>();
     let path = path.and_then(|path| path.as_str().strip_prefix(crate::PREFIX));

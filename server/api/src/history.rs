@@ -62,7 +62,7 @@ pub(crate) async fn cherry_pick(
     Ok(answer_commit(made, gates.gates()))
 }
 
-/// 0 means that the commit has only one parent.
+/// The 1-based parent number. 0 means that the commit has only one parent.
 fn parent_number(given: i64) -> Result<usize> {
     usize::try_from(given).map_err(|_| {
         Error::Invalid(format!(

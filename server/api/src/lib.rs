@@ -1,9 +1,9 @@
 //! The REST API: routes, validation, extraction, authorization, conversion. No domain logic.
 //!
 //! `router.rs` lists all routes and their permissions. A request passes `guard.rs` (contract, caller, body,
-//! permissions) and then its handler, which extracts, calls the catalog once and converts the result.
-//! Only `error/` maps failures to statuses, messages and hints. The contract is `openapi.yaml`;
-//! `generated.rs` is generated from it.
+//! permissions) and then its handler, which extracts its input, calls the catalog and converts the result.
+//! Only `error/` maps failures of the services to statuses, messages and hints. The contract is `openapi.yaml`;
+//! `generated.rs` and `query/generated.rs` are generated from it.
 
 mod actions;
 mod binding;
@@ -77,13 +77,13 @@ pub struct ApiState {
     pub options: Arc<Options>,
 }
 
-/// The version of lakeFS that this server is compatible with. Clients decide by it which features to use.
+/// The version of lakeFS with which this server is compatible. Clients choose their features by it.
 pub const CONTRACT_VERSION: &str = "1.84.0";
 
 /// The configuration that the API depends on.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The version of Weir. Clients decide by [`CONTRACT_VERSION`] instead.
+    /// The version of Weir. Clients choose their features by [`CONTRACT_VERSION`] instead.
     pub version: String,
     pub login_cookie_names: Vec<String>,
     pub login_failed_message: String,

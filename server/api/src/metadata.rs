@@ -19,7 +19,8 @@ use crate::query::{GetMetadataObjectQuery, Query};
 /// The kinds of files, as in the path.
 const KINDS: &[&str] = &["range", "meta_range"];
 
-/// The address of a range or metarange. Both are stored in one folder, and ids are unique across both.
+/// The address of a range or metarange. Both kinds are in one folder and share a set of ids, so one handler serves
+/// both. It does not check that the file exists.
 pub(crate) async fn get_table_address(
     State(api): State<ApiState>,
     Path((id, table)): Path<(String, String)>,

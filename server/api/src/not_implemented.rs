@@ -1,4 +1,4 @@
-//! Operations that this server does not implement. The guard refuses callers without the permission; others get 501.
+//! Operations that this server does not implement. Callers with the permission get 501.
 
 use axum::Extension;
 use axum::extract::State;
@@ -7,14 +7,14 @@ use crate::ApiState;
 use crate::error::{Error, Result};
 use crate::schema::Operation;
 
-/// Operations that are possible only with a block store that supports presigned URLs.
+/// Operations for which lakeFS has its own message if the block store does not support presigned URLs.
 const PRESIGNED_MULTIPART: &[&str] = &[
     "createPresignMultipartUpload",
     "completePresignMultipartUpload",
     "abortPresignMultipartUpload",
 ];
 
-/// Answers 501 with the operation id.
+/// Answers 501. The hint names the operation, except for multipart uploads through presigned URLs.
 pub(crate) async fn not_implemented(
     State(api): State<ApiState>,
     Extension(operation): Extension<&'static Operation>,

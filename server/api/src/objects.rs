@@ -61,7 +61,7 @@ pub(crate) async fn list_objects(
     }))
 }
 
-/// Presigned URLs are not implemented yet for any store.
+/// Refuses `presign=true`. Presigned URLs are not implemented yet for any store.
 pub(crate) fn refuse_presign(api: &ApiState, presign: Option<bool>) -> Result<()> {
     if presign != Some(true) {
         return Ok(());
@@ -144,7 +144,7 @@ async fn split_by_permission(
     Ok((allowed, errors))
 }
 
-/// Copies the bytes. `shallow` is treated the same: clients cannot observe whether copies share bytes.
+/// Copies the bytes, also if `shallow` is set. Clients see the difference only in the physical address.
 pub(crate) async fn copy_object(
     State(api): State<ApiState>,
     Path((id, branch)): Path<(String, String)>,

@@ -16,7 +16,7 @@ pub trait Authorizer: std::fmt::Debug + Send + Sync {
     /// Checks that `principal` has all of the permissions.
     ///
     /// # Errors
-    /// [`auth::Error::Forbidden`] if a permission is missing; the record store's.
+    /// [`auth::Error::Forbidden`] if a permission is missing; otherwise errors of the record store.
     async fn authorize(
         &self,
         principal: &Principal,
@@ -61,7 +61,7 @@ pub(crate) enum Resource {
     User(Field),
     /// A storage namespace, in its canonical spelling.
     Namespace(Field),
-    /// A resource that only the handler knows. It checks the permission itself.
+    /// A resource that only the handler knows. The handler checks the permission itself.
     InHandler,
 }
 

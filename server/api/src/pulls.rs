@@ -63,7 +63,7 @@ pub(crate) async fn get_pull_request(
     Ok(Json(convert::pull_request(pull)))
 }
 
-/// Answers 204 instead of the contract's 200, as lakeFS does and its web interface expects.
+/// Answers 204 instead of the contract's 200: lakeFS does, and its web interface expects it.
 pub(crate) async fn update_pull_request(
     State(api): State<ApiState>,
     Path((id, pull)): Path<(String, String)>,
@@ -86,8 +86,8 @@ pub(crate) async fn update_pull_request(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Also requires the permission to commit to the destination, which is known only after loading the request.
-/// Conflicts are answered like those of `mergeIntoBranch`.
+/// Also requires the permission to commit to the destination, which only the stored pull request names. Conflicts are
+/// answered like those of `mergeIntoBranch`.
 pub(crate) async fn merge_pull_request(
     State(api): State<ApiState>,
     caller: Caller,

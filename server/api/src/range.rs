@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-/// A range that the object does not have, or several ranges.
+/// A range outside the object, a malformed range, or several ranges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unsatisfiable;
 
 /// The requested bytes of an object of `size` bytes, end exclusive.
 ///
-/// `bytes=a-b` (may exceed the end), `bytes=a-`, `bytes=-n` (the last n). None for other units: the whole object
-/// is served then.
+/// Accepts `bytes=a-b` (`b` may exceed the end), `bytes=a-` and `bytes=-n` (the last n bytes). Returns none for other
+/// units: the whole object is served then.
 pub(crate) fn parse(header: &str, size: u64) -> Result<Option<Range<u64>>, Unsatisfiable> {
     let Some(spec) = header.trim().strip_prefix("bytes=") else {
         return Ok(None);

@@ -61,7 +61,7 @@ fn to_wire(rules: GcRules) -> types::GarbageCollectionRules {
     }
 }
 
-/// Refuses rules that cannot be stored.
+/// Refuses days that do not fit into a record, and two rules with different days for one branch.
 fn from_wire(rules: types::GarbageCollectionRules) -> Result<GcRules> {
     let mut branch_retention_days = BTreeMap::new();
     for rule in rules.branches {

@@ -27,7 +27,7 @@ pub(crate) struct Operation {
     /// Whether the operation requires authentication.
     pub(crate) authenticated: bool,
     pub(crate) parameters: &'static [Parameter],
-    /// The JSON body; none if there is none, or the handler reads the body itself.
+    /// The JSON body; none for operations without a body, and for those whose handler reads it.
     pub(crate) body: Option<Body>,
 }
 
@@ -78,7 +78,7 @@ pub(crate) enum Schema {
     /// An object with arbitrary keys and values of one schema.
     Map(&'static Schema),
     Object(&'static [Property]),
-    /// An object without further members: a misspelled one would change the effect of the operation.
+    /// An object that allows no other members. A misspelled member would change the effect of the operation.
     Closed(&'static [Property]),
     /// Any JSON object.
     Free,
@@ -115,8 +115,8 @@ impl Pattern {
     }
 }
 
-/// What to write instead of a value that does not match a pattern of the contract, by the pattern that the message
-/// ends with.
+/// Hints for values that do not match a pattern of the contract, by pattern. The message of such a value ends with the
+/// pattern.
 const PATTERN_HINTS: &[(&str, &str)] = &[
     (
         "^[a-z0-9][a-z0-9-]{2,62}$",
@@ -132,7 +132,7 @@ const PATTERN_HINTS: &[(&str, &str)] = &[
     ),
 ];
 
-/// The hint for a message of a check, if there is more to say than the message does.
+/// The hint for the message of a failed check, if the message does not say enough.
 pub(crate) fn hint_of(message: &str) -> Option<&'static str> {
     if message.contains("the format \"date-time\"") {
         return Some("write a time with its zone, such as 2026-01-31T00:00:00Z");
@@ -195,7 +195,7 @@ impl Parameter {
 
     fn check_value(&self, text: &str) -> Result<(), String> {
         if text.is_empty() {
-            // An empty number is detected when it is parsed, see `binding`.
+            // `binding` refuses an empty number, with lakeFS's message.
             return if self.allow_empty || matches!(self.schema, Schema::Integer { .. }) {
                 Ok(())
             } else {
@@ -504,7 +504,7 @@ mod tests {
     }
 
     #[test]
-    fn all_patterns_compile() {
+    fn all_patterns_compile_and_have_hints() {
         fn walk(schema: &Schema, seen: &mut usize) {
             match schema {
                 Schema::String {

@@ -1,5 +1,7 @@
-//! Setting up a server: its state, the first administrator, the contact form. These operations need no
-//! credentials. Remote callers need the setup token to create the administrator, and only for this.
+//! Setting up a server: its state, the first administrator, the contact form.
+//!
+//! These operations need no credentials. Only the creation of the administrator requires the setup token, and only of
+//! remote callers.
 
 use std::collections::BTreeMap;
 

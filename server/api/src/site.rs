@@ -1,7 +1,7 @@
 //! The origin and host of browser requests, from `Host`, `Origin` and `Sec-Fetch-Site`.
 //!
-//! Any web page can send requests to any address that its user can reach. Browsers say where such a request comes
-//! from, and scripts cannot change that.
+//! Any web page can send requests to any address that its user can reach. The browser states in these headers where a
+//! request comes from, and the scripts of the page cannot change them.
 
 use http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use http::uri::{Authority, Uri};
@@ -48,12 +48,13 @@ pub fn is_loopback_name(host: &str) -> bool {
 
 /// Whether a proxy says that the client uses HTTPS.
 ///
-/// Only what the client itself sees may depend on it, such as the attributes of its cookie: clients can lie.
+/// Clients can lie about it. Therefore only what the client itself sees may depend on it, such as the attributes of its
+/// cookie.
 #[must_use]
 pub fn came_by_https(headers: &HeaderMap) -> bool {
     let value = headers.get("x-forwarded-proto");
     let value = value.and_then(|value| value.to_str().ok());
-    // Each proxy of a chain appends its own; the first is the one that the client talks to.
+    // Each proxy of a chain appends its scheme. The first scheme is the client's.
     let first = value.and_then(|value| value.split(',').next());
     first.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
 }
@@ -70,7 +71,7 @@ pub fn is_cross_site(headers: &HeaderMap) -> bool {
 /// Whether a request may use the session cookie: it comes from a page of this server, or from a client that is not a
 /// browser and sends no origin.
 pub(crate) fn is_own_page(uri: &Uri, headers: &HeaderMap) -> bool {
-    // On secure connections, browsers compute this themselves, even if a proxy changes the host.
+    // Browsers send this header on secure connections. It is right even if a proxy changes the host.
     if let Some(site) = headers.get("sec-fetch-site") {
         match site.as_bytes() {
             b"same-origin" => return true,

@@ -1,4 +1,4 @@
-//! Commits and merges as background tasks: one request starts them, others ask for their status.
+//! Commits and merges as background tasks: one request starts a task, others ask for its status.
 //!
 //! The failure of a task does not fail the status request. The response is 200 and contains the status and error
 //! with which the synchronous operation would have failed.
@@ -14,7 +14,8 @@ use crate::extract::{Body, Caller, MaybeBody, Path};
 use crate::query::{CommitAsyncQuery, Query};
 use crate::{ApiState, commits, convert, diff};
 
-/// The maximum number of runs searched for a commit's gates. The first runs are those of the gates.
+/// The maximum number of runs searched for a commit's gates. Runs are listed newest first, so that the gates of a
+/// commit with more runs are not found.
 const MAX_RUNS: usize = 1_000;
 /// Events whose hooks can reject a commit or merge and whose runs store the commit id.
 const GATES: [&str; 2] = ["pre-commit", "pre-merge"];
@@ -118,7 +119,7 @@ async fn gates_of(api: &ApiState, repository: &Repository, commit: &CommitId) ->
     Ok(gates)
 }
 
-/// The status of failures whose record has no valid one.
+/// The status of a failure whose record has no valid error status.
 const INTERNAL_ERROR: i64 = 500;
 
 /// The status and error with which the synchronous operation would have failed.

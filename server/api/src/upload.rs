@@ -1,4 +1,4 @@
-//! Uploading objects: streams the bytes of a form field or of the body.
+//! Uploads of objects. The bytes are streamed, from a form field or from the whole body.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::{ApiState, convert};
 const CONTENT_FIELD: &str = "content";
 /// The prefix of headers with user metadata.
 const METADATA_PREFIX: &str = "x-lakefs-meta-";
-/// The prefix of headers with internal metadata of lakeFS clients, and the prefix of their keys.
+/// The prefix of headers with internal metadata of lakeFS clients, and the prefix of the keys under which it is stored.
 const INTERNAL_PREFIX: &str = "x-lakefs-internal-";
 const INTERNAL_KEY_PREFIX: &str = "::lakefs::";
-/// The maximum size of a form before its content.
+/// The maximum number of bytes in a form before its content.
 const MAX_FORM_PREAMBLE_BYTES: usize = 1 << 20;
 
 pub(crate) async fn upload_object(
@@ -82,7 +82,7 @@ fn options(headers: &HeaderMap, force: bool) -> Result<UploadOptions> {
     })
 }
 
-/// The user metadata, with lowercase keys.
+/// User metadata and internal metadata from the headers. Keys are in lower case, as header names are.
 fn metadata(headers: &HeaderMap) -> Result<BTreeMap<String, String>> {
     let mut out = BTreeMap::new();
     for (name, value) in headers {
@@ -144,7 +144,8 @@ pub(crate) async fn content_of_form(kind: &str, body: Body) -> Result<(String, B
     ))))
 }
 
-/// Fails if too many bytes precede the content, because the form's parser buffers them.
+/// Fails if more than [`MAX_FORM_PREAMBLE_BYTES`] precede the content, because the form's parser buffers them.
+/// `reached` is set once the content begins.
 fn bounded_preamble(
     body: Body,
     reached: Arc<AtomicBool>,

@@ -1,4 +1,4 @@
-//! Users and access keys, limited to the single administrator of this server.
+//! Users and access keys. This server has exactly one user, the administrator.
 
 use api_types as types;
 use axum::Json;

@@ -1,4 +1,4 @@
-//! A repository in deletion, for example by a server that died during it.
+//! A repository in deletion, for example because a server died while deleting it.
 
 use bytes::Bytes;
 use http::Method;
@@ -50,7 +50,7 @@ async fn every_route_answers_410_during_the_deletion() {
     let mut gone = Vec::new();
     for route in api::ROUTES {
         let (method, path, operation) = (route.method, route.path, &route.operation);
-        // Preflights check only permissions, and `deleteRepository` resumes the deletion.
+        // Preflights need not load the repository, and `deleteRepository` resumes the deletion.
         let is_other = operation.ends_with("Preflight") || *operation == "deleteRepository";
         if is_other || !path.contains("{repository}") {
             continue;
@@ -76,7 +76,7 @@ async fn every_route_answers_410_during_the_deletion() {
         let answer = api.ask(method, &format!("{path}?{QUERY}"), ask).await;
         match answer.status {
             410 => gone.push(*operation),
-            // Not implemented, or it needs a body that this test does not have.
+            // Not implemented, or it requires a body that this test does not send.
             501 => {}
             400 if body.is_none() && answer.message().starts_with("request body") => {}
             other => panic!("{operation}: {other} {:?}", answer.body),

@@ -107,7 +107,7 @@ async fn successful_change_reports_hook_runs_and_warnings() {
         json!(["a warning of pre-cherry-pick"]),
     );
 
-    // The hook results belong to the response, not to the commit.
+    // Hook results are in the response to the change, and not stored with the commit.
     let logged = api
         .get("/repositories/lake/refs/dev/commits")
         .await

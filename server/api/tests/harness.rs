@@ -101,7 +101,7 @@ pub(crate) struct TestApi {
 }
 
 impl TestApi {
-    /// A server that was not set up.
+    /// A server without an administrator.
     pub(crate) async fn unset() -> Self {
         Self::with_hooks(|_| Arc::new(graveler::NoHooks)).await
     }
@@ -272,7 +272,7 @@ impl TestApi {
         .await
     }
 
-    /// Uploads bytes in a raw body.
+    /// Uploads bytes as the whole body, not as a form.
     pub(crate) async fn put_object(
         &self,
         repository: &str,

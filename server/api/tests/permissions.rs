@@ -1,4 +1,4 @@
-//! Checks the permissions that operations require, and on which resources: the same as in lakeFS.
+//! The permissions that operations require, and their resources. Both equal lakeFS's.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ async fn operations_require_the_permissions_of_lakefs() {
     let merge_status = format!("r/refs/s/merge/b/async/{task}/status");
     let dump = "fs:ListTags r, fs:ListBranches r, fs:ListCommits r";
     let restored = "fs:CreateTag r, fs:CreateBranch r, fs:CreateCommit r";
-    // The repository does not exist: permissions are checked before that is revealed.
+    // The repository does not exist. Permissions are checked before the response reveals that.
     for (method, path, body, expected) in [
         ("GET", "r/branches", Value::Null, "fs:ListBranches r"),
         (
@@ -227,7 +227,7 @@ async fn operations_require_the_permissions_of_lakefs() {
             "fs:RevertBranch r/branch/b",
         ),
         ("POST", "r/tags/t/undo", json!({}), "fs:CreateTag r/tag/t"),
-        // One resource per path of the body, and resources of the query and the body.
+        // Resources that the query and the body name: one per path in the body.
         (
             "POST",
             "r/branches/b/objects/delete",

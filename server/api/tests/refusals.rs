@@ -33,9 +33,9 @@ async fn unknown_routes_and_methods_are_not_found() {
     );
 }
 
-/// `curl -T` sends PUT, and the hint named only /openapi.json.
+/// Guards against a bug: `curl -T` sends PUT, and the hint named only /openapi.json.
 #[tokio::test]
-async fn wrong_method_is_told_the_right_ones() {
+async fn wrong_method_gets_a_hint_with_the_right_ones() {
     let api = TestApi::new().await;
     let path = "/repositories/lake/branches/main/objects?path=x";
     for (method, path, allowed) in [
@@ -60,7 +60,7 @@ async fn wrong_method_is_told_the_right_ones() {
     }
 }
 
-/// These refusals named only the rule's regular expression, or did not say what to do.
+/// Guards against a bug: these refusals named only a regular expression, or did not say what to do.
 #[tokio::test]
 async fn refusals_say_what_to_write() {
     let api = TestApi::new().await;

@@ -16,7 +16,7 @@ async fn server_is_set_up_once() {
     );
     let refused = api.get("/repositories").await.expect(401);
     assert_eq!(refused.message(), "error authenticating request");
-    // "check the access key" was no help: there is none.
+    // The hint must not be "check the access key", because there is none yet.
     let key = json!({"access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY});
     let login = api.post("/auth/login", &key).await.expect(401);
     for refused in [refused, login] {
@@ -52,7 +52,7 @@ async fn server_is_set_up_once() {
     api.post("/setup_comm_prefs", &form).await.expect(409);
 }
 
-/// Guards against a bug: whoever reached a new server first became its administrator.
+/// Guards against a bug: the first caller of a new server became its administrator.
 #[tokio::test]
 async fn first_administrator_requires_a_local_caller_or_the_token() {
     let api = TestApi::unset().await;
@@ -101,7 +101,7 @@ async fn first_administrator_requires_a_local_caller_or_the_token() {
     ask(OWN, &[]).await.expect(409);
 }
 
-/// Browsers send a cookie with every request to its host, even from pages of other ports.
+/// Browsers send a cookie with every request to its host, even if the page is from another port.
 #[tokio::test]
 async fn cookie_authorizes_writes_only_from_own_pages() {
     let api = TestApi::new().await;
@@ -158,7 +158,7 @@ async fn cookie_authorizes_writes_only_from_own_pages() {
     .await
     .expect(403);
 
-    // Own pages, programs that store the cookie, reads, and credentials that browsers do not add themselves.
+    // Own pages, programs that store the cookie, reads, and credentials that browsers do not add automatically.
     ask(
         Method::POST,
         "/repositories",
@@ -289,7 +289,7 @@ async fn server_reports_its_configuration() {
     );
 }
 
-/// Clients offer what the configuration reports, so each reported capability is compared with the server's behaviour.
+/// Clients offer the capabilities that the configuration reports, so each is compared with the server's behaviour.
 #[tokio::test]
 async fn reported_capabilities_match_the_behaviour() {
     let api = TestApi::new().await;

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Ask, TestApi};
 
-/// More turns than any test here needs; only a failing test uses all of them.
+/// Bounds the wait for a task. No test needs as many turns unless it fails.
 const MAX_TURNS: usize = 100_000;
 
-/// Waits for the end of a task and returns its status. `done` names the field that says so.
+/// Waits for the end of a task and returns its status. `done` is the field that is true at the end.
 async fn done(api: &TestApi, path: &str, done: &str) -> Value {
     for _ in 0..MAX_TURNS {
         let status = api.get(path).await.expect(200).json();

@@ -1,4 +1,4 @@
-//! Branches, commits, diffs and merges, and a hook that rejects merges.
+//! Repositories, branches, commits, diffs, merges, tags and the reflog, and a hook that rejects merges.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -271,7 +271,7 @@ async fn rejection_returns_the_findings() {
 }
 
 #[tokio::test]
-async fn hook_runs_are_listed_and_read() {
+async fn unknown_hook_runs_are_empty_or_not_found() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let runs = "/repositories/lake/actions/runs";

@@ -1,11 +1,11 @@
-//! Fields of requests and responses reach the right place in the catalog and back.
+//! Fields of requests reach the catalog, and its results reach the right fields of responses.
 
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{Ask, TestApi};
 
-/// `main` with `a`, and `dev` with changed, added and removed objects.
+/// `main` with `changed` and `removed`, and `dev`, which changes, adds and removes an object.
 async fn two_branches() -> TestApi {
     let api = TestApi::new().await;
     api.repository("lake").await;
@@ -144,7 +144,7 @@ async fn recorded_commit_is_read_back_unchanged() {
 
     for (field, value, status) in [
         ("generation", json!(1), 400),
-        // The id does not cover these fields, so that it is the same commit, which exists.
+        // The id does not cover these fields. The commit is therefore the existing one.
         ("generation", json!(5_001), 409),
         ("version", json!(1), 409),
         ("metadata", json!({"k": "w"}), 400),

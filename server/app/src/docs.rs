@@ -177,8 +177,7 @@ static SOURCES: LazyLock<BTreeMap<String, Source>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Returns whether the link `target` of the page `path` leads somewhere: to a served page, or to
-/// another site.
+/// Returns whether the link `target` of the page `path` leads to a served page or to another site.
 fn leads_somewhere(path: &str, target: &str) -> bool {
     if target.starts_with("https://") || target.starts_with("http://") {
         return true;

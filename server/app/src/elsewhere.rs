@@ -1,4 +1,4 @@
-//! The response to requests outside the API, the documentation and S3: what the server offers, and where.
+//! The response to requests outside the API, the documentation and S3. It says what the server offers, and where.
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -14,7 +14,7 @@ const UNSIGNED: &str =
 /// Handles requests for which there is no route.
 pub(crate) async fn not_found(request: Request) -> Response {
     let path = request.uri().path();
-    // Header values are never part of the response, and neither is the path.
+    // The response contains neither the path nor header values.
     let hint = match path {
         "/health" | "/healthz" | "/_health/" | "/healthcheck" => {
             format!("the health check is GET /_health; {OFFER}")
@@ -82,7 +82,7 @@ mod tests {
         (parts.status.as_u16(), parts.headers, body)
     }
 
-    /// These responses had an empty body.
+    /// Guards against a bug: these responses had an empty body.
     #[tokio::test]
     async fn unknown_addresses_say_what_is_there() {
         for (path, says) in [

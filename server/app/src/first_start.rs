@@ -1,6 +1,6 @@
-//! The first administrator of an installation. It is created at start if its keys are known by
-//! then, otherwise through the API by a caller on this machine or with the setup token. This module
-//! also logs how to get access.
+//! The first administrator of an installation. The start creates it if its keys are configured or
+//! the server is a quickstart. Otherwise a caller on this machine, or one with the setup token,
+//! creates it through the API. This module also logs how to get access.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,15 +16,16 @@ use crate::quickstart::{self, AdminKeys};
 /// Length of a generated setup token.
 const SETUP_TOKEN_CHARS: usize = 32;
 
-/// Minimum length of the secret of a new administrator, as of `auth.encrypt.secret_key`.
+/// Minimum length of the secret of a new administrator. `auth.encrypt.secret_key` has the same minimum.
 const MIN_SECRET_BYTES: usize = 16;
 
 /// State found or created at start.
 pub(crate) struct FirstStart {
-    /// False if there is no administrator yet.
+    /// Whether there is an administrator.
     is_set_up: bool,
     /// Set for a quickstart whose keys are not in the configuration.
     quickstart: Option<AdminKeys>,
+    /// Whether the installation accepts keys that are publicly documented.
     published_keys: bool,
     /// The setup token, if this start generated one.
     random_token: Option<String>,
@@ -96,7 +97,7 @@ impl FirstStart {
             tracing::info!("data folder: {}", absolute(data).display());
         }
         match &self.quickstart {
-            // Printed and not logged, because logs are stored and have other readers.
+            // Printed, not logged: logs are stored, and other people read them.
             Some(AdminKeys::New(keys, path)) => print_keys(keys, path),
             Some(AdminKeys::Kept(keys, path)) => tracing::info!(
                 "quickstart: the access key is {}; its secret is in {}",
@@ -202,7 +203,7 @@ mod tests {
 
     use super::{absolute, how_to_set_up};
 
-    /// A secret of a few bytes was accepted without a word.
+    /// Guards against a bug: a secret of a few bytes was accepted without a warning.
     #[tokio::test]
     async fn short_secret_of_the_administrator_is_refused() {
         let auth = crate::quickstart::test_auth();

@@ -28,16 +28,16 @@ enum Schedule {
     Once,
     /// At the start, and again after each interval.
     Every(Duration),
-    /// Like `Every`, but not at the start, when the server has other work.
+    /// Like `Every`, but the first run is later than the start, when the server has other work.
     EveryAfter { first: Duration, interval: Duration },
 }
 
 /// What happens to a running job when the server stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OnStop {
-    /// It is dropped. The next start or another server does the rest.
+    /// The job is dropped. The next start or another server does the rest.
     Interrupt,
-    /// The server waits for it: the work is short.
+    /// The server waits for the job, whose work is short.
     Finish,
 }
 
@@ -106,7 +106,7 @@ fn table(layers: &Layers, usage_every: Duration, metrics: &PrometheusHandle) -> 
         ..
     } = layers;
     let usage_every = usage_every.max(SECOND);
-    // Every run counts all entries.
+    // Not more often, because every run reads all entries of the reflog.
     let daily = EveryAfter {
         first: 10 * MINUTE,
         interval: 24 * HOUR,
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(runs_later.recv().await, None);
     }
 
-    /// The first panic ended the job for good, without a line in the log.
+    /// Guards against a bug: the first panic ended the job for good, and nothing was logged.
     #[tokio::test]
     async fn job_runs_again_after_a_panic() {
         let stop = CancellationToken::new();

@@ -73,7 +73,7 @@ impl LocalNames {
     }
 }
 
-/// Middleware that rejects requests for other hosts with status 403.
+/// Middleware: rejects requests for other hosts and from pages of other sites with status 403.
 pub(crate) async fn guard(
     State(names): State<LocalNames>,
     request: Request,

@@ -1,4 +1,4 @@
-//! What all pages for people share.
+//! Shared by all HTML and text pages for people: content negotiation, security headers, escaping.
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};

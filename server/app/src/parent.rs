@@ -1,8 +1,8 @@
 //! Integration with the program that started this server.
 //!
-//! That program needs to recognize its own server, and a server must not outlive the program unless
-//! it should. Both work without signals, fixed ports or guesses: a file with the server's address,
-//! and standard input, which the operating system closes however the parent exits.
+//! The program finds the server by a ready file, which contains the server's process id and address.
+//! On request, the server stops when its standard input closes, which the operating system does
+//! however the program exits. Neither needs signals or fixed ports.
 
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-/// What the starting program requested. The default is nothing.
+/// What the program that starts the server requests. By default nothing.
 #[derive(Debug, Default, Clone)]
 pub struct Parent {
     /// Written once the server listens, deleted when it exits.
@@ -52,8 +52,8 @@ impl Parent {
             return std::future::pending().await;
         }
         let (closed, wait) = oneshot::channel();
-        // Uses a separate thread, because at shutdown the runtime would wait for a read on one of
-        // its own threads.
+        // A thread outside the runtime, because the runtime would wait at shutdown for a read on one
+        // of its own threads.
         std::thread::spawn(move || {
             let mut ignored = [0; 256];
             let mut stdin = std::io::stdin().lock();
@@ -67,7 +67,7 @@ impl Parent {
             // The receiver is gone if the server stops for another reason.
             let _stopping = closed.send(());
         });
-        // If the thread could not send, treat it like a closed input.
+        // An error means that the thread ended without sending, which counts as a closed input.
         let _closed = wait.await;
     }
 }

@@ -12,7 +12,7 @@ use crate::secret_file;
 /// Name of the key file in the data folder: `{"access_key_id": ..., "secret_access_key": ...}`.
 pub(crate) const CREDENTIALS_FILE: &str = "quickstart-credentials.json";
 
-/// Publicly documented keys of quickstarts of lakeFS, and of earlier versions of Weir.
+/// The publicly documented keys that quickstarts of lakeFS and of earlier versions of Weir have.
 const PUBLISHED_KEYS: (&str, &str) = (
     "AKIAIOSFOLQUICKSTART",
     "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
@@ -55,7 +55,7 @@ pub(crate) fn keys(auth: &Auth, data: &Path) -> anyhow::Result<(Keys, bool)> {
     };
     let text = serde_json::to_string_pretty(&keys).context("keys are plain JSON")?;
     std::fs::create_dir_all(data)
-        .with_context(|| format!("failed to make the folder {}", data.display()))?;
+        .with_context(|| format!("failed to create the folder {}", data.display()))?;
     match secret_file::make(&path, &format!("{text}\n")) {
         Ok(()) => Ok((keys, true)),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => match read(&path)? {

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use base::IdGenerator as _;
 
-/// Creates a file with a secret. An interrupted start leaves no partial file, and of two concurrent
-/// starts one gets `AlreadyExists`.
+/// Creates a file with a secret. It appears at `path` only when it is complete; an interrupted start
+/// may leave a private draft beside it. Of two concurrent starts, one gets `AlreadyExists`.
 ///
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] if the file exists; otherwise errors of the file system.

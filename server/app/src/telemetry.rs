@@ -23,7 +23,7 @@ use crate::config::Logging;
 
 /// Header of the request id, in requests and responses.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Ids that are longer or contain other characters are replaced.
+/// Longer ids are replaced, and so are ids with characters that [`is_fit`] does not allow.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
 /// Bucket boundaries of request durations, in seconds.
@@ -65,7 +65,7 @@ pub(crate) fn init_logging(logging: &Logging) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Initializes metrics. The handle renders them.
+/// Initializes metrics. The returned handle renders them.
 pub(crate) fn init_metrics() -> anyhow::Result<PrometheusHandle> {
     let recorder = PrometheusBuilder::new()
         .set_buckets(DURATION_BUCKETS)

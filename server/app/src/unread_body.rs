@@ -2,7 +2,7 @@
 //!
 //! Closing a connection with unread bytes resets it, and the reset can overtake the response. A
 //! client that is still sending would then see a broken connection instead of status 401 or 405.
-//! Bodies larger than [`MAX_BYTES`] are not read.
+//! Bodies with a length above [`MAX_BYTES`] are not read, and of chunked bodies only that much is.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,10 +17,10 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
 
-/// Larger bodies are not read.
+/// Maximum number of bytes read from a body.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// Middleware: runs a handler, then reads what it left unread of a small body.
+/// Middleware: runs a handler, then reads the rest of a small body that the handler did not read.
 pub(crate) async fn drain_unread_body(request: Request, next: Next) -> Response {
     let may_wait_for_continue =
         request.version() == Version::HTTP_11 && request.headers().contains_key(EXPECT);
@@ -40,7 +40,7 @@ where
     F: FnOnce(Request) -> R,
     R: Future<Output = Response>,
 {
-    if !is_small_and_unsolicited(&request) {
+    if !may_be_small_and_unsolicited(&request) {
         return handler(request).await;
     }
     let (back, mut left) = oneshot::channel();
@@ -58,8 +58,9 @@ where
     response
 }
 
-/// Reports whether the body is small and the client sends it without waiting for `100 Continue`.
-fn is_small_and_unsolicited(request: &Request) -> bool {
+/// Reports whether the body may be small and the client sends it without waiting for `100 Continue`.
+/// The length of chunked bodies is unknown.
+fn may_be_small_and_unsolicited(request: &Request) -> bool {
     let headers = request.headers();
     let length = headers
         .get(CONTENT_LENGTH)
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn large_and_unsolicited_bodies_are_not_drained() {
+    async fn large_bodies_and_bodies_that_wait_for_continue_are_not_drained() {
         for header in [("content-length", "10485760"), ("expect", "100-continue")] {
             let (request, read) = request(10_000, header);
             with_unread_body_drained(request, refuse).await;

@@ -35,7 +35,7 @@ fn server_url(target: &Uri, headers: &HeaderMap) -> String {
         false => "http",
     };
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    // Each proxy of a chain appends its own host; the first is the one that the client talks to.
+    // Each proxy of a chain appends its host. The client talks to the first one.
     let forwarded = header("x-forwarded-host").and_then(|hosts| hosts.split(',').next());
     // HTTP/2 has the host in the request target.
     let authority = target.authority().map(|authority| authority.as_str());
@@ -51,7 +51,7 @@ fn shown_host(host: &str) -> Option<&str> {
     (!host.is_empty() && host.len() <= MAX_HOST_BYTES && host.chars().all(is_plain)).then_some(host)
 }
 
-/// Next steps: a sentence and a command each.
+/// The next steps: an explanation and a command each.
 fn commands(url: &str) -> [(&'static str, String); 3] {
     [
         (
@@ -194,7 +194,7 @@ mod tests {
         }
     }
 
-    /// Commands always began with `http`, and in HTTP/2 and behind a proxy they named the wrong host.
+    /// Guards against a bug: URLs always began with `http`, and named the wrong host in HTTP/2 and behind a proxy.
     #[test]
     fn commands_use_the_address_that_the_client_used() {
         for (target, headers, expected) in [
@@ -225,7 +225,7 @@ mod tests {
         }
     }
 
-    /// The command fails on remote machines without the token, which the page did not mention.
+    /// Guards against a bug: the page did not mention the token, without which the command fails on other machines.
     #[tokio::test]
     async fn remote_setup_is_explained() {
         for accept in ["text/html", "*/*"] {

@@ -1,5 +1,5 @@
-//! Composes the server in a straight line, lowest layer first. The only decisions here are the
-//! choices of drivers.
+//! Composes the server in a straight line, lowest layer first. The only decisions here are which
+//! drivers to use.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -218,8 +218,8 @@ fn actions_options(config: &Config) -> actions::Options {
     }
 }
 
-/// Returns the path of the running program. It stays valid if the file on disk is replaced, whose
-/// machine code might be incompatible.
+/// Returns a path to the running program that stays valid if the file on disk is replaced. Another
+/// version might compile machine code that this one cannot run.
 fn own_program() -> PathBuf {
     let running = Path::new("/proc/self/exe");
     if running.exists() {

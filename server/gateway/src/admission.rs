@@ -1,6 +1,6 @@
-//! Checks that run before s3s verifies the signature, because s3s does not make them.
+//! Checks that s3s does not make. They run before s3s verifies the signature.
 //!
-//! They reject stale V2 dates, presigned URLs that live too long, `x-amz-` headers that a V4
+//! They reject stale V2 dates, presigned URLs that are valid for too long, `x-amz-` headers that a V4
 //! signature does not cover, unprintable content types, and form uploads, which s3s would buffer in memory.
 
 use base::OffsetDateTime;
@@ -31,7 +31,7 @@ pub(crate) fn is_signed(request: &Parts) -> bool {
     has("X-Amz-Signature") || has("X-Amz-Algorithm") || (has("AWSAccessKeyId") && has("Signature"))
 }
 
-/// Rejects requests that s3s would wrongly accept.
+/// Rejects requests that s3s would wrongly accept, or would reject for a misleading reason.
 pub(crate) fn check(request: &Parts, now: OffsetDateTime) -> Result<()> {
     if request.method == Method::POST && is_form(&request.headers) {
         return Err(S3Error::NotImplemented(
@@ -83,7 +83,7 @@ fn signs_range(request: &Parts) -> bool {
         || in_query.any(|(_, names)| names_range(names))
 }
 
-/// Returns `None` unless the body is `aws-chunked`; otherwise whether its chunks are signed.
+/// Returns whether the chunks of an `aws-chunked` body are signed, or `None` for other bodies.
 pub(crate) fn chunking(request: &Parts) -> Option<bool> {
     let payload = request.headers.get("x-amz-content-sha256")?.to_str().ok()?;
     payload
@@ -125,7 +125,8 @@ fn is_form(headers: &HeaderMap) -> bool {
         .starts_with("multipart/form-data")
 }
 
-/// s3s leaves a value that is not printable ASCII out of the signature, so the error would be that the signature is wrong.
+/// Rejects a content type that is not printable ASCII. s3s leaves it out when it computes the signature, so clients
+/// would get the error that their signature is wrong.
 fn check_content_type(headers: &HeaderMap) -> Result<()> {
     let is_printable = |value: &http::HeaderValue| {
         let mut bytes = value.as_bytes().iter();
@@ -139,8 +140,8 @@ fn check_content_type(headers: &HeaderMap) -> Result<()> {
     ))
 }
 
-/// Checks the date that a V2 signature covers. s3s does not, so without this check a captured
-/// request could be replayed forever.
+/// Checks the date that a V2 signature covers. s3s does not check it, so a captured request could be
+/// replayed forever.
 fn check_v2_date(headers: &HeaderMap, now: OffsetDateTime) -> Result<()> {
     let date = headers
         .get("x-amz-date")
@@ -227,7 +228,7 @@ fn max_skew() -> Duration {
 mod tests {
     use super::*;
 
-    /// The header of a presigned URL was removed although it was signed, which invalidated the signature.
+    /// Guards against a bug: a `Range` header that a presigned URL signs was removed, which invalidated the signature.
     #[test]
     fn malformed_range_stays_if_it_is_signed() {
         let is_kept = |uri: &str, range: &str, authorization: &str| {

@@ -1,8 +1,8 @@
 //! Verifies request bodies while they stream.
 //!
-//! Bytes are counted and hashed as they pass. If the length, MD5 or checksum does not match the
-//! headers and trailers, the stream ends with an error. Block stores discard a body that ends
-//! with an error, so checking at the end is early enough.
+//! Bytes are counted and hashed as they pass. If the length, MD5 or checksum differs from the
+//! headers or trailers, the stream ends with an error. Block stores discard such a body, so
+//! checking at the end is early enough.
 
 use std::io;
 
@@ -33,7 +33,7 @@ const CHECKSUMS: [(&str, &str); 5] = [
 /// Wraps a request body in a stream that fails at its end if the body does not match the headers.
 ///
 /// # Errors
-/// [`S3Error::InvalidDigest`] if a digest header is malformed.
+/// [`S3Error::InvalidDigest`] if `Content-MD5` is not a digest, or a checksum header is not ASCII.
 pub(crate) fn receive(
     headers: &HeaderMap,
     trailers: Option<TrailingHeaders>,
@@ -180,6 +180,7 @@ impl BodyCheck {
     }
 }
 
+/// Decodes a base64 digest of `len` bytes.
 fn digest(value: &str, len: usize) -> Result<Vec<u8>> {
     let bytes = STANDARD
         .decode(value.trim())

@@ -14,7 +14,7 @@ use crate::error::{Result, S3Error};
 use crate::list::{decode_token, encode_token};
 use crate::service::S3Api;
 
-/// Maximum number of buckets in a response. S3 has the same limit.
+/// Maximum number of buckets in a response, and the default. Both equal S3's.
 const MAX_BUCKETS: usize = 10_000;
 /// Number of repositories read from the catalog at a time.
 const PAGE: usize = 1000;
@@ -89,8 +89,8 @@ impl S3Api {
         Ok(S3Response::new(HeadBucketOutput::default()))
     }
 
-    /// Some clients create a bucket to make sure that it exists, so an existing repository gets S3's
-    /// "already exists" error. Creating one takes more parameters than S3 sends, such as the storage namespace.
+    /// Always fails. A new repository needs parameters that S3 requests do not have, such as the storage namespace.
+    /// Some clients create a bucket to make sure that it exists, so an existing one gets S3's "already exists" error.
     pub(crate) async fn create_bucket(
         &self,
         request: S3Request<CreateBucketInput>,

@@ -18,7 +18,7 @@ const MAX_SIGNED_CHUNK_BYTES: u64 = 16 * 1024 * 1024;
 /// Maximum length of the line before a chunk, which holds its size and signature.
 const MAX_HEADER_BYTES: usize = 1024;
 
-/// Wraps an `aws-chunked` body so that its chunks stay small. `signed`: its chunks carry signatures.
+/// Wraps an `aws-chunked` body so that s3s buffers only small chunks. `signed` says whether chunks have signatures.
 pub(crate) fn bound_chunks(body: Body, signed: bool) -> Body {
     let mut chunks = ChunkRewriter {
         signed,
@@ -120,8 +120,8 @@ impl ChunkRewriter {
         Ok(out)
     }
 
-    /// Fails unless the last chunk, which is empty, has come. A body that was cut off between two chunks would otherwise
-    /// pass for a complete one.
+    /// Fails unless the last chunk, which is empty, has arrived. Otherwise a body that was cut off between two chunks
+    /// would count as complete.
     fn finish(&self) -> io::Result<()> {
         match self.state {
             State::Trailers => Ok(()),

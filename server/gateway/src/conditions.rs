@@ -62,7 +62,7 @@ impl Conditions<'_> {
     }
 }
 
-/// Returns whether a condition is met by `etag`.
+/// Returns whether `etag` meets a condition.
 pub(crate) fn matches_tag(condition: &ETagCondition, etag: &str) -> bool {
     condition.is_any()
         || condition
@@ -70,6 +70,7 @@ pub(crate) fn matches_tag(condition: &ETagCondition, etag: &str) -> bool {
             .is_some_and(|given| given.value() == etag)
 }
 
+/// Returns the headers `ETag` and `Last-Modified`. `modified` is in seconds since 1970.
 fn validators(etag: &str, modified: i64) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if let Ok(tag) = ETag::Strong(etag.to_owned()).to_http_header() {

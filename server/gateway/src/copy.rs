@@ -23,7 +23,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Returns its repository, reference and path.
+    /// Returns the repository, reference and path.
     pub(crate) fn location(&self) -> (&Repository, &str, &str) {
         let ObjectPath { reference, path } = ObjectPath::parse(&self.key);
         (&self.repository, reference, path)

@@ -1,4 +1,5 @@
-//! Maps errors to S3 error codes. No other file names the codes.
+//! Maps errors to S3 error codes. No other file chooses a code, except that `delete.rs` has one for the entries of a
+//! batch response.
 //!
 //! Operations return an [`S3Error`]. The errors of the layers below are converted here with exhaustive
 //! matches. A message starts with the text that S3 or lakeFS sends; advice follows after a colon.
@@ -23,7 +24,7 @@ pub(crate) type Result<T> = std::result::Result<T, S3Error>;
 #[derive(Debug)]
 pub(crate) enum S3Error {
     AccessDenied,
-    /// Access denied, with a reason that discloses nothing about the repository.
+    /// Access denied. The reason discloses nothing about the repository.
     AccessDeniedBecause(&'static str),
     /// The parameters of a presigned URL are invalid.
     QueryParameters(&'static str),
@@ -72,7 +73,7 @@ pub(crate) enum S3Error {
     /// Too many concurrent changes, a busy database or not enough memory; the client should retry later.
     SlowDown,
     Conflict,
-    /// The server's disk is full or cannot be written.
+    /// The server's disk is full, or the server has no access to it.
     Disk(DiskProblem, Box<catalog::Error>),
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -412,8 +413,8 @@ fn body(error: &io::Error) -> S3Error {
         Some(BodyError::PayloadHash) => S3Error::PayloadHashMismatch,
         Some(BodyError::ChunkSignature) => S3Error::ChunkSignatureMismatch,
         Some(BodyError::ChunkTooLarge) => S3Error::EntityTooLarge,
-        // Any other error means that the connection broke, so that the client never reads this response, or that the
-        // client was too slow: `app` replaces the response then.
+        // Any other error means that the connection broke or that the client was too slow. In the first case the
+        // client never reads this response; in the second, `app` replaces it.
         Some(BodyError::Incomplete) | None => S3Error::IncompleteBody,
     }
 }

@@ -27,7 +27,7 @@ fn disk_failure(kind: io::ErrorKind) -> S3Error {
     .into()
 }
 
-/// The message was "We encountered an internal error" only.
+/// Guards against a bug: the message was only "We encountered an internal error".
 #[test]
 fn disk_failures_name_their_cause() {
     for (kind, cause) in [

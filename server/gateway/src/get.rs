@@ -23,8 +23,8 @@ use crate::response::StatusOverride;
 use crate::service::S3Api;
 
 const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
-/// An object can be an HTML page. These headers stop a browser that opens a presigned URL from running
-/// its scripts with the server's origin.
+/// An object can be an HTML page. If a browser opens its presigned URL, these headers keep it from running
+/// the page's scripts with the server's origin.
 const SAFETY_HEADERS: [(&str, &str); 3] = [
     ("content-security-policy", "default-src 'none'"),
     ("x-content-type-options", "nosniff"),
@@ -174,7 +174,7 @@ impl S3Api {
         }))
     }
 
-    /// Returns the object of a key after checking that the caller may read it.
+    /// Checks that the caller may read a key, and returns its object.
     pub(crate) async fn find(
         &self,
         request: &Extensions,
@@ -256,7 +256,7 @@ impl RequestedRange {
     }
 }
 
-/// Checks that values for headers of the response can be sent. s3s would answer 500.
+/// Rejects values that a response header cannot have. s3s would answer 500.
 fn check_overrides<'a>(
     given: impl IntoIterator<Item = (&'static str, &'a Option<String>)>,
 ) -> Result<()> {
@@ -273,8 +273,8 @@ fn check_overrides<'a>(
     Ok(())
 }
 
-/// Returns the content type to send. Imported objects have none, and stored ones need not be valid
-/// header values; both get the default.
+/// Returns the content type to send: the default for objects without one, such as imported objects, and for
+/// content types that are not valid header values.
 fn content_type(object: &Object) -> String {
     let stored = &object.entry.content_type;
     if stored.is_empty() || HeaderValue::from_str(stored).is_err() {

@@ -33,7 +33,7 @@ impl Domains {
         matches!(self.find(&host), Some((_, Some(_))))
     }
 
-    /// Splits a normalized host into its domain and bucket, or returns `None` if the host is not below any domain.
+    /// Splits a normalized host into its domain and bucket. Returns `None` if no domain matches.
     fn find<'h>(&self, host: &'h str) -> Option<(&str, Option<&'h str>)> {
         self.0.iter().find_map(|domain| {
             let before = host.strip_suffix(domain.as_str())?;

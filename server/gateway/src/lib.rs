@@ -11,8 +11,7 @@
 //! ```
 //!
 //! A bucket is a repository and a key is `ref/path`. The gateway knows nothing about
-//! records, block storage or trees. It rejects a write if it does not understand every
-//! parameter of the request.
+//! records, block storage or trees. It rejects a write that has an unknown query parameter.
 
 mod admission;
 mod auth;
@@ -94,11 +93,11 @@ impl Gateway {
     /// Creates a gateway to `catalog` that authenticates and authorizes callers with `auth`.
     #[must_use]
     pub fn new(catalog: Catalog, auth: Auth, options: Options) -> Self {
-        // s3s verifies signatures against the system clock, so our own date checks must use the same clock.
+        // s3s verifies signatures against the system clock, so the gateway's date checks must use the same clock.
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let domains = Domains::new(&options.domain_names);
         let mut config = S3Config::default();
-        // The meter of documents refuses what is larger, with an error that names the reason.
+        // Above the limit of the document meter, which rejects such documents with a better error.
         config.xml_max_body_size = 2 * xml::MAX_BYTES;
         config.presigned_url_max_skew_time_secs = MAX_CLOCK_SKEW_SECS;
 

@@ -203,9 +203,9 @@ impl S3Api {
         let root = key(reference, "");
         let after = match query.after.strip_prefix(&root) {
             Some(path) => path,
-            // All keys below the reference come after this one.
+            // `after` precedes all keys of the reference.
             None if query.after < root.as_str() => "",
-            // They come before it.
+            // `after` follows all keys of the reference, so there is nothing left to list.
             None => return Ok(ListPage::default()),
         };
         let list = ListRequest {

@@ -40,7 +40,7 @@ pub(crate) fn from_stored(stored: &BTreeMap<String, String>) -> Option<Metadata>
         .iter()
         .filter_map(|(name, value)| {
             let (prefix, name) = name.split_at_checked(STORED_PREFIX.len())?;
-            // The REST API accepts names that are not valid header names. Skip those.
+            // Skip names that are not valid header names, which the REST API accepts.
             let fits = prefix.eq_ignore_ascii_case(STORED_PREFIX)
                 && http::HeaderName::from_bytes(name.as_bytes()).is_ok();
             fits.then(|| (name.to_ascii_lowercase(), value.clone()))

@@ -23,7 +23,7 @@ use crate::{body, metadata};
 
 /// Maximum number of parts or uploads in a response.
 const MAX_ROWS: i32 = 1000;
-/// The highest part number.
+/// Maximum part number, and therefore number of parts.
 const MAX_PARTS: i32 = 10_000;
 const STORAGE_CLASS: &str = "STANDARD";
 /// Characters of a key that are escaped in a URL.
@@ -399,7 +399,7 @@ pub(crate) fn copy_range(text: &str, size: u64) -> Result<std::ops::Range<u64>> 
     Ok(first..last + 1)
 }
 
-/// Returns the URL of the object, as the client addresses it.
+/// Returns the path-style URL of the object at the host that the client addressed.
 fn location(headers: &HeaderMap, bucket: &str, key: &str) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let scheme = text("x-forwarded-proto")

@@ -30,8 +30,8 @@ impl S3Api {
         if path.is_empty() {
             return self.put_reference(&repository, reference, &input).await;
         }
-        // Reject appends, which would otherwise replace the object, and customer-provided encryption
-        // keys, which would otherwise be ignored.
+        // Without these checks, an append would replace the object, and an object with a customer-provided
+        // encryption key would be stored unencrypted.
         if input.write_offset_bytes.is_some() || input.sse_customer_key.is_some() {
             return Err(S3Error::not_implemented());
         }
@@ -65,7 +65,8 @@ impl S3Api {
     /// Answers a write to a key without a path.
     ///
     /// Clients that treat keys as folders, such as pyarrow, create the folder of a branch, an empty object `BRANCH/`,
-    /// before they write below it. Nothing is stored. lakeFS answers every such write with 404 and an empty body.
+    /// before they write below it. Such a write succeeds and stores nothing. All other writes get 404 and an empty
+    /// body, which is lakeFS's response to every write to such a key.
     async fn put_reference(
         &self,
         repository: &Repository,

@@ -8,8 +8,8 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, heade
 use crate::error::{default_message, lakefs_message};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
-/// The server sets this header before it calls the gateway. Reusing the id lets operators match a
-/// response to the server's log.
+/// The server sets this header before it calls the gateway. With the same id in the response, operators
+/// find the request in the server's log.
 const OUTER_REQUEST_ID: &str = "x-request-id";
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
@@ -45,7 +45,7 @@ impl RequestContext {
         }
     }
 
-    /// Adds the request id, applies the overrides and completes error documents.
+    /// Adds the request id and the key count, overrides the status, and completes error documents.
     pub(crate) fn finish(self, response: Response<s3s::Body>) -> Response<Body> {
         let (mut parts, mut body) = response.into_parts();
         parts.headers.insert(REQUEST_ID, self.id.clone());

@@ -1,4 +1,4 @@
-//! Rejects requests with unknown query parameters.
+//! Rejects unknown query parameters, unless ignoring them is harmless.
 //!
 //! An unknown parameter may name a sub-resource that the gateway does not implement. Ignoring it would run
 //! the plain operation instead: `PUT /bucket/key?foo` would overwrite the object.
@@ -120,8 +120,8 @@ pub(crate) fn check(operation: &str, method: &Method, raw_query: &str) -> Result
             }
             continue;
         }
-        // By S3's convention, clients may add `x-` parameters for their own use. Copy parameters would
-        // change what is written; S3 honors them only as headers, so reject them here.
+        // By S3's convention, clients may add `x-` parameters for their own use. Parameters of copies are an
+        // exception: they would change what is written, but S3 honors them only as headers.
         if lower.starts_with("x-")
             && !lower.starts_with("x-amz-copy-")
             && lower != "x-amz-metadata-directive"

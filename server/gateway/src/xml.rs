@@ -1,9 +1,9 @@
 //! Bounds the memory of XML documents.
 //!
-//! s3s reads a document into memory and parses it into lists. Short elements take many times
-//! their size there. The meter counts tags while the document streams and reserves the memory it will
-//! need in the server's budget before s3s parses it. s3s reads the document only after
-//! verifying the signature, so unauthenticated callers cannot use up the budget.
+//! s3s reads a document into memory and parses it into lists, in which short elements take many
+//! times their size. While the document streams, the meter counts its tags and reserves the memory that
+//! parsing will need from the server's budget. s3s reads the document only after verifying the signature,
+//! so unauthenticated callers cannot use up the budget.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +27,7 @@ const BYTES_PER_TAG: usize = 400;
 /// A document's bytes are held twice: as received and as the texts of its elements.
 const COPIES: usize = 2;
 
-/// Returns whether a request's body is an XML document. All other bodies are objects or parts.
+/// Returns whether a request's body, if it has one, is an XML document. All other bodies are objects or parts.
 pub(crate) fn is_document(request: &Parts, domains: &Domains) -> bool {
     match request.method {
         Method::POST => true,
@@ -45,12 +45,12 @@ pub(crate) fn is_document(request: &Parts, domains: &Domains) -> bool {
     }
 }
 
-/// Counts the `<` in a piece of a document. There are at least as many as tags.
+/// Counts the `<` in a piece of a document: an upper bound of the number of its tags.
 pub(crate) fn count_tags(piece: &[u8]) -> usize {
     piece.iter().filter(|byte| **byte == b'<').count()
 }
 
-/// Counts a document's tags and holds its memory reservation until the request ends.
+/// Counts a document's bytes and tags, and holds its memory reservation until the request ends.
 #[derive(Debug, Clone)]
 pub(crate) struct DocumentMeter(Arc<Mutex<State>>);
 

@@ -1,7 +1,10 @@
-//! The texts of the service's failures.
+//! The texts of the catalog's failures.
 //!
-//! Messages are those that lakeFS was recorded with (`tests/compat`), because people and scripts know them. Further
-//! details and advice go into the hint.
+//! Messages equal those recorded from lakeFS (`tests/compat`), because people and scripts know them. Details and
+//! advice go into the hint.
+//!
+//! `of_catalog` matches exhaustively. The functions that it calls for groups of errors fall back to the error's own
+//! message without a hint.
 
 use catalog::{Error, Kind, NamespaceProblem, ReferenceProblem};
 
@@ -74,7 +77,7 @@ pub(super) fn of_catalog(error: &Error, during: During<'_>) -> ErrorText {
     }
 }
 
-/// A state of the repository or branch that does not allow the operation. Others have their own message.
+/// The text for a state of the repository or branch that does not allow the operation.
 fn of_state(error: &Error) -> ErrorText {
     use Error as E;
     match error {
@@ -112,7 +115,7 @@ fn of_state(error: &Error) -> ErrorText {
     }
 }
 
-/// A race, an overload or an interruption: the caller may try again. Others have their own message.
+/// The text for a race, an overload or an interruption. The caller may try again.
 fn of_race(error: &Error) -> ErrorText {
     use Error as E;
     match error {
@@ -140,10 +143,10 @@ fn of_race(error: &Error) -> ErrorText {
     }
 }
 
-/// The hint if the database is overloaded.
+/// The hint for an overloaded database.
 pub(super) const DATABASE_BUSY: &str = "the database is busy: try again";
 
-/// An object, task or pull request that does not exist or is named wrongly. Others have their own message.
+/// The text for an object, task or pull request that does not exist or has an invalid name.
 fn of_item(error: &Error) -> ErrorText {
     use Error as E;
     match error {
@@ -184,7 +187,7 @@ fn of_item(error: &Error) -> ErrorText {
     }
 }
 
-/// The prefix that lakeFS adds to messages about a reference, by operation.
+/// The prefix of lakeFS's messages about a reference, by operation.
 fn about_reference(id: &str, during: During<'_>) -> String {
     match during {
         During::Log { reference, .. } if id == reference => "ref: ".to_owned(),
@@ -325,7 +328,7 @@ fn invalid_reference(reference: &str, problem: &ReferenceProblem, during: During
     ErrorText::message(format!("{}{text}", about_reference(reference, during))).hint(hint)
 }
 
-/// Adds the prefix that lakeFS uses in messages about a change of a branch, by operation.
+/// Adds the prefix of lakeFS's messages about a change of a branch, by operation.
 fn prefixed(during: During<'_>, text: &str) -> String {
     match during {
         During::Commit => format!("commit: {text}"),

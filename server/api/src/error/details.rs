@@ -1,16 +1,16 @@
-//! Findings and conflicting paths in the bodies of errors.
+//! Findings and conflicting paths in error bodies.
 
 use api_types as types;
 use catalog::Finding;
 
-/// The conflicting paths and their total number.
+/// The first conflicting paths, and the total number of conflicts.
 pub(crate) fn conflicting(conflicts: &catalog::Conflicts) -> (Vec<String>, i64) {
     let path = |key: &Vec<u8>| String::from_utf8_lossy(key).into_owned();
     let count = i64::try_from(conflicts.count).unwrap_or(i64::MAX);
     (conflicts.keys.iter().map(path).collect(), count)
 }
 
-/// Row and column of a table are separate fields.
+/// Converts a finding. The properties `row` and `column` become fields; a `row` that is not a number stays a property.
 pub(crate) fn finding(finding: &Finding) -> types::HookFinding {
     let mut properties = finding.properties.clone();
     let column = properties.remove("column");

@@ -2,16 +2,18 @@
 
 use super::Error;
 
-/// The operation that failed. lakeFS describes the same failure differently in different operations, for example an
-/// unknown reference as `commit not found` or as `ref: not found`, and clients match on these texts.
+/// The operation that failed.
+///
+/// lakeFS describes the same failure differently in different operations, and clients match on these texts. For
+/// example, an unknown reference is `commit not found` in one operation and `ref: not found` in another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum During<'a> {
     /// An operation without special texts.
     Any,
     Setup,
-    /// Any operation on a server without an administrator.
+    /// An operation on a server that has no administrator yet.
     FirstStart,
-    /// Called by mistake to upload a file.
+    /// `stageObject`, which `curl -T` calls by mistake to upload a file.
     StageObject,
     CreateBranch,
     CreateTag,

@@ -1,6 +1,6 @@
-//! The type of texts of failures.
+//! The text of a failure.
 
-/// Message and hint of a failure.
+/// The message and the hint of a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ErrorText {
     /// What failed. Scripts match on it.

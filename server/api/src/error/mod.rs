@@ -1,9 +1,10 @@
 //! Maps all failures to HTTP responses: status (`status.rs`), message and hint (`text.rs`), findings.
 //!
-//! No other module chooses an error status, except that merge conflicts are answered with a `MergeResult`.
-//! Every `match` is exhaustive, so that a new error of a lower layer does not compile until it is mapped.
-//! Failures of the server itself are logged here, once, with their causes; clients see only which
-//! operation failed.
+//! Other modules choose the error status only for responses with another body (merge conflicts, unreadable
+//! parameters) and for callers that are refused because of their origin (`guard.rs`, `first_caller.rs`).
+//! `status.rs`, `of_catalog` and `of_auth` match exhaustively, so that a new error of a lower layer does not compile
+//! until it is mapped. Failures of the server itself are logged here, once, with their causes; clients see only
+//! which operation failed.
 
 use api_types as types;
 use axum::Json;
@@ -54,7 +55,7 @@ pub(crate) enum Error {
     /// Other requests use the memory that this body needs.
     #[error(transparent)]
     Busy(#[from] base::BudgetExhausted),
-    /// The block store does not support presigned URLs, so that multipart uploads through them are impossible.
+    /// Multipart uploads through presigned URLs, which the block store does not support.
     #[error("presign multipart upload API is not supported")]
     NoPresignMultipart,
     /// The route does not exist.
@@ -149,7 +150,7 @@ impl Error {
         })
     }
 
-    /// Whether the server cannot serve the request at the moment, although nothing is broken.
+    /// Whether the server is overloaded or stopping, although nothing is broken.
     fn is_busy(&self) -> bool {
         matches!(
             self.cause(),
@@ -205,7 +206,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = self.status();
         if self.is_busy() {
-            // An overloaded server would log an error for each of its requests.
+            // Not an error: an overloaded server would log one per request.
             tracing::debug!(status = status.as_u16(), error = %base::error_chain(self.cause()), "the server is busy");
         } else if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
             tracing::error!(status = status.as_u16(), error = %base::error_chain(self.cause()), "request failed");

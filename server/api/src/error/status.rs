@@ -59,7 +59,8 @@ pub(super) fn of_catalog(error: &catalog::Error) -> StatusCode {
     }
 }
 
-/// A missing permission is 401 too, as clients of lakeFS expect. 403 means that no caller is allowed to do it.
+/// A missing permission is 401 too, as clients of lakeFS expect. They expect 403 for changes that the state of the
+/// repository forbids, such as a protected branch.
 pub(super) fn of_auth(error: &auth::Error) -> StatusCode {
     use auth::Error as E;
     match error {

@@ -1,4 +1,4 @@
-//! The text of a failure: a message, and a hint what the caller can do.
+//! The text of a failure: a message, and a hint about what the caller can do.
 //!
 //! Lower layers describe failures in terms of their domain. This module uses the messages of lakeFS, which
 //! clients match on, and writes hints in terms of the caller: request fields and lakectl flags.
@@ -11,10 +11,10 @@ use super::{During, Error, ErrorText};
 /// The message of lakeFS for a path or method that the API does not have.
 const INVALID_ENDPOINT: &str = "invalid API endpoint";
 
-/// For callers that send a file with PUT.
+/// The hint for callers that upload a file with PUT.
 const USE_POST: &str = "to upload a file, send POST instead of PUT (curl: -X POST -T FILE)";
 
-/// The operations that clients use for uploads with presigned URLs.
+/// The operations with which clients upload through presigned URLs.
 const PHYSICAL_ADDRESS: &[&str] = &["getPhysicalAddress", "linkPhysicalAddress"];
 
 /// The text of a failure of the given operation.

@@ -1,7 +1,7 @@
 //! Query parameters of handlers: one generated struct per operation.
 //!
-//! The guard has validated the parameters against the contract before the handler runs. Absent texts are empty. Absent
-//! booleans and numbers are none, and so are those with an empty value.
+//! The guard validates the parameters against the contract before the handler runs. An absent text is empty. A boolean
+//! or number is none if it is absent or its value is empty.
 
 mod generated;
 
@@ -24,7 +24,7 @@ const DEFAULT_PER_PAGE: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Query<T>(pub(crate) T);
 
-/// Query parameters that are read by name. Only generated code does that.
+/// A struct of query parameters. Only generated code implements this trait.
 pub(crate) trait FromParams {
     fn from_params(params: &Params) -> Self;
 }
@@ -46,7 +46,7 @@ pub(crate) fn given(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-/// The validated parameters of a request, decoded, in its order.
+/// The validated query parameters, decoded, in the order of the request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Params(pub(crate) Arc<[(String, String)]>);
 
@@ -81,7 +81,7 @@ impl Params {
         self.given(name).and_then(|number| number.parse().ok())
     }
 
-    /// The number of results per page. 0 and -1 stand for the maximum.
+    /// The number of results per page. 0 and -1 mean the maximum.
     fn page_size(&self, name: &str) -> usize {
         match self.number(name) {
             None => DEFAULT_PER_PAGE,
@@ -93,7 +93,7 @@ impl Params {
     }
 }
 
-/// Reads the parameters of operations with all kinds of them, for [`crate::fuzzing`].
+/// Reads the parameters of two operations that together have every kind, for [`crate::fuzzing`].
 pub(crate) fn try_params(params: &Params) {
     LogCommitsQuery::from_params(params);
     ListObjectsQuery::from_params(params);

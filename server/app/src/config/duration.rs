@@ -1,7 +1,7 @@
 //! Parses durations in Go's format, as in lakeFS's configuration files (`300ms`, `1.5h`, `1h30m`),
 //! and days (`7d`).
 //!
-//! Other units are rejected: longer units do not have a fixed length, and unit names may be typos.
+//! Other units are rejected. Months and years have no fixed length, and an unknown unit may be a typo.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ const UNITS: &[(&str, f64)] = &[
     ("d", 86_400e9),
 ];
 
-/// Returns `None` for text that is not a duration, and for negative durations. Saturates on
-/// overflow.
+/// Returns `None` for text that is not a duration and for negative durations. A duration that is too
+/// long becomes [`Duration::MAX`].
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);

@@ -7,8 +7,8 @@ use super::source::{Error, Source};
 
 /// Sets SQLite, local disk and a generated secret key in one folder as defaults.
 ///
-/// Explicit values take precedence, with a warning. Stores that do not persist anything are
-/// refused.
+/// Explicit values take precedence; those that store data elsewhere cause a warning. Stores that do
+/// not persist anything are refused.
 pub(super) fn embedded_defaults(source: &mut Source, dir: &Path) -> Result<(), Error> {
     if dir.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
         return Err(Error(format!(
@@ -31,8 +31,8 @@ pub(super) fn embedded_defaults(source: &mut Source, dir: &Path) -> Result<(), E
     Ok(())
 }
 
-/// Warns if other users can access the folder. A folder created by this server is private; an
-/// existing folder is not changed.
+/// Warns if other users can access the folder. Folders created by this server are private, but the
+/// permissions of existing folders are not changed.
 fn warn_of_open_permissions(source: &mut Source, dir: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     let Ok(metadata) = dir.metadata() else {

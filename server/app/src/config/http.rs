@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::source::{Error, Source};
 
-/// Limits on connections, and on the memory of requests before they are parsed.
+/// Limits and deadlines of connections, and the memory limit for request bodies.
 #[derive(Debug, Clone)]
 pub struct Http {
-    /// Maximum number of served connections. A few more get only `/_health` and `/metrics`.
+    /// Maximum number of served connections. A few more can request only `/_health` and `/metrics`.
     pub max_connections: usize,
     /// Maximum number of connections per address; for IPv6, per /64 network.
     pub max_connections_per_address: usize,
@@ -19,10 +19,11 @@ pub struct Http {
     pub first_byte_timeout: Duration,
     /// From the first byte of a request to the end of its headers.
     pub headers_timeout: Duration,
-    /// Total time that a body may keep its reader waiting. Received bytes extend it; see
+    /// Total time that the reader of a request body may wait for bytes. Received bytes extend it; see
     /// `min_bytes_per_second`.
     pub body_timeout: Duration,
-    /// How long a client may read nothing from a response. Bytes that it reads extend it.
+    /// Total time in which a client may stop reading a response. Bytes that it reads extend it; see
+    /// `min_bytes_per_second`.
     pub response_timeout: Duration,
     /// Every `min_bytes_per_second` bytes extend a deadline by one second.
     pub min_bytes_per_second: u64,
@@ -158,7 +159,7 @@ pub(super) fn http(source: &Source) -> Result<Http, Error> {
     })
 }
 
-/// Enough to decode the largest allowed body.
+/// Enough to decode the largest JSON body. The largest XML document needs more.
 const MIN_BODY_MEMORY_BYTES: usize = 64 << 20;
 /// Shorter timeouts would cut off well-behaved clients on a busy machine.
 const MIN_TIMEOUT: Duration = Duration::from_millis(100);

@@ -374,8 +374,7 @@ pub(crate) fn nearest_variable(name: &str) -> Option<String> {
     closest(name, variables).map(|name| name.to_uppercase())
 }
 
-/// Returns the closest name that differs in fewer than half of its letters and in at most
-/// [`MAX_TYPOS`].
+/// Returns the closest known name, if at most [`MAX_TYPOS`] and fewer than half of its letters differ.
 fn closest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
     // The distance is at least the difference in length, so longer differences need no comparison.
     known

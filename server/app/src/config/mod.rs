@@ -75,7 +75,7 @@ impl Config {
             })?;
             source.add_yaml(&text, &path.display().to_string())?;
         }
-        // Variables that are not valid Unicode are not ours.
+        // No variable of the server has a name or value that is not valid Unicode.
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
@@ -160,8 +160,8 @@ fn config_file(overrides: &Overrides) -> Option<PathBuf> {
     default_file()
 }
 
-/// Warns if a configuration file exists but is ignored, because a folder and no file was given on
-/// the command line.
+/// Warns if a configuration file exists but is ignored, because the command line names no file and
+/// sets --data or --quickstart.
 fn unread_config_file(overrides: &Overrides, default: Option<PathBuf>) -> Option<String> {
     let flag = match overrides {
         Overrides { file: Some(_), .. } => return None,
@@ -194,7 +194,8 @@ fn default_file() -> Option<PathBuf> {
 
 /// Warns of keys that are accepted but have no effect yet.
 fn warn_of_keys_without_effect(source: &mut Source) {
-    const SILENTLY_IGNORED: &[&str] = &[
+    // Sections with effect, and sections that installations of lakeFS often set and that need no warning.
+    const NO_WARNING: &[&str] = &[
         "stats.",
         "security.",
         "email_subscription.",
@@ -213,7 +214,8 @@ fn warn_of_keys_without_effect(source: &mut Source) {
         "usage_report.",
         "tls.",
     ];
-    const IGNORED: &[&str] = &[
+    // Keys below the prefixes above that have no effect.
+    const WITHOUT_EFFECT: &[&str] = &[
         "auth.api.",
         "auth.authentication_api.",
         "auth.remote_authenticator.",
@@ -224,8 +226,8 @@ fn warn_of_keys_without_effect(source: &mut Source) {
     let told: Vec<String> = source
         .given()
         .filter(|k| {
-            IGNORED.iter().any(|p| k.starts_with(p))
-                || !SILENTLY_IGNORED.iter().any(|p| k.starts_with(p))
+            WITHOUT_EFFECT.iter().any(|p| k.starts_with(p))
+                || !NO_WARNING.iter().any(|p| k.starts_with(p))
         })
         .map(|k| format!("configuration key {k} has no effect in this version"))
         .collect();

@@ -12,7 +12,7 @@ use super::source::{self, Error, Source};
 pub struct Logging {
     pub json: bool,
     pub level: String,
-    /// `-` for standard output, `=` for standard error, otherwise a file name.
+    /// `-` for standard output, `=` for standard error, otherwise a file name. Of a list, the first entry.
     pub output: String,
 }
 
@@ -52,7 +52,7 @@ pub struct Actions {
     pub enabled: bool,
     pub env_enabled: bool,
     pub env_prefix: String,
-    /// Whether gates of the destination tree also check a change.
+    /// Whether action files of the destination also check a change, in addition to its own.
     pub gates_of_both: bool,
     pub cache_dir: PathBuf,
     /// Targets that webhooks may call.
@@ -64,14 +64,14 @@ pub struct Actions {
     pub compile_at_once: usize,
 }
 
-/// The first administrator, created at start if the installation was never set up.
+/// The installation: its id, and how its first administrator is created if it has none.
 #[derive(Clone, Default)]
 pub struct Installation {
     pub fixed_id: Option<String>,
     pub user_name: Option<String>,
     pub access_key_id: Option<String>,
     pub secret_access_key: Option<String>,
-    /// Token with which callers on other machines can create the administrator.
+    /// Token with which callers on other machines may create the administrator.
     pub setup_token: Option<String>,
 }
 

@@ -1,7 +1,7 @@
 //! Measures a YAML document before it is decoded.
 //!
 //! An alias expands to its anchor's value, which may contain further aliases, so a kilobyte can
-//! expand to gigabytes. This walk expands aliases like the decoder, but keeps nothing and stops at
+//! expand to gigabytes. This module expands aliases like the decoder, but keeps nothing and stops at
 //! a limit.
 
 use std::fmt;
@@ -12,7 +12,7 @@ use serde::de::{
 
 /// Maximum number of values and keys, with aliases expanded.
 const MAX_VALUES: usize = 10_000;
-/// Maximum total size of their text.
+/// Maximum total size of the text of all values and keys, with aliases expanded.
 const MAX_TEXT_BYTES: usize = 4 << 20;
 
 /// Rejects a document that is too large after expanding aliases.
@@ -25,14 +25,14 @@ pub(super) fn check(text: &str) -> Result<(), serde_yaml_ng::Error> {
     Measure(&mut size).deserialize(document)
 }
 
-/// Size so far.
+/// The size measured so far.
 #[derive(Debug, Default)]
 struct Size {
     values: usize,
     text_bytes: usize,
 }
 
-/// Adds a value and everything in it.
+/// Adds the size of a value and of everything nested in it.
 struct Measure<'a>(&'a mut Size);
 
 impl Measure<'_> {

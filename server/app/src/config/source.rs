@@ -16,11 +16,10 @@ const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// Maximum size of a configuration file in bytes.
 const MAX_FILE_BYTES: usize = 1 << 20;
-/// Maximum nesting of brackets and braces. The parser's time grows with the square of the nesting
-/// depth.
+/// Maximum nesting of brackets and braces. The parser's time is quadratic in the nesting depth.
 const MAX_BRACKETS: usize = 64;
 
-/// An invalid configuration. The text is written for the operator.
+/// An invalid configuration. The text addresses the operator.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Error(pub String);
@@ -113,8 +112,8 @@ impl Source {
         }
     }
 
-    /// Adds environment variables. `database.type` is set by `LAKEFS_DATABASE_TYPE` or
-    /// `WEIR_DATABASE_TYPE`; the latter takes precedence.
+    /// Adds environment variables. For example, `LAKEFS_DATABASE_TYPE` and `WEIR_DATABASE_TYPE` set
+    /// `database.type`; the latter takes precedence.
     pub(crate) fn add_environment(&mut self, variables: impl Iterator<Item = (String, String)>) {
         let given: BTreeMap<String, String> = variables.collect();
         for prefix in ["LAKEFS_", "WEIR_"] {
@@ -180,7 +179,7 @@ impl Source {
         Error(format!("{key}: {shown} ({origin}) {why}"))
     }
 
-    /// Returns an error for a value that was parsed but cannot be used.
+    /// Returns an error for a value that has the right type but cannot be used.
     pub(crate) fn unusable(&self, key: &str, why: &str) -> Error {
         let value = self.values.get(key).map_or(Value::Null, |v| v.0.clone());
         self.refuse(key, &value, why)

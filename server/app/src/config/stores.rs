@@ -67,7 +67,7 @@ pub struct Committed {
 /// How long undo data is kept.
 #[derive(Debug, Clone)]
 pub struct Undo {
-    /// Uncommitted changes discarded by a reset or by deleting a branch.
+    /// Uncommitted changes that a reset or the deletion of a branch discarded.
     pub keep_staged: Duration,
     /// Reflog entries of branches and tags.
     pub keep_reflog: Duration,

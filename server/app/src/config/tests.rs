@@ -243,7 +243,7 @@ fn data_folder_sets_defaults() {
     );
 }
 
-/// An existing folder with open permissions works, but the start logs a warning with the remedy.
+/// A server starts with an open folder, but logs a warning with the remedy.
 #[test]
 fn open_permissions_of_the_data_folder_are_a_warning() {
     let dir = tempfile::tempdir().unwrap();

@@ -47,7 +47,7 @@ fn followed(page: &str, link: &str) -> String {
     }
 }
 
-/// Each request parsed and rendered its page again.
+/// Guards against a bug: each request parsed and rendered its page again.
 #[tokio::test]
 async fn pages_are_rendered_once() {
     for accept in ["text/html", "*/*"] {
@@ -62,7 +62,7 @@ async fn pages_are_rendered_once() {
     }
 }
 
-/// Links between pages were relative to the repository, but pages were not served at its paths.
+/// Guards against a bug: links between pages follow the paths of the repository, but pages were served at others.
 #[tokio::test]
 async fn every_link_of_every_page_leads_to_a_page() {
     let mut html_of = BTreeMap::new();

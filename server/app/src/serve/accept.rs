@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// The log said so, but the requests ran on.
+    /// Guards against a bug: the log said that the requests were aborted, but they ran on.
     #[tokio::test]
     async fn requests_that_do_not_finish_are_aborted() {
         let (entered, mut running) = mpsc::channel::<()>(1);

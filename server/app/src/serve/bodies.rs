@@ -18,15 +18,15 @@ use super::wait_budget::WaitBudget;
 
 /// A request body that fails if its client sends too slowly.
 ///
-/// Only the time counts in which a handler waits for the client. Time that the handler spends on
-/// other work does not count.
+/// Only time in which the handler waits for the client counts, not time that it spends on other
+/// work.
 #[derive(Debug)]
 pub(super) struct Paced<B> {
     inner: B,
     budget: WaitBudget,
     waiting_since: Option<Instant>,
-    /// Set at the first wait. Deadlines only move later, so the deadline is checked again when the
-    /// timer fires.
+    /// Set at the first wait. It is not reset for each received piece. When it fires, it is reset if
+    /// the deadline has moved.
     alarm: Option<Pin<Box<Sleep>>>,
     was_too_slow: Arc<AtomicBool>,
 }
@@ -45,7 +45,7 @@ impl<B> Paced<B> {
         (body, was_too_slow)
     }
 
-    /// Reports whether the wait budget is used up. Otherwise, the task is woken when it may be.
+    /// Reports whether the wait budget is used up. If not, the task is woken when it may be used up.
     fn is_too_slow(&mut self, context: &mut Context<'_>) -> bool {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         let deadline = tokio::time::Instant::from_std(since + self.budget.remaining());

@@ -25,8 +25,8 @@ pub(super) async fn refuse_other_codings(request: Request, next: Next) -> Respon
     response
 }
 
-/// Returns whether a body is encoded in a way that nobody decodes. Hyper removes only `chunked`, and the rest would be
-/// taken for the content.
+/// Returns whether a body has a transfer coding other than `chunked`. Hyper decodes only `chunked`, so the encoded
+/// bytes would be stored as the content.
 fn has_other_coding(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     codings.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked"))
@@ -36,7 +36,7 @@ fn has_other_coding(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    /// `gzip, chunked` was served like `chunked`, and the compressed bytes were stored.
+    /// Guards against a bug: `gzip, chunked` was treated like `chunked`, and the compressed bytes were stored.
     #[test]
     fn only_chunked_is_decoded() {
         let has_other = |values: &[&'static str]| {

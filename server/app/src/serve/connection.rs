@@ -41,8 +41,7 @@ const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 512 << 10;
 /// Maximum size of buffered response data per stream.
 const MAX_SEND_BUFFER_BYTES: usize = 256 << 10;
-/// Maximum number of query parameters. A parsed parameter uses much more memory than its shortest
-/// text.
+/// Maximum number of query parameters. A parsed parameter can use much more memory than its text.
 const MAX_QUERY_PARAMETERS: usize = 1000;
 
 /// HTTP/1 and HTTP/2 settings of a server.
@@ -184,7 +183,7 @@ async fn answer(app: Router, request: Request<Incoming>, limits: &Http) -> Respo
     explain_slow_body(response, &was_too_slow)
 }
 
-/// Replaces a refusal that was caused by a slow client with one that says so.
+/// Replaces an error response by one that names the cause, if the cause is a slow client.
 fn explain_slow_body(response: Response, was_too_slow: &AtomicBool) -> Response {
     let is_error = response.status().is_client_error() || response.status().is_server_error();
     if !is_error || !was_too_slow.load(Ordering::Relaxed) {
@@ -206,7 +205,7 @@ fn explain_slow_body(response: Response, was_too_slow: &AtomicBool) -> Response 
             "send the request again",
         )
     };
-    // Headers with ids that are needed to search the log.
+    // Keep the request ids, with which the request is found in the log.
     for (name, value) in response.headers() {
         if name.as_str().ends_with("request-id") {
             told.headers_mut().insert(name.clone(), value.clone());
@@ -217,5 +216,5 @@ fn explain_slow_body(response: Response, was_too_slow: &AtomicBool) -> Response 
     told
 }
 
-/// Value of `Retry-After` for refusals because of full capacity.
+/// Value of `Retry-After` if all connections are in use.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(2);

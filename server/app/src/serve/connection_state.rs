@@ -1,8 +1,7 @@
 //! State of one connection, and the evaluation of its deadlines.
 //!
-//! Times are milliseconds since the server started to accept, so that each fits into an atomic and
-//! no lock is needed. One sweep evaluates all connections ([`ConnectionState::verdict`]); connections have no
-//! timers.
+//! Times are milliseconds since the server started to accept, so that each fits into an atomic.
+//! Connections have no timers: one sweep evaluates all of them ([`ConnectionState::verdict`]).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -19,7 +18,7 @@ const EVICTABLE_AFTER: Duration = Duration::from_secs(1);
 /// How long a client may take to disconnect after it was asked to.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Milliseconds since the server started. Never 0, which means "not set".
+/// Milliseconds since the server started to accept. Never 0, which means "not set".
 pub(super) type Millis = u64;
 
 /// The time base of all connections of a server.
@@ -51,13 +50,13 @@ pub(super) struct ConnectionState {
     in_flight: AtomicUsize,
     /// Number of requests started so far.
     begun: AtomicU64,
-    /// Time of the first byte of the request whose headers are incomplete.
+    /// Time of the first byte of a request whose headers are incomplete.
     head_since: AtomicU64,
     /// Time when the last request ended.
     quiet_since: AtomicU64,
     /// Deadline for the client to read pending data.
     write_deadline: AtomicU64,
-    /// HTTP/2 deadlines for reading a piece of a response, by request.
+    /// HTTP/2: deadlines for the client to read the current piece of a response, by request.
     taken_deadlines: Mutex<HashMap<u64, Millis>>,
     /// Time when the client was asked to disconnect.
     closing_since: AtomicU64,
@@ -154,8 +153,8 @@ impl ConnectionState {
         self.killed.cancel();
     }
 
-    /// Returns since when the connection has had no request and no pending data. `None` if it has
-    /// either.
+    /// Returns since when the connection has been idle. `None` if it has a request in flight or
+    /// pending data.
     fn idle_since(&self) -> Option<Millis> {
         let is_idle = self.in_flight.load(Ordering::Relaxed) == 0
             && self.write_deadline.load(Ordering::Relaxed) == 0;

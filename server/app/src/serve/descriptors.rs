@@ -4,12 +4,12 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::registry::RESERVED_CONNECTIONS;
 
-/// Reserved for the database, the log, the listener, and open range files.
+/// Number of descriptors kept for the database, the log, the listener, and open range files.
 const KEPT_DESCRIPTORS: u64 = 256;
-/// A connection's socket, and a file that its request reads or writes.
+/// Number of descriptors per connection: its socket, and a file that its request reads or writes.
 const PER_CONNECTION: u64 = 2;
 
-/// Lower limits cause a warning. This limit is enough for 1,888 connections.
+/// Lower limits of open files cause a warning. This limit is enough for 1,888 connections.
 const LOW_LIMIT: u64 = 4096;
 
 /// Raises the soft limit of open files to the hard limit. Returns how many of the `wanted`

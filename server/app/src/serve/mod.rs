@@ -59,12 +59,13 @@ use crate::{docs, elsewhere, jobs, telemetry, unread_body, welcome};
 /// How long running requests may take after a stop signal.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long each last step of a stop may take: storing records of hooks and of tasks, ending jobs, storing the usage count.
+/// Time limit for each of the last steps of a stop: handing over tasks, recording hooks that were cut off, ending jobs,
+/// storing the usage count.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the process waits afterwards for work on blocking threads, such as access to files.
+/// How long the process then waits for work on blocking threads, such as access to files.
 const BLOCKING_TIMEOUT: Duration = Duration::from_secs(5);
-/// Signals in this time after the first one belong to it: `timeout`, terminals and process managers may signal both
-/// the process and its group.
+/// Signals within this time after the first one count as the same signal: `timeout`, terminals and process managers may
+/// signal both the process and its group.
 const SAME_STOP: Duration = Duration::from_secs(1);
 
 /// Runs the server until it is stopped by SIGINT, SIGTERM or `parent`.
@@ -246,7 +247,7 @@ async fn within_record_timeout<T>(step: impl Future<Output = T>, warning: &str) 
     outcome
 }
 
-/// All routes and the middleware around them. Built once: every connection clones it.
+/// Builds all routes and the middleware around them. Called once; connections clone the result.
 fn router(layers: &Layers, metrics: PrometheusHandle, installation_id: &str) -> Router {
     let ids = RequestIds(Arc::new(SystemIds::new(Arc::new(SystemClock))));
     let alive = format!("alive! {installation_id}");
@@ -357,7 +358,7 @@ mod tests {
         Config::from_yaml(yaml, &Overrides::default()).unwrap()
     }
 
-    /// They were answered below the log and the metrics, and without a request id.
+    /// Guards against a bug: these refusals bypassed the log and the metrics, and had no request id.
     #[test]
     fn refusals_of_transfer_codings_are_counted() {
         let recorder = PrometheusBuilder::new().build_recorder();
@@ -399,7 +400,7 @@ mod tests {
         }
     }
 
-    /// A clean stop waited without limit for work on blocking threads.
+    /// Guards against a bug: a clean stop waited without limit for work on blocking threads.
     #[test]
     fn clean_stop_does_not_wait_long_for_blocking_work() {
         let started = Instant::now();
@@ -412,7 +413,7 @@ mod tests {
         assert!(started.elapsed() < 2 * BLOCKING_TIMEOUT);
     }
 
-    /// One hanging job kept the server from stopping.
+    /// Guards against a bug: one hanging job kept the server from stopping.
     #[tokio::test]
     async fn stop_does_not_wait_long_for_jobs() {
         let mut server = Server::start(config()).await.unwrap();
@@ -423,8 +424,8 @@ mod tests {
         assert!(started.elapsed() < 2 * RECORD_TIMEOUT);
     }
 
-    /// `timeout` signals a process and then its group, which counted as a second signal and aborted
-    /// running requests.
+    /// Guards against a bug: `timeout` signals a process and then its group, which counted as two
+    /// signals and aborted running requests.
     #[tokio::test]
     async fn signals_that_come_together_are_one() {
         let mut signals = StopSignals::listen().unwrap();

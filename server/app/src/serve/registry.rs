@@ -10,7 +10,7 @@ use crate::config::Http;
 
 use super::connection_state::{ConnectionState, Epoch, Verdict};
 
-/// Connections beyond the limit that get one short response each: [`super::reserved`].
+/// Number of connections beyond the limit that get one short response each; see [`super::reserved`].
 pub(super) const RESERVED_CONNECTIONS: usize = 64;
 /// Maximum number of reserved connections per address.
 const RESERVED_PER_ADDRESS: usize = 8;
@@ -43,7 +43,7 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     track: Arc<ConnectionState>,
-    /// The address or network whose limit this connection counts toward.
+    /// The IPv4 address or IPv6 network toward whose limit this connection counts.
     origin: IpAddr,
 }
 
@@ -195,8 +195,8 @@ impl Registry {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        // A panic cannot leave the table inconsistent, because every change completes before
-        // anything can panic.
+        // After a panic the table is still consistent, because no code can panic in the middle of a
+        // change.
         let table = &self.shared.table;
         table.lock().unwrap_or_else(PoisonError::into_inner)
     }

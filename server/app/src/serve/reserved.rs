@@ -1,5 +1,5 @@
-//! Connections beyond the limit. Each gets a response to one short request: `/_health` and
-//! `/metrics` work, so that a full server is not mistaken for a dead one; everything else gets
+//! Connections beyond the limit. Each gets a response to one short request. `/_health` and
+//! `/metrics` work, so that a full server is not mistaken for a dead one. Everything else gets
 //! status 503.
 
 use std::convert::Infallible;
@@ -20,7 +20,7 @@ use crate::refusal::refusal;
 
 /// Time limit for reading the request's head, writing the response and closing the connection.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Minimum that hyper accepts.
+/// The smallest buffer that hyper accepts.
 const MAX_BUFFER_BYTES: usize = 8 << 10;
 
 /// Responds to one request and closes the connection.

@@ -48,7 +48,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TrackedSocket<S> {
         }
     }
 
-    /// Reads until the protocol is known. Returns `None` if the client disconnected before.
+    /// Reads until the protocol is known. Returns `None` if the client disconnects first.
     ///
     /// Has no timeout: the sweep closes connections without a request.
     pub(super) async fn protocol(&mut self) -> io::Result<Option<Protocol>> {

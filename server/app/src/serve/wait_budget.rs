@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn pauses_are_allowed_but_trickling_is_not() {
         let mut budget = WaitBudget::new(30 * SEC, 1000);
-        // A pause that the following bytes make up for.
+        // A pause, and then enough bytes to refill the budget.
         budget.consume(25 * SEC);
         budget.refill(100_000);
         assert_eq!(

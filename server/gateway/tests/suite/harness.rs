@@ -89,7 +89,7 @@ impl Lake {
         self.raw(call.sign()).await
     }
 
-    /// Sends a request as it is.
+    /// Sends a request unchanged.
     pub(crate) async fn raw(&self, request: Request<Body>) -> TestResponse {
         let (parts, body) = self.gateway.handle(request).await.into_parts();
         let body = body
@@ -160,7 +160,7 @@ impl Call {
         self.sign_with(|_, body| body)
     }
 
-    /// Returns the signed request with the body that `body` makes from the signature and the original body.
+    /// Returns the signed request. Its body is the result of `body` for the signature and the original body.
     pub(crate) fn sign_with(
         mut self,
         body: impl FnOnce(&str, Vec<u8>) -> Vec<u8>,

@@ -187,7 +187,7 @@ async fn edge_case_parameters_are_answered_or_rejected() {
     );
 }
 
-/// Such a listing was refused with 400. S3 compares the whole keys.
+/// Guards against a bug: such a listing was refused with 400. S3 compares whole keys.
 #[tokio::test]
 async fn listing_may_start_outside_its_prefix() {
     let lake = filled().await;

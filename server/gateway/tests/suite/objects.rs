@@ -10,7 +10,7 @@ async fn object_is_read_back_whole_and_in_ranges() {
         .header("content-type", "text/csv")
         .header("x-amz-meta-Owner", "Me")
         .body("x,y\n");
-    let put = lake.send(lowercase(put)).await;
+    let put = lake.send(put.lower_names()).await;
     assert_eq!(
         (put.outcome().as_str(), put.header("etag")),
         ("200", "\"043212bb9834e334677e9c9659294bd4\"")
@@ -118,11 +118,6 @@ async fn object_is_read_back_whole_and_in_ranges() {
     assert_eq!(lake.get("/lake/main/a/two.csv?tagging").await.status, 200);
 }
 
-/// Converts header names to lower case, as the signature requires.
-fn lowercase(call: super::harness::Call) -> super::harness::Call {
-    call.lower_names()
-}
-
 #[tokio::test]
 async fn conditions_on_reads_and_writes_are_honored() {
     let lake = Lake::new().await;
@@ -181,7 +176,7 @@ async fn conditions_on_reads_and_writes_are_honored() {
     assert_eq!(lake.send(fresh).await.outcome(), "200");
 }
 
-/// The answer was that the signature is wrong.
+/// Guards against a bug: the error was that the signature is wrong.
 #[tokio::test]
 async fn content_type_must_be_printable() {
     let lake = Lake::new().await;
@@ -260,7 +255,7 @@ async fn folder_of_a_branch_can_be_created_and_stores_nothing() {
         lake.put("/lake/none/", "").await.outcome(),
         "404 NoSuchBucket"
     );
-    // A body has no place to be stored.
+    // A key without a path cannot hold bytes.
     assert_eq!(lake.put("/lake/main/", "x").await.status, 404);
 }
 

@@ -5,7 +5,7 @@ use catalog::{Kind, ReferenceProblem};
 use super::failures::{conflict, malformed, not_found, taken, x};
 use crate::error::{Context as _, During, Error, ErrorText};
 
-/// The texts of failures in certain operations, with the expected messages.
+/// Texts of failures in specific operations, each with the expected message.
 pub(super) fn in_context() -> Vec<(ErrorText, &'static str)> {
     use catalog::Error as E;
     let no_changes = || E::NoChanges("why".to_owned());

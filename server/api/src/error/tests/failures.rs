@@ -63,7 +63,7 @@ pub(super) enum Hint {
     None,
 }
 
-/// Every failure, with its status and its message outside of a certain operation.
+/// Every failure with its status, its message if no operation is given, and whether it has a hint.
 pub(super) fn every_failure() -> Vec<(Error, u16, &'static str, Hint)> {
     let all = [engine_failures(), service_failures(), own_failures()];
     all.into_iter().flatten().collect()

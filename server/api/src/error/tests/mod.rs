@@ -181,7 +181,7 @@ fn conflict_lists_its_paths() {
     assert!(Error::NoEndpoint.conflicts().is_none());
 }
 
-/// Only an exhausted memory budget had the header.
+/// Guards against a bug: only an exhausted memory budget sent `Retry-After`.
 #[test]
 fn temporary_failures_say_when_to_retry() {
     let mut count = 0;
@@ -195,7 +195,7 @@ fn temporary_failures_say_when_to_retry() {
     assert!(count > 5, "{count}");
 }
 
-/// An overloaded database logged an error for each request.
+/// Guards against a bug: an overloaded database logged an error for each request.
 #[test]
 fn busy_databases_are_not_errors_of_the_server() {
     let busy = || std::io::Error::other("busy").into();
@@ -205,7 +205,7 @@ fn busy_databases_are_not_errors_of_the_server() {
     assert!(!Error::from(auth::Error::Records(busy())).is_busy());
 }
 
-/// A full disk was 500 if the records of users were affected.
+/// Guards against a bug: a full disk was 500 if it failed the access to auth records.
 #[test]
 fn full_disk_has_the_same_status_everywhere() {
     let full = || std::io::Error::from(std::io::ErrorKind::StorageFull).into();
@@ -237,7 +237,7 @@ fn causes_are_logged_but_not_sent() {
     assert_eq!(error.text().message, "failed to access auth records");
 }
 
-/// Hints name what the caller of this operation can do, and nothing about the machine.
+/// Hints advise only what the caller of the operation can do, and say nothing about the machine.
 #[test]
 fn hints_fit_the_operation() {
     let hint = |error: catalog::Error, during| {
@@ -247,7 +247,7 @@ fn hints_fit_the_operation() {
     };
     let no_changes = catalog::Error::NoChanges("why".to_owned());
     let of_pull = hint(no_changes, During::MergePullRequest { destination: "d" });
-    // That operation has neither `allow_empty` nor `strategy`.
+    // Merging a pull request takes neither `allow_empty` nor `strategy`.
     assert!(!of_pull.contains("allow"), "{of_pull}");
     let of_pull = hint(conflict(), During::MergePullRequest { destination: "d" });
     assert!(!of_pull.contains("strategy"), "{of_pull}");

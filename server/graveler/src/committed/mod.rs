@@ -59,10 +59,11 @@ pub use self::rebase::Merged;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_range(record: &Record) {
     let id = [b'a'; 64];
-    drop(metarange::RangeRef::parse(&crate::sstable::Record {
+    let record = crate::sstable::Record {
         key: record.key.clone(),
         value: crate::sstable::encode_value(&id, &record.value.data).into(),
-    }));
+    };
+    drop(metarange::RangeRef::parse(&record, ""));
 }
 
 /// A staged change: a new value, or `None` for a deletion.

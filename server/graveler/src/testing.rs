@@ -16,10 +16,10 @@ use prost::Message as _;
 
 use crate::records::{BlockedActions, BranchProtectionRules, PROTECTED_BRANCHES, ProtectionRule};
 use crate::{
-    BranchId, CherryPickParams, Commit, CommitParams, Condition, CreateRepository, Cursor,
+    Branch, BranchId, CherryPickParams, Commit, CommitParams, Condition, CreateRepository, Cursor,
     DiffCursor, DiffKind, Event, EventKind, Graveler, HookOutcome, Hooks, MergeOutcome,
     MergeParams, MergeStrategy, NoHooks, Options, Rejection, Repository, RepositoryId,
-    RepositoryState, ResetScope, Result, RevertParams, Value,
+    RepositoryState, ResetScope, Result, RevertParams, Tag, TagId, Value,
 };
 
 /// A repository record that is not stored anywhere.
@@ -304,18 +304,41 @@ impl Lake {
     }
 
     pub(crate) async fn branch_from(&self, name: &str, source: &str) {
+        self.new_branch(name, source).await.unwrap();
+    }
+
+    pub(crate) async fn new_branch(&self, name: &str, source: &str) -> Result<Branch> {
+        let (repo, name) = (&self.repo, branch(name));
         self.graveler
-            .create_branch(
-                &self.repo,
-                &branch(name),
-                source,
-                false,
-                false,
-                "tester",
-                &NoHooks,
-            )
+            .create_branch(repo, &name, source, false, false, "tester", &NoHooks)
             .await
-            .unwrap();
+    }
+
+    pub(crate) async fn delete_branch(&self, name: &str) -> Result<()> {
+        self.graveler
+            .delete_branch(&self.repo, &branch(name), false, "tester", &NoHooks)
+            .await
+    }
+
+    pub(crate) async fn new_tag(&self, name: &str, source: &str) -> Result<Tag> {
+        let (repo, name) = (&self.repo, TagId::trusted(name));
+        self.graveler
+            .create_tag(repo, &name, source, false, "tester", &NoHooks)
+            .await
+    }
+
+    pub(crate) async fn delete_tag(&self, name: &str) -> Result<()> {
+        self.graveler
+            .delete_tag(&self.repo, &TagId::trusted(name), false, "tester", &NoHooks)
+            .await
+    }
+
+    /// Another server on the same stores, with empty caches.
+    pub(crate) fn other_server(&self) -> Self {
+        Self {
+            graveler: self.graveler.fork_for_tests(),
+            ..self.clone()
+        }
     }
 
     pub(crate) async fn get(&self, reference: &str, key: &str) -> Option<String> {
@@ -362,6 +385,22 @@ impl Lake {
             .unwrap()
             .len()
     }
+
+    /// Waits until all retired tokens are emptied.
+    pub(crate) async fn wait_until_emptied(&self) {
+        let emptied = async {
+            while self.retired_tokens().await > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        within_a_minute(emptied, "emptying the retired tokens").await;
+    }
+}
+
+/// Waits for background work, and panics if it does not end.
+pub(crate) async fn within_a_minute<T>(work: impl Future<Output = T>, what: &str) -> T {
+    let result = tokio::time::timeout(Duration::from_secs(60), work).await;
+    result.unwrap_or_else(|_| panic!("{what} takes longer than a minute"))
 }
 
 /// The KV stores to test on: memory, SQLite in `folder` (which must outlive it), and PostgreSQL if

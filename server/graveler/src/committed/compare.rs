@@ -16,7 +16,7 @@ use crate::{Diff, DiffKind, DiffSource, Result};
 pub(super) struct TreeComparison {
     changes: TreeDiff,
     left: Walker,
-    /// The change that is being looked up; kept so that a dropped future does not lose it.
+    /// The change that is being compared; kept so that neither a dropped future nor an error loses it.
     pending: Option<Pair>,
 }
 
@@ -90,7 +90,7 @@ impl DiffSource for TreeComparison {
                 key,
                 left: base,
                 right,
-            }) = self.pending.take()
+            }) = &self.pending
             else {
                 return Ok(None);
             };
@@ -100,11 +100,16 @@ impl DiffSource for TreeComparison {
                 LeftState::Own(record) => record,
             };
             let kind = match compare_three_way(base.as_ref(), right.as_ref(), left.as_ref())? {
-                Verdict::Keep => continue,
+                Verdict::Keep => {
+                    self.pending = None;
+                    continue;
+                }
                 Verdict::Take => None,
                 Verdict::Conflict => Some(DiffKind::Conflict),
             };
-            return difference(kind, key, left.as_ref(), right.as_ref()).map(Some);
+            let found = difference(kind, key.clone(), left.as_ref(), right.as_ref())?;
+            self.pending = None;
+            return Ok(Some(found));
         }
     }
 

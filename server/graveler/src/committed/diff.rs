@@ -34,15 +34,16 @@ pub(super) struct TreeDiff {
 enum Step {
     Done,
     PassEqualRanges,
-    Enter {
-        left: bool,
-        right: bool,
-    },
+    Enter(Sides),
     /// Compare the records at the lowest key of both trees. A flag is set if that side has the key.
-    Compare {
-        left: bool,
-        right: bool,
-    },
+    Compare(Sides),
+}
+
+/// Flags for the two trees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sides {
+    left: bool,
+    right: bool,
 }
 
 fn decide(left: Front<'_>, right: Front<'_>) -> Step {
@@ -63,15 +64,15 @@ fn decide(left: Front<'_>, right: Front<'_>) -> Step {
     let enter_left = is_left && matches!(left, Front::Range(_));
     let enter_right = is_right && matches!(right, Front::Range(_));
     if enter_left || enter_right {
-        Step::Enter {
+        Step::Enter(Sides {
             left: enter_left,
             right: enter_right,
-        }
+        })
     } else {
-        Step::Compare {
+        Step::Compare(Sides {
             left: is_left,
             right: is_right,
-        }
+        })
     }
 }
 
@@ -82,6 +83,20 @@ impl TreeDiff {
 
     /// The next key whose records differ.
     pub(super) async fn next_pair(&mut self) -> Result<Option<Pair>> {
+        let Some(sides) = self.find_difference().await? else {
+            return Ok(None);
+        };
+        let (left, right) = self.take_records(sides);
+        let key = left
+            .as_ref()
+            .or(right.as_ref())
+            .map(|record| record.key.clone());
+        Ok(key.map(|key| Pair { key, left, right }))
+    }
+
+    /// Moves to the next key whose records differ, and returns the sides that have it. Takes none of
+    /// its records, so a caller loses nothing if it fails or drops the future.
+    async fn find_difference(&mut self) -> Result<Option<Sides>> {
         loop {
             self.left.settle().await?;
             self.right.settle().await?;
@@ -91,29 +106,42 @@ impl TreeDiff {
                     self.left.take_range();
                     self.right.take_range();
                 }
-                Step::Enter { left, right } => {
-                    try_join(self.left.enter_if(left), self.right.enter_if(right)).await?;
+                Step::Enter(sides) => {
+                    let left = self.left.enter_if(sides.left);
+                    try_join(left, self.right.enter_if(sides.right)).await?;
                 }
-                Step::Compare { left, right } => {
-                    // No await from here on: a dropped future must not lose the records taken below.
-                    let left = if left { self.left.take_record() } else { None };
-                    let right = if right {
-                        self.right.take_record()
-                    } else {
-                        None
-                    };
-                    let key = left
-                        .as_ref()
-                        .or(right.as_ref())
-                        .map(|record| record.key.clone());
-                    if let Some(key) = key
-                        && !same_identity(left.as_ref(), right.as_ref())?
-                    {
-                        return Ok(Some(Pair { key, left, right }));
+                Step::Compare(sides) => {
+                    let (left, right) = self.records(sides);
+                    if !same_identity(left, right)? {
+                        return Ok(Some(sides));
                     }
+                    self.take_records(sides);
                 }
             }
         }
+    }
+
+    /// The records in front of the given sides.
+    fn records(&self, sides: Sides) -> (Option<&Record>, Option<&Record>) {
+        (
+            front_record(&self.left).filter(|_| sides.left),
+            front_record(&self.right).filter(|_| sides.right),
+        )
+    }
+
+    /// Takes the records in front of the given sides.
+    fn take_records(&mut self, sides: Sides) -> (Option<Record>, Option<Record>) {
+        let take = |walker: &mut Walker, is_wanted| {
+            if is_wanted {
+                walker.take_record()
+            } else {
+                None
+            }
+        };
+        (
+            take(&mut self.left, sides.left),
+            take(&mut self.right, sides.right),
+        )
     }
 
     /// Whether the sides differ at `key`. Keys must be passed in ascending order.
@@ -148,6 +176,13 @@ impl TreeDiff {
     }
 }
 
+fn front_record(walker: &Walker) -> Option<&Record> {
+    match walker.front() {
+        Front::Record(record) => Some(record),
+        Front::End | Front::Range(_) => None,
+    }
+}
+
 fn record_at<'a>(front: Front<'a>, key: &[u8]) -> Option<&'a Record> {
     match front {
         Front::Record(record) if record.key == key => Some(record),
@@ -158,10 +193,16 @@ fn record_at<'a>(front: Front<'a>, key: &[u8]) -> Option<&'a Record> {
 #[async_trait]
 impl DiffSource for TreeDiff {
     async fn next(&mut self) -> Result<Option<Diff>> {
-        let Some(pair) = self.next_pair().await? else {
+        let Some(sides) = self.find_difference().await? else {
             return Ok(None);
         };
-        difference(None, pair.key, pair.left.as_ref(), pair.right.as_ref()).map(Some)
+        let (left, right) = self.records(sides);
+        let Some(key) = left.or(right).map(|record| record.key.clone()) else {
+            return Ok(None);
+        };
+        let found = difference(None, key, left, right)?;
+        self.take_records(sides);
+        Ok(Some(found))
     }
 
     fn seek(&mut self, key: &[u8]) {

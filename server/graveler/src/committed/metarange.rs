@@ -50,10 +50,10 @@ impl RangeRef {
         }
     }
 
-    /// Parses a metarange's record.
-    pub(super) fn parse(record: &Record) -> Result<Self> {
+    /// Parses a record of the metarange with the id `metarange`.
+    pub(super) fn parse(record: &Record, metarange: &str) -> Result<Self> {
         let corrupt = |reason: String| Error::Corrupt {
-            what: "metarange".to_owned(),
+            what: format!("metarange {metarange}"),
             reason,
         };
         let (identity, data) = record
@@ -104,6 +104,6 @@ pub(super) async fn find(metarange: &Reader, id: &str, key: &[u8]) -> Result<Opt
     let Some(record) = cursor.next().await.map_err(read_error)? else {
         return Ok(None);
     };
-    let range = RangeRef::parse(&record)?;
+    let range = RangeRef::parse(&record, id)?;
     Ok((range.min_key <= key).then_some(range))
 }

@@ -30,7 +30,7 @@ mod walker;
 mod writer;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -59,10 +59,11 @@ pub use self::rebase::Merged;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_range(record: &Record) {
     let id = [b'a'; 64];
-    drop(metarange::RangeRef::parse(&crate::sstable::Record {
+    let record = crate::sstable::Record {
         key: record.key.clone(),
         value: crate::sstable::encode_value(&id, &record.value.data).into(),
-    }));
+    };
+    drop(metarange::RangeRef::parse(&record, ""));
 }
 
 /// A staged change: a new value, or `None` for a deletion.

@@ -14,13 +14,13 @@ use block::BlockStore;
 use bytes::Bytes;
 use expect_test::Expect;
 
-pub(super) use self::store::CountingStore;
+pub(crate) use self::store::CountingStore;
 use super::{Change, ChangeCursor, Committed, Summary};
 use crate::{
     Cursor, Diff, DiffCursor, DiffKind, Error, MergeStrategy, MetaRangeId, Options, Result, Value,
 };
 
-pub(super) const NAMESPACE: &str = "mem://lake";
+pub(crate) const NAMESPACE: &str = "mem://lake";
 
 /// A tree in the model: values by key.
 pub(super) type Model = BTreeMap<String, Value>;

@@ -1,5 +1,6 @@
-//! Tests of trees: stories in text, a model, read costs and failures.
+//! Tests of trees: stories in text, a model, read costs, failures and corrupt trees.
 
+mod corruption;
 mod failures;
 mod model;
 mod reads;

@@ -52,6 +52,9 @@ pub(super) struct Walker {
     tree: MetaRangeId,
     /// The rest of the metarange's records; `None` for the empty tree and at the end.
     ranges: Option<sstable::Cursor>,
+    /// The metarange's next record; kept until it is parsed, so that a caller that tries again after an
+    /// error gets the same error.
+    unparsed: Option<Record>,
     /// The range in front, or the entered range.
     range: Option<RangeRef>,
     /// The rest of the entered range's records.
@@ -82,6 +85,7 @@ impl Walker {
             namespace: Arc::from(namespace),
             tree: tree.clone(),
             ranges,
+            unparsed: None,
             range: None,
             records: None,
             record: None,
@@ -121,11 +125,17 @@ impl Walker {
             let (None, Some(ranges)) = (&self.range, &mut self.ranges) else {
                 break;
             };
-            let next = ranges.next().await;
-            match next
-                .map_err(|error| read_error(TableKind::MetaRange, self.tree.as_str(), error))?
-            {
-                Some(record) => self.range = Some(self.checked(RangeRef::parse(&record)?)?),
+            let tree = self.tree.as_str();
+            if self.unparsed.is_none() {
+                let next = ranges.next().await;
+                self.unparsed =
+                    next.map_err(|error| read_error(TableKind::MetaRange, tree, error))?;
+            }
+            match &self.unparsed {
+                Some(record) => {
+                    self.range = Some(self.checked(RangeRef::parse(record, tree)?)?);
+                    self.unparsed = None;
+                }
                 None => self.ranges = None,
             }
         }
@@ -231,6 +241,7 @@ impl Walker {
         if let Some(ranges) = &mut self.ranges {
             let sought = ranges.seek(floor).await;
             sought.map_err(|error| read_error(TableKind::MetaRange, self.tree.as_str(), error))?;
+            self.unparsed = None;
         }
         self.leave_range();
         Ok(())

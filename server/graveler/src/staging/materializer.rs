@@ -9,6 +9,7 @@ use std::time::Duration;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::MissedTickBehavior;
 
 use crate::{BranchId, MetaRangeId, Options, Repository, StagingToken};
 
@@ -189,6 +190,8 @@ impl BranchState {
     pub(super) async fn wait_until_quiet(&self, quiet: Duration) -> bool {
         let mut before = self.deleted.load(Ordering::Relaxed);
         let mut checks = tokio::time::interval(quiet);
+        // After a late check, the next one must not follow at once.
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first tick completes at once.
         checks.tick().await;
         for _ in 0..MAX_QUIET_CHECKS {
@@ -221,5 +224,59 @@ impl Materializer {
         self.state(repository, branch)
             .is_waiting
             .load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::{BranchState, MAX_QUIET_CHECKS, Materializer};
+    use crate::Options;
+    use crate::testing::{branch, repository};
+
+    /// Longer than the 5 ms by which a tokio interval lets a tick be late.
+    const QUIET: Duration = Duration::from_millis(10);
+
+    fn state() -> Arc<BranchState> {
+        let materializer = Materializer::new(&Options::default());
+        materializer.state(&repository("lake"), &branch("main"))
+    }
+
+    /// Deletes a key, and lets more than a quiet interval pass before the next poll.
+    async fn delete_and_wait(state: &BranchState) {
+        state.deleted.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep_until(Instant::now() + 2 * QUIET).await;
+    }
+
+    #[tokio::test]
+    async fn branch_is_quiet_only_after_an_interval_without_deletions() {
+        let state = state();
+        let mut quiet = Box::pin(state.wait_until_quiet(QUIET));
+        assert!(futures::poll!(&mut quiet).is_pending());
+        for _ in 0..10 {
+            delete_and_wait(&state).await;
+            assert!(futures::poll!(&mut quiet).is_pending());
+        }
+        assert!(quiet.await);
+    }
+
+    #[tokio::test]
+    async fn wait_ends_if_deletions_never_stop() {
+        let state = state();
+        let mut quiet = Box::pin(state.wait_until_quiet(QUIET));
+        // The first poll may come before the first tick.
+        for _ in 0..MAX_QUIET_CHECKS + 2 {
+            if let Poll::Ready(is_quiet) = futures::poll!(&mut quiet) {
+                return assert!(!is_quiet);
+            }
+            delete_and_wait(&state).await;
+        }
+        panic!("the wait must end");
     }
 }

@@ -16,14 +16,6 @@ use crate::{
     Rejection,
 };
 
-/// Another server on the same stores.
-fn second_server(lake: &Lake) -> Lake {
-    Lake {
-        graveler: lake.graveler.fork_for_tests(),
-        ..lake.clone()
-    }
-}
-
 /// Hooks during which another server commits. Each time a merge is judged, it commits the next set of
 /// changes.
 #[derive(Debug)]
@@ -86,7 +78,7 @@ async fn diverged() -> Lake {
 #[tokio::test]
 async fn merge_that_loses_the_race_is_rebased() {
     let lake = diverged().await;
-    let rival = CommittingHooks::new(second_server(&lake), &["d=4", "e=5"]);
+    let rival = CommittingHooks::new(lake.other_server(), &["d=4", "e=5"]);
     lake.merge_with("dev", "main", merging(), &rival)
         .await
         .unwrap();
@@ -101,15 +93,19 @@ async fn merge_that_loses_the_race_is_rebased() {
 #[tokio::test]
 async fn rival_change_of_the_same_key_conflicts() {
     let lake = diverged().await;
-    let rival = CommittingHooks::new(second_server(&lake), &["b=9"]);
+    let rival = CommittingHooks::new(lake.other_server(), &["b=9"]);
     let refused = lake.merge_with("dev", "main", merging(), &rival).await;
     assert!(
         matches!(&refused, Err(Error::Conflict { keys, count: 1 }) if keys == &[b"b".to_vec()]),
         "{refused:?}"
     );
     assert_eq!(lake.show("main@").await, "a=1 b=9 c=3 d=1");
+}
 
-    let rival = CommittingHooks::new(second_server(&lake), &["b=8 d=8"]);
+#[tokio::test]
+async fn rival_change_of_the_same_key_loses_if_the_source_wins() {
+    let lake = diverged().await;
+    let rival = CommittingHooks::new(lake.other_server(), &["b=8 d=8"]);
     let params = MergeParams {
         strategy: MergeStrategy::SourceWins,
         ..merging()
@@ -124,7 +120,7 @@ async fn rival_change_of_the_same_key_conflicts() {
 #[tokio::test]
 async fn equal_change_by_the_rival_is_no_conflict() {
     let lake = diverged().await;
-    let rival = CommittingHooks::new(second_server(&lake), &["b=2 n=2"]);
+    let rival = CommittingHooks::new(lake.other_server(), &["b=2 n=2"]);
     lake.merge_with("dev", "main", merging(), &rival)
         .await
         .unwrap();
@@ -178,7 +174,7 @@ impl Hooks for RefusingHooks {
 async fn winner_of_a_race_backs_off_before_the_next_turn() {
     let lake = Lake::new().await;
     let (repo, main) = (&lake.repo, branch("main"));
-    let rival = SealingHooks(second_server(&lake));
+    let rival = SealingHooks(lake.other_server());
     for (hooks, waits) in [(&NoHooks as &dyn Hooks, false), (&rival, true)] {
         lake.put("main", if waits { "a=2" } else { "a=1" }).await;
         let graveler = &lake.graveler;
@@ -231,7 +227,7 @@ async fn hard_reset_to_a_relative_reference_discards_one_commit() {
         let schedule = Arc::new(CommittingAt {
             turn,
             turns: AtomicUsize::new(0),
-            other: second_server(&lake),
+            other: lake.other_server(),
         });
         let kv = Arc::clone(&lake.kv);
         let dynamic = Arc::clone(&schedule) as _;

@@ -22,53 +22,83 @@ async fn counted() -> (Lake, Arc<CountingStore>) {
     (lake, store)
 }
 
+const ONE_WRITE: Counts = Counts {
+    reads: 0,
+    writes: 1,
+};
+
+fn numbered(count: usize) -> Vec<Record> {
+    let record = |n| Record {
+        key: format!("many/{n:04}").into(),
+        value: value("1"),
+    };
+    (0..count).map(record).collect()
+}
+
 #[tokio::test]
 async fn staged_write_is_one_round_trip() {
     let (lake, store) = counted().await;
-    let once = Counts {
-        reads: 0,
-        writes: 1,
-    };
     lake.put("main", "b=1").await;
-    assert_eq!(store.take(), once);
-    let many: Vec<Record> = (0..1_000)
-        .map(|n| Record {
-            key: format!("many/{n:04}").into(),
-            value: value("1"),
-        })
-        .collect();
+    assert_eq!(store.take(), ONE_WRITE);
+}
+
+#[tokio::test]
+async fn batch_of_a_thousand_keys_is_one_round_trip() {
+    let (lake, store) = counted().await;
+    let batch = numbered(1_000);
     lake.graveler
-        .set_many(&lake.repo, &branch("main"), &many, false)
+        .set_many(&lake.repo, &branch("main"), &batch, false)
         .await
         .unwrap();
-    assert_eq!(store.take(), once, "a thousand keys must be one write");
-    lake.delete("main", "b many/0000 many/0001").await.unwrap();
-    assert_eq!(
-        store.take(),
-        Counts {
-            reads: 1,
-            writes: 1
-        },
-        "a deletion reads once for all keys"
-    );
+    assert_eq!(store.take(), ONE_WRITE);
+}
 
-    // If another server moved the branch, the write costs one more read and a second attempt.
-    let other = Lake {
-        graveler: lake.graveler.fork_for_tests(),
-        ..lake.clone()
+#[tokio::test]
+async fn deletion_reads_once_for_all_keys() {
+    let (lake, store) = counted().await;
+    let batch = numbered(3);
+    lake.graveler
+        .set_many(&lake.repo, &branch("main"), &batch, false)
+        .await
+        .unwrap();
+    store.take();
+    lake.delete("main", "warm many/0000 many/0001")
+        .await
+        .unwrap();
+    let expected = Counts {
+        reads: 1,
+        writes: 1,
     };
+    assert_eq!(store.take(), expected);
+}
+
+/// A lake whose cached record of the branch is stale, because another server committed to it.
+async fn moved_by_another_server() -> (Lake, Arc<CountingStore>) {
+    let (lake, store) = counted().await;
+    let other = lake.other_server();
     other.commit("main", "elsewhere").await.unwrap();
     store.take();
+    (lake, store)
+}
+
+#[tokio::test]
+async fn first_write_after_the_branch_moved_costs_a_read_and_a_second_attempt() {
+    let (lake, store) = moved_by_another_server().await;
     lake.put("main", "c=1").await;
-    assert_eq!(
-        store.take(),
-        Counts {
-            reads: 1,
-            writes: 2
-        }
-    );
+    let expected = Counts {
+        reads: 1,
+        writes: 2,
+    };
+    assert_eq!(store.take(), expected);
+}
+
+#[tokio::test]
+async fn second_write_after_the_branch_moved_is_one_round_trip() {
+    let (lake, store) = moved_by_another_server().await;
+    lake.put("main", "c=1").await;
+    store.take();
     lake.put("main", "d=1").await;
-    assert_eq!(store.take(), once);
+    assert_eq!(store.take(), ONE_WRITE);
 }
 
 #[test]
@@ -79,10 +109,7 @@ fn writes_never_wait_for_a_timer() {
         .unwrap();
     let lake = with_timers.block_on(async {
         let (lake, _) = counted().await;
-        let other = Lake {
-            graveler: lake.graveler.fork_for_tests(),
-            ..lake.clone()
-        };
+        let other = lake.other_server();
         other.commit("main", "elsewhere").await.unwrap();
         lake
     });
@@ -124,13 +151,18 @@ async fn conditional_write_is_one_read_and_one_write() {
 }
 
 #[tokio::test]
-async fn commit_is_two_durable_writes_and_merge_is_one() {
+async fn commit_is_two_durable_writes() {
     let (lake, store) = counted().await;
     lake.commit("main", "one").await.unwrap();
     let Counts { reads, writes } = store.take();
     assert_eq!(writes, 2, "one for the seal, one for landing");
     assert!(reads <= 6, "{reads} reads");
+}
 
+#[tokio::test]
+async fn merge_is_one_durable_write() {
+    let (lake, store) = counted().await;
+    lake.commit("main", "one").await.unwrap();
     lake.branch_from("dev", "main").await;
     lake.put("dev", "b=1").await;
     lake.commit("dev", "theirs").await.unwrap();
@@ -220,10 +252,7 @@ async fn log_and_merge_base_read_history_in_pages_and_then_from_cache() {
     assert_eq!(log_of(&lake, &head).await, length);
     assert_eq!(store.take().reads, 0, "warm");
 
-    let cold = Lake {
-        graveler: lake.graveler.fork_for_tests(),
-        ..lake.clone()
-    };
+    let cold = lake.other_server();
     assert_eq!(log_of(&cold, &head).await, length);
     let reads = store.take().reads;
     assert!(reads < 20, "cold: {reads} reads");

@@ -31,13 +31,24 @@ pub(super) async fn bare(lake: &Lake, name: &str) -> Repository {
 }
 
 pub(super) async fn restore(graveler: &Graveler, into: &Repository, dump: &RefsDump) -> Result<()> {
-    let restore = RestoreRefs {
+    restore_as(graveler, into, &restoring(dump)).await
+}
+
+fn restoring(dump: &RefsDump) -> RestoreRefs<'_> {
+    RestoreRefs {
         dump,
         force: false,
         actor: "tests",
         token: "",
-    };
-    graveler.restore_refs(into, &restore, &|_| {}).await
+    }
+}
+
+async fn restore_as(
+    graveler: &Graveler,
+    into: &Repository,
+    request: &RestoreRefs<'_>,
+) -> Result<()> {
+    graveler.restore_refs(into, request, &|_| {}).await
 }
 
 /// All references with their heads and flags, and every commit; staging tokens are left out.
@@ -130,14 +141,8 @@ async fn restore_recreates_references_and_commits() {
     assert_eq!(counted.swap(0, Ordering::Relaxed), 10);
 
     let anew = bare(&lake, "anew").await;
-    let request = RestoreRefs {
-        dump: &dump,
-        force: false,
-        actor: "tests",
-        token: "",
-    };
     lake.graveler
-        .restore_refs(&anew, &request, &count)
+        .restore_refs(&anew, &restoring(&dump), &count)
         .await
         .unwrap();
     assert_eq!(counted.load(Ordering::Relaxed), 10);
@@ -201,43 +206,42 @@ async fn ten_thousand_commits_are_dumped_and_restored() {
 }
 
 #[tokio::test]
-async fn restore_needs_a_bare_repository_and_repeats_only_with_its_token() {
+async fn restore_needs_a_bare_repository() {
+    let lake = lake_with_refs().await;
+    let refused = restore(&lake.graveler, &lake.repo, &dump(&lake).await).await;
+    assert!(matches!(refused, Err(Error::NotBare(_))), "{refused:?}");
+}
+
+/// A server that takes over the task of restoring finds the work done.
+#[tokio::test]
+async fn finished_restore_repeats_only_with_its_token() {
     let lake = lake_with_refs().await;
     let dump = dump(&lake).await;
-    let refused = restore(&lake.graveler, &lake.repo, &dump).await;
-    assert!(matches!(refused, Err(Error::NotBare(_))), "{refused:?}");
-
     let anew = bare(&lake, "anew").await;
     let task = RestoreRefs {
-        dump: &dump,
-        force: false,
-        actor: "tests",
         token: "task",
+        ..restoring(&dump)
     };
-    lake.graveler
-        .restore_refs(&anew, &task, &|_| {})
-        .await
-        .unwrap();
+    restore_as(&lake.graveler, &anew, &task).await.unwrap();
     let refused = restore(&lake.graveler, &anew, &dump).await;
     assert!(matches!(refused, Err(Error::NotBare(_))), "{refused:?}");
-    // A server that takes over the task finds the work done.
-    lake.graveler
-        .restore_refs(&anew, &task, &|_| {})
-        .await
-        .unwrap();
+    restore_as(&lake.graveler, &anew, &task).await.unwrap();
+}
 
+#[tokio::test]
+async fn restore_into_a_read_only_repository_needs_force() {
+    let lake = lake_with_refs().await;
+    let dump = dump(&lake).await;
     let mut read_only = bare(&lake, "read-only").await;
     read_only.read_only = true;
     let refused = restore(&lake.graveler, &read_only, &dump).await;
     assert!(matches!(refused, Err(Error::ReadOnly(_))), "{refused:?}");
     let forced = RestoreRefs {
         force: true,
-        ..task
+        ..restoring(&dump)
     };
-    lake.graveler
-        .restore_refs(&read_only, &forced, &|_| {})
-        .await
-        .unwrap();
+    let restored = restore_as(&lake.graveler, &read_only, &forced).await;
+    restored.unwrap();
 }
 
 /// Stores a tree of records whose properties name the kind `entity`.
@@ -368,12 +372,10 @@ async fn interrupted_restore_resumes_when_repeated() {
         let faulty = lake.graveler.on_store_for_tests(&(Arc::new(store) as _));
         let mut tries = 0;
         let request = RestoreRefs {
-            dump: &good,
-            force: false,
-            actor: "tests",
             token: "the same",
+            ..restoring(&good)
         };
-        while let Err(error) = faulty.restore_refs(&anew, &request, &|_| {}).await {
+        while let Err(error) = restore_as(&faulty, &anew, &request).await {
             assert!(matches!(error, Error::Kv(_)), "{error}");
             tries += 1;
         }
@@ -390,13 +392,8 @@ async fn restore_of_another_dump_is_refused_while_one_is_unfinished() {
     lake.branch_from("later", "main").await;
     let other = dump(&lake).await;
     let anew = bare(&lake, "anew").await;
-    let begun = RestoreRefs {
-        dump: &one,
-        force: false,
-        actor: "tests",
-        token: "",
-    };
-    lake.graveler.begin_restore(&anew, &begun).await.unwrap();
+    let begun = lake.graveler.begin_restore(&anew, &restoring(&one)).await;
+    begun.unwrap();
     let refused = restore(&lake.graveler, &anew, &other).await;
     check_refused(refused, "a restore of another dump");
 
@@ -460,32 +457,32 @@ async fn dump_tables_have_properties_that_are_part_of_their_ids() {
     assert_eq!(record.value.data.as_ref(), expected);
 }
 
+/// A branch with a dump as its tree could never be read again.
 #[tokio::test]
-async fn dumps_and_object_trees_are_not_interchangeable() {
+async fn dump_cannot_be_committed_as_a_tree() {
     let lake = Lake::new().await;
-    lake.put("main", "a=1").await;
-    lake.commit("main", "first").await.unwrap();
-    let dump = lake.graveler.dump_refs(&lake.repo, &|_| {}).await.unwrap();
-
-    // A branch with the dump as its tree could never be read again.
     let as_tree = crate::CommitParams {
-        source_metarange: Some(dump.commits.clone()),
+        source_metarange: Some(dump(&lake).await.commits),
         ..crate::testing::committing("a dump")
     };
-    let refused = lake
-        .graveler
-        .commit(&lake.repo, &branch("main"), as_tree, &NoHooks)
-        .await;
+    let refused = lake.commit_with("main", as_tree, &NoHooks).await;
     assert!(
-        matches!(refused, Err(Error::Advised { problem, .. }) if problem.contains("not a tree of objects"))
+        matches!(&refused, Err(Error::Advised { problem, .. }) if problem.contains("not a tree of objects")),
+        "{refused:?}"
     );
+}
 
+#[tokio::test]
+async fn restore_refuses_trees_that_are_not_dumps_of_their_kind() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    let objects = lake.commit("main", "first").await.unwrap().meta_range_id;
+    let dump = dump(&lake).await;
     let anew = bare(&lake, "anew").await;
-    let objects = lake.head("main").await.meta_range_id;
-    for (wrong, why) in [
+    let cases = [
         (
             RefsDump {
-                commits: objects.clone(),
+                commits: objects,
                 ..dump.clone()
             },
             "tree of objects",
@@ -504,23 +501,28 @@ async fn dumps_and_object_trees_are_not_interchangeable() {
             },
             "of kind",
         ),
-    ] {
+    ];
+    for (wrong, why) in cases {
         let refused = restore(&lake.graveler, &anew, &wrong).await;
         assert!(
-            matches!(refused, Err(Error::Advised { problem, .. }) if problem.contains(why)),
-            "{why}"
+            matches!(&refused, Err(Error::Advised { problem, .. }) if problem.contains(why)),
+            "{why}: {refused:?}"
         );
     }
     restore(&lake.graveler, &anew, &dump).await.unwrap();
-    let told = lake
-        .graveler
-        .reflog(&anew, None, "", 10)
-        .await
-        .unwrap()
-        .results;
-    let told: Vec<_> = told
+}
+
+#[tokio::test]
+async fn restore_is_the_only_entry_in_the_reflog_of_the_new_repository() {
+    let lake = Lake::new().await;
+    let dump = dump(&lake).await;
+    let anew = bare(&lake, "anew").await;
+    restore(&lake.graveler, &anew, &dump).await.unwrap();
+    let page = lake.graveler.reflog(&anew, None, "", 10).await.unwrap();
+    let entries: Vec<_> = page
+        .results
         .iter()
         .map(|entry| (entry.operation, entry.actor.as_str(), entry.to.is_some()))
         .collect();
-    assert_eq!(told, [(crate::Operation::Restore, "tests", true)]);
+    assert_eq!(entries, [(crate::Operation::Restore, "tests", true)]);
 }

@@ -3,7 +3,7 @@
 use expect_test::expect;
 
 use crate::testing::{Lake, Recorder, branch, committing, merging};
-use crate::{Error, Event, EventKind, TagId, TreeSource};
+use crate::{Commit, Error, Event, EventKind, TagId, TreeSource};
 
 /// The fields of events that lakeFS sends; ids are replaced by names.
 fn show(events: &[Event], names: &[(&str, &str)]) -> String {
@@ -69,47 +69,45 @@ async fn run_ids_of_later_events_sort_first() {
 }
 
 #[tokio::test]
-async fn events_match_lakefs() {
+async fn commit_events_match_lakefs() {
     let lake = Lake::new().await;
     let hooks = Recorder::default();
     lake.put("main", "a=1").await;
     let mut params = committing("with actions");
     params.metadata.insert("k".into(), "v".into());
     let first = lake.commit_with("main", params, &hooks).await.unwrap();
-    let main = (first.id.as_str(), "first");
-    let committed = hooks.take();
+    let events = hooks.take();
     expect![[r#"
         prepare-commit branch=main source_ref=main message=with actions metadata={"k": "v"} by=tester
         pre-commit branch=main source_ref=main message=with actions metadata={"k": "v"} by=tester
         post-commit branch=main source_ref=<first> commit_id=<first> message=with actions metadata={"k": "v"} by=tester"#]]
-    .assert_eq(&show(&committed, &[main]));
+    .assert_eq(&show(&events, &[(first.id.as_str(), "first")]));
+    let [_, pre, post] = <[_; 3]>::try_from(events).unwrap();
+    assert_eq!(pre.actions_from(), TreeSource::Branch(&branch("main")));
+    assert_eq!(pre.candidate(), Some(&first.meta_range_id));
+    assert_eq!(pre.base().unwrap().as_str(), "");
+    assert_eq!(post.pre_run_id(), Some(pre.run_id.as_str()));
     assert_eq!(
-        committed[1].actions_from(),
-        TreeSource::Branch(&branch("main"))
-    );
-    assert_eq!(committed[1].candidate(), Some(&first.meta_range_id));
-    assert_eq!(committed[1].base().unwrap().as_str(), "");
-    assert_eq!(
-        committed[2].pre_run_id(),
-        Some(committed[1].run_id.as_str())
-    );
-    assert_eq!(
-        committed[2].actions_from(),
+        post.actions_from(),
         TreeSource::MetaRange(&first.meta_range_id)
     );
+}
 
-    let dev = branch("dev");
-    lake.graveler
-        .create_branch(&lake.repo, &dev, "main", false, false, "tester", &hooks)
-        .await
-        .unwrap();
-    expect![[r#"
-        pre-create-branch branch=dev source_ref=main commit_id=<first> by=tester
-        post-create-branch branch=dev source_ref=main commit_id=<first> by=tester"#]]
-    .assert_eq(&show(&hooks.take(), &[main]));
+/// `main` with `a=1` committed, and `dev` on top of it with `b=1` committed. Returns both heads.
+async fn lake_to_merge() -> (Lake, Commit, Commit) {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    let base = lake.commit("main", "base").await.unwrap();
+    lake.branch_from("dev", "main").await;
+    lake.put("dev", "b=1").await;
+    let theirs = lake.commit("dev", "b").await.unwrap();
+    (lake, base, theirs)
+}
 
-    lake.put("dev", "x=1").await;
-    let second = lake.commit("dev", "x").await.unwrap();
+#[tokio::test]
+async fn merge_events_match_lakefs() {
+    let (lake, base, theirs) = lake_to_merge().await;
+    let hooks = Recorder::default();
     let params = crate::MergeParams {
         message: "m".into(),
         metadata: [("a".to_owned(), "b".to_owned())].into(),
@@ -120,48 +118,68 @@ async fn events_match_lakefs() {
         .await
         .unwrap();
     let names = [
-        main,
-        (second.id.as_str(), "second"),
+        (theirs.id.as_str(), "theirs"),
         (merge.commit_id.as_str(), "merge"),
     ];
-    let merged = hooks.take();
+    let events = hooks.take();
     expect![[r#"
-        pre-merge branch=main source_ref=<second> commit_id=<merge> message=m metadata={".lakefs.merge.strategy": "default", "a": "b"} merge_source=dev by=tester
+        pre-merge branch=main source_ref=<theirs> commit_id=<merge> message=m metadata={".lakefs.merge.strategy": "default", "a": "b"} merge_source=dev by=tester
         post-merge branch=main source_ref=<merge> commit_id=<merge> message=m metadata={".lakefs.merge.strategy": "default", "a": "b"} merge_source=dev by=tester"#]]
-    .assert_eq(&show(&merged, &names));
-    assert_eq!(merged[0].base(), Some(&first.meta_range_id));
-    assert_eq!(merged[0].source(), Some(&second.meta_range_id));
+    .assert_eq(&show(&events, &names));
+    let [pre, post] = <[_; 2]>::try_from(events).unwrap();
+    assert_eq!(pre.base(), Some(&base.meta_range_id));
+    assert_eq!(pre.source(), Some(&theirs.meta_range_id));
     assert_eq!(
-        merged[0].candidate(),
+        pre.candidate(),
         Some(&lake.head("main").await.meta_range_id)
     );
-    assert_eq!(merged[1].pre_run_id(), Some(merged[0].run_id.as_str()));
+    assert_eq!(post.pre_run_id(), Some(pre.run_id.as_str()));
+}
 
-    let tag = TagId::trusted("t");
-    lake.graveler
-        .create_tag(&lake.repo, &tag, "main", false, "tester", &hooks)
+#[tokio::test]
+async fn branch_events_match_lakefs() {
+    let (lake, base, theirs) = lake_to_merge().await;
+    let (graveler, repo, hooks) = (&lake.graveler, &lake.repo, Recorder::default());
+    graveler
+        .create_branch(repo, &branch("x"), "main", false, false, "tester", &hooks)
         .await
         .unwrap();
-    lake.graveler
-        .delete_tag(&lake.repo, &tag, false, "tester", &hooks)
+    graveler
+        .delete_branch(repo, &branch("dev"), false, "tester", &hooks)
         .await
         .unwrap();
-    lake.graveler
-        .delete_branch(&lake.repo, &dev, false, "tester", &hooks)
-        .await
-        .unwrap();
+    let names = [(base.id.as_str(), "base"), (theirs.id.as_str(), "theirs")];
     expect![[r#"
-        pre-create-tag tag=t source_ref=<merge> commit_id=<merge> by=tester
-        post-create-tag tag=t source_ref=<merge> commit_id=<merge> by=tester
-        pre-delete-tag tag=t source_ref=<merge> commit_id=<merge> by=tester
-        post-delete-tag tag=t source_ref=<merge> commit_id=<merge> by=tester
-        pre-delete-branch branch=dev source_ref=<second> by=tester
-        post-delete-branch branch=dev source_ref=<second> by=tester"#]]
+        pre-create-branch branch=x source_ref=main commit_id=<base> by=tester
+        post-create-branch branch=x source_ref=main commit_id=<base> by=tester
+        pre-delete-branch branch=dev source_ref=<theirs> by=tester
+        post-delete-branch branch=dev source_ref=<theirs> by=tester"#]]
     .assert_eq(&show(&hooks.take(), &names));
 }
 
 #[tokio::test]
-async fn refused_changes_leave_the_repository_unchanged() {
+async fn tag_events_match_lakefs() {
+    let (lake, base, _) = lake_to_merge().await;
+    let (graveler, repo, hooks) = (&lake.graveler, &lake.repo, Recorder::default());
+    let tag = TagId::trusted("t");
+    graveler
+        .create_tag(repo, &tag, "main", false, "tester", &hooks)
+        .await
+        .unwrap();
+    graveler
+        .delete_tag(repo, &tag, false, "tester", &hooks)
+        .await
+        .unwrap();
+    expect![[r#"
+        pre-create-tag tag=t source_ref=<base> commit_id=<base> by=tester
+        post-create-tag tag=t source_ref=<base> commit_id=<base> by=tester
+        pre-delete-tag tag=t source_ref=<base> commit_id=<base> by=tester
+        post-delete-tag tag=t source_ref=<base> commit_id=<base> by=tester"#]]
+    .assert_eq(&show(&hooks.take(), &[(base.id.as_str(), "base")]));
+}
+
+#[tokio::test]
+async fn refused_commit_leaves_the_changes_staged() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     let head = lake.head("main").await;
@@ -171,60 +189,56 @@ async fn refused_changes_leave_the_repository_unchanged() {
         assert!(matches!(refused, Err(Error::Rejected(rejection)) if rejection.kind == kind));
         assert!(hooks.take().iter().all(|event| !event.kind().is_post()));
         assert_eq!(lake.head("main").await, head);
-        assert_eq!(
-            lake.show("main").await,
-            "a=1",
-            "the change must still be staged"
-        );
+        assert_eq!(lake.show("main").await, "a=1");
         assert_eq!(lake.uncommitted("main").await, "+a:>1");
     }
+}
+
+#[tokio::test]
+async fn commit_after_a_refused_one_contains_older_and_newer_changes() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1 kept=1").await;
+    let hooks = Recorder::refusing(EventKind::PreCommit);
+    let refused = lake.commit_with("main", committing("no"), &hooks).await;
+    assert!(matches!(refused, Err(Error::Rejected(_))));
     lake.put("main", "a=2 b=1").await;
     lake.commit("main", "allowed").await.unwrap();
-    assert_eq!(lake.show("main@").await, "a=2 b=1");
+    assert_eq!(lake.show("main@").await, "a=2 b=1 kept=1");
+}
 
-    lake.branch_from("dev", "main").await;
-    lake.put("dev", "c=1").await;
-    lake.commit("dev", "c").await.unwrap();
-    let head = lake.head("main").await;
-    let refused = lake
-        .merge_with(
-            "dev",
-            "main",
-            merging(),
-            &Recorder::refusing(EventKind::PreMerge),
-        )
-        .await;
+#[tokio::test]
+async fn refused_merge_leaves_the_destination_unchanged() {
+    let (lake, base, _) = lake_to_merge().await;
+    let hooks = Recorder::refusing(EventKind::PreMerge);
+    let refused = lake.merge_with("dev", "main", merging(), &hooks).await;
     assert!(matches!(refused, Err(Error::Rejected(_))));
-    assert_eq!(lake.head("main").await, head);
+    assert_eq!(lake.head("main").await, base);
+}
 
+#[tokio::test]
+async fn refused_branch_is_not_created() {
+    let lake = Lake::new().await;
+    let (graveler, repo, x) = (&lake.graveler, &lake.repo, branch("x"));
     let hooks = Recorder::refusing(EventKind::PreCreateBranch);
-    let refused = lake
-        .graveler
-        .create_branch(
-            &lake.repo,
-            &branch("x"),
-            "main",
-            false,
-            false,
-            "tester",
-            &hooks,
-        )
+    let refused = graveler
+        .create_branch(repo, &x, "main", false, false, "tester", &hooks)
         .await;
     assert!(matches!(refused, Err(Error::Rejected(_))));
-    assert!(matches!(
-        lake.graveler.branch(&lake.repo, &branch("x")).await,
-        Err(Error::NotFound { .. })
-    ));
+    let found = graveler.branch(repo, &x).await;
+    assert!(matches!(found, Err(Error::NotFound { .. })), "{found:?}");
+}
+
+#[tokio::test]
+async fn refused_deletion_keeps_the_branch() {
+    let lake = Lake::new().await;
+    lake.branch_from("dev", "main").await;
+    let (graveler, repo, dev) = (&lake.graveler, &lake.repo, branch("dev"));
     let hooks = Recorder::refusing(EventKind::PreDeleteBranch);
-    let refused = lake
-        .graveler
-        .delete_branch(&lake.repo, &branch("dev"), false, "tester", &hooks)
+    let refused = graveler
+        .delete_branch(repo, &dev, false, "tester", &hooks)
         .await;
     assert!(matches!(refused, Err(Error::Rejected(_))));
-    lake.graveler
-        .branch(&lake.repo, &branch("dev"))
-        .await
-        .unwrap();
+    graveler.branch(repo, &dev).await.unwrap();
 }
 
 /// Hooks during which another server changes `main`, the first time they judge.
@@ -269,13 +283,8 @@ impl crate::Hooks for InterferingHooks {
 /// Hooks during which another server interferes. This server keeps the branch's turn while brief hooks
 /// run, so it could not.
 fn interfering(lake: &Lake, stage: &'static str, commit: bool) -> InterferingHooks {
-    let graveler = lake.graveler.fork_for_tests();
-    let other = Lake {
-        graveler,
-        ..lake.clone()
-    };
     InterferingHooks {
-        other,
+        other: lake.other_server(),
         inner: Recorder::default(),
         stage,
         commit,
@@ -292,41 +301,41 @@ fn count_events(hooks: &InterferingHooks, kind: EventKind) -> usize {
         .count()
 }
 
+/// Another commit lands first, so the merged tree changes.
 #[tokio::test]
-async fn hooks_judge_again_only_for_another_commit() {
-    let lake = Lake::new().await;
-    lake.put("main", "a=1").await;
-    lake.commit("main", "base").await.unwrap();
-    lake.branch_from("dev", "main").await;
-    lake.put("dev", "b=1").await;
-    lake.commit("dev", "b").await.unwrap();
-
-    // Another commit landed first, so the merged tree changes and is judged again.
+async fn merge_is_judged_again_after_a_rival_commit() {
+    let (lake, _, _) = lake_to_merge().await;
     let hooks = interfering(&lake, "c=1", true);
     lake.merge_with("dev", "main", merging(), &hooks)
         .await
         .unwrap();
     assert_eq!(count_events(&hooks, EventKind::PreMerge), 2);
     assert_eq!(lake.show("main@").await, "a=1 b=1 c=1");
+}
 
-    // A write was only sealed, so the candidate stays the same and the write stays staged.
-    lake.put("dev", "d=1").await;
-    lake.commit("dev", "d").await.unwrap();
+/// The rival only seals a write, so the candidate stays the same and the write stays staged.
+#[tokio::test]
+async fn merge_is_not_judged_again_after_a_rival_seal() {
+    let (lake, _, _) = lake_to_merge().await;
     let hooks = interfering(&lake, "e=1", false);
     lake.merge_with("dev", "main", merging(), &hooks)
         .await
         .unwrap();
     assert_eq!(count_events(&hooks, EventKind::PreMerge), 1);
-    assert_eq!(lake.show("main@").await, "a=1 b=1 c=1 d=1");
+    assert_eq!(lake.show("main@").await, "a=1 b=1");
     assert_eq!(lake.uncommitted("main").await, "+e:>1");
+}
 
-    // The same for commits.
+#[tokio::test]
+async fn commit_is_not_judged_again_after_a_rival_seal() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
     let hooks = interfering(&lake, "f=1", false);
-    lake.commit_with("main", committing("e"), &hooks)
+    lake.commit_with("main", committing("a"), &hooks)
         .await
         .unwrap();
     assert_eq!(count_events(&hooks, EventKind::PreCommit), 1);
-    assert_eq!(lake.show("main@").await, "a=1 b=1 c=1 d=1 e=1");
+    assert_eq!(lake.show("main@").await, "a=1");
     assert_eq!(lake.uncommitted("main").await, "+f:>1");
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use expect_test::expect;
 use kv::testing::CountingStore;
 
-use crate::testing::{Lake, branch, value};
+use crate::testing::{Lake, branch, value, within_a_minute};
 use crate::{BranchRecord, Condition, Error, Options, Record, RefName, UndoParams, Value};
 
 async fn lake_with_threshold(materialize_after_rows: u64) -> (Lake, Arc<CountingStore>) {
@@ -327,14 +327,22 @@ async fn lake_with_quiet_time(when_quiet: Duration) -> Lake {
     Lake::with(Arc::new(kv::MemoryStore::default()), "lake", options).await
 }
 
+/// Whether a task waits for deletions to stop.
+fn waits(lake: &Lake) -> bool {
+    let materializer = &lake.graveler.materializer;
+    materializer.waits(&lake.repo, &branch("main"))
+}
+
 /// Waits until no task waits for deletions to stop, and the work is done.
 async fn wait_until_idle(lake: &Lake) {
-    let materializer = &lake.graveler.materializer;
-    let mut looks = tokio::time::interval(Duration::from_millis(1));
-    while materializer.waits(&lake.repo, &branch("main")) {
-        looks.tick().await;
-    }
-    wait_for_work(lake).await;
+    let idle = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(1));
+        while waits(lake) {
+            looks.tick().await;
+        }
+        wait_for_work(lake).await;
+    };
+    within_a_minute(idle, "waiting for deletions to stop").await;
 }
 
 #[tokio::test]
@@ -344,40 +352,39 @@ async fn many_deletions_trigger_a_tree_once_they_stop() {
     wait_until_idle(&lake).await;
     assert!(has_tree(&lake), "the tree must be made without reads");
     assert_eq!(count(&lake).await, 60);
+}
 
+/// `staging/materializer.rs` tests when deletions have stopped.
+#[tokio::test]
+async fn many_deletions_trigger_no_tree_before_they_stop() {
     let lake = lake_with_quiet_time(Duration::from_secs(3600)).await;
     stage_many(&lake, 60).await;
     tokio::task::yield_now().await;
     wait_for_work(&lake).await;
-    assert!(!has_tree(&lake), "no tree while more deletions may arrive");
+    assert!(waits(&lake));
+    assert!(!has_tree(&lake));
 }
 
 #[tokio::test]
-async fn deletions_count_like_skipped_rows() {
-    let lake = lake_with_quiet_time(Duration::from_millis(1)).await;
-    // Deletions of missing keys do not count.
+async fn deletions_of_missing_keys_do_not_count() {
+    let lake = lake_with_quiet_time(Duration::from_secs(3600)).await;
     let missing: Vec<String> = (0..60).map(|n| format!("missing/{n}")).collect();
     lake.delete("main", &missing.join(" ")).await.unwrap();
-    let materializer = &lake.graveler.materializer;
-    assert!(!materializer.waits(&lake.repo, &branch("main")));
+    assert!(!waits(&lake));
+}
 
-    // The tree costs about 800 rows, so the next one is due after a quarter of that.
+/// The first tree costs about 800 rows, so the next one is due after a quarter of that.
+#[tokio::test]
+async fn deletions_after_a_tree_count_toward_the_next_one() {
+    let lake = lake_with_quiet_time(Duration::from_millis(1)).await;
     stage_many(&lake, 400).await;
     wait_until_idle(&lake).await;
     assert!(has_tree(&lake));
-    assert!(
-        lake.graveler
-            .skipped_rows_threshold(&lake.repo, &branch("main"))
-            > 150
-    );
+    let (engine, main) = (&lake.graveler, branch("main"));
+    assert!(engine.skipped_rows_threshold(&lake.repo, &main) > 150);
     let sealed = async || {
-        let refs = &lake.graveler.refs;
-        let record = refs
-            .branch(&lake.repo, &branch("main"))
-            .await
-            .unwrap()
-            .record;
-        record.sealed_tokens.len()
+        let found = engine.refs.branch(&lake.repo, &main).await.unwrap();
+        found.record.sealed_tokens.len()
     };
     let before = sealed().await;
     let more: Vec<String> = (0..60).map(|n| format!("{:06}", 2 * n + 1)).collect();
@@ -388,26 +395,26 @@ async fn deletions_count_like_skipped_rows() {
 }
 
 #[tokio::test]
-async fn few_or_committed_deletions_trigger_no_tree() {
+async fn few_deletions_trigger_no_tree() {
     let lake = lake_with_quiet_time(Duration::from_millis(1)).await;
     stage_many(&lake, 40).await;
     wait_until_idle(&lake).await;
-    assert!(!has_tree(&lake), "few deletions must make no tree");
+    assert!(!has_tree(&lake));
+}
 
+#[tokio::test]
+async fn committed_deletions_trigger_no_tree() {
     let lake = lake_with_quiet_time(Duration::from_secs(3600)).await;
     stage_many(&lake, 60).await;
-    let before = lake.head("main").await.id;
     let (engine, main) = (&lake.graveler, branch("main"));
-    assert!(
+    let before = lake.head("main").await.id;
+    let would_work = async || {
         engine
             .would_work_when_idle(&lake.repo, &main, &before)
             .await
-    );
+    };
+    assert!(would_work().await);
     lake.commit("main", "deleted").await.unwrap();
     lake.put("main", "little=1").await;
-    assert!(
-        !engine
-            .would_work_when_idle(&lake.repo, &main, &before)
-            .await
-    );
+    assert!(!would_work().await);
 }

@@ -76,38 +76,56 @@ async fn three_way_merges_follow_the_strategy() {
     check("a=1 b=1", "a=2", "a=3 b=3", SourceWins, &expect!["a=3 b=3"]).await;
 }
 
-#[tokio::test]
-async fn merge_commit_records_parents_strategy_and_message() {
+/// `dev` with `a=1 c=1`, merged into `main` with `a=1 b=1`.
+async fn merged_cleanly() -> Lake {
     let (lake, outcome) = merged("a=1", "b=1", "c=1", MergeStrategy::None).await;
     outcome.unwrap();
+    lake
+}
+
+#[tokio::test]
+async fn merge_commit_records_parents_strategy_and_message() {
+    let lake = merged_cleanly().await;
     let head = lake.head("main").await;
-    let dev = lake.head("dev").await;
     assert_eq!(head.message, "Merge 'dev' into 'main'");
     assert_eq!(head.metadata[".lakefs.merge.strategy"], "default");
     assert_eq!(head.parents.len(), 2);
-    assert_eq!(head.parents[1], dev.id);
+    assert_eq!(head.parents[1], lake.head("dev").await.id);
     assert_eq!(head.generation, 4);
+}
+
+#[tokio::test]
+async fn repeated_merge_is_no_change() {
+    let lake = merged_cleanly().await;
     let again = lake.merge("dev", "main").await.unwrap_err();
     assert!(matches!(again, Error::NoChanges(_)), "{again:?}");
     expect!["no changes: 'dev' is already merged"].assert_eq(&again.to_string());
-    // In the other direction the result is exactly the merged tree.
+}
+
+#[tokio::test]
+async fn merge_back_takes_exactly_the_merged_tree() {
+    let lake = merged_cleanly().await;
     lake.merge("main", "dev").await.unwrap();
-    assert_eq!(lake.head("dev").await.meta_range_id, head.meta_range_id);
-    // An empty merge, allowed explicitly.
-    lake.merge_with(
-        "dev",
-        "main",
-        MergeParams {
-            allow_empty: true,
-            message: "own".into(),
-            ..merging()
-        },
-        &NoHooks,
-    )
-    .await
-    .unwrap();
-    assert_eq!(lake.head("main").await.message, "own");
-    assert_eq!(lake.head("main").await.meta_range_id, head.meta_range_id);
+    let (main, dev) = (lake.head("main").await, lake.head("dev").await);
+    assert_eq!(dev.meta_range_id, main.meta_range_id);
+}
+
+#[tokio::test]
+async fn allowed_empty_merge_has_the_given_message_and_the_same_tree() {
+    let lake = merged_cleanly().await;
+    lake.merge("main", "dev").await.unwrap();
+    let before = lake.head("main").await;
+    let params = MergeParams {
+        allow_empty: true,
+        message: "own".into(),
+        ..merging()
+    };
+    lake.merge_with("dev", "main", params, &NoHooks)
+        .await
+        .unwrap();
+    let head = lake.head("main").await;
+    assert_eq!(head.message, "own");
+    assert_eq!(head.meta_range_id, before.meta_range_id);
 }
 
 #[tokio::test]
@@ -289,45 +307,67 @@ async fn merge_refuses_missing_and_staging_references() {
     ));
 }
 
-#[tokio::test]
-async fn two_dot_diff_shows_both_sides_and_three_dot_diff_only_the_right() {
+/// `main` and `dev` have diverged, and conflict at `a`.
+async fn diverged() -> Lake {
     let (lake, outcome) = merged("a=1 b=1 e=1", "a=2 d=2", "a=3 -b", MergeStrategy::None).await;
     assert!(matches!(outcome, Err(Error::Conflict { .. })));
-    let diff = async |left: &str, right: &str| {
-        let left = lake.graveler.resolve(&lake.repo, left).await.unwrap();
-        let right = lake.graveler.resolve(&lake.repo, right).await.unwrap();
-        show_diff(lake.graveler.diff(&lake.repo, &left, &right).await.unwrap()).await
-    };
-    expect!["~a:2>3 -b:1> -d:2>"].assert_eq(&diff("main", "dev").await);
-    expect![""].assert_eq(&diff("main", "main$").await);
-    let (left, right) = (
-        lake.graveler.resolve(&lake.repo, "main").await.unwrap(),
-        lake.graveler.resolve(&lake.repo, "dev").await.unwrap(),
-    );
-    expect!["!a:2>3 -b:1>"].assert_eq(
-        &show_diff(
-            lake.graveler
-                .compare(&lake.repo, &left, &right)
-                .await
-                .unwrap(),
-        )
-        .await,
-    );
+    lake
+}
 
-    // Staged changes of the right side count if requested with `$`.
+async fn diff(lake: &Lake, left: &str, right: &str) -> String {
+    let left = lake.graveler.resolve(&lake.repo, left).await.unwrap();
+    let right = lake.graveler.resolve(&lake.repo, right).await.unwrap();
+    show_diff(lake.graveler.diff(&lake.repo, &left, &right).await.unwrap()).await
+}
+
+#[tokio::test]
+async fn two_dot_diff_shows_the_changes_of_both_sides() {
+    let lake = diverged().await;
+    expect!["~a:2>3 -b:1> -d:2>"].assert_eq(&diff(&lake, "main", "dev").await);
+}
+
+#[tokio::test]
+async fn three_dot_diff_shows_only_the_changes_of_the_right() {
+    let lake = diverged().await;
+    let left = lake.graveler.resolve(&lake.repo, "main").await.unwrap();
+    let right = lake.graveler.resolve(&lake.repo, "dev").await.unwrap();
+    let compared = lake.graveler.compare(&lake.repo, &left, &right).await;
+    expect!["!a:2>3 -b:1>"].assert_eq(&show_diff(compared.unwrap()).await);
+}
+
+#[tokio::test]
+async fn two_dot_diff_with_a_branch_without_staged_changes_is_empty() {
+    let lake = diverged().await;
+    expect![""].assert_eq(&diff(&lake, "main", "main$").await);
+}
+
+#[tokio::test]
+async fn two_dot_diff_shows_staged_changes_only_if_requested() {
+    let lake = diverged().await;
     lake.put("dev", "a=2 c=4 e=5").await;
-    expect!["-b:1> +c:>4 -d:2> ~e:1>5"].assert_eq(&diff("main", "dev$").await);
-    expect!["~a:2>3 -b:1> -d:2>"].assert_eq(&diff("main", "dev").await);
-    expect!["~a:3>2 +c:>4 ~e:1>5"].assert_eq(&diff("dev@", "dev$").await);
+    expect!["~a:2>3 -b:1> -d:2>"].assert_eq(&diff(&lake, "main", "dev").await);
+    expect!["-b:1> +c:>4 -d:2> ~e:1>5"].assert_eq(&diff(&lake, "main", "dev$").await);
+    expect!["~a:3>2 +c:>4 ~e:1>5"].assert_eq(&diff(&lake, "dev@", "dev$").await);
+}
+
+#[tokio::test]
+async fn two_dot_diff_shows_staged_deletions() {
+    let lake = diverged().await;
+    lake.put("dev", "c=4 e=5").await;
     lake.delete("dev", "a c").await.unwrap();
-    expect!["-a:2> -b:1> -d:2> ~e:1>5"].assert_eq(&diff("main", "dev$").await);
+    expect!["-a:2> -b:1> -d:2> ~e:1>5"].assert_eq(&diff(&lake, "main", "dev$").await);
+}
+
+#[tokio::test]
+async fn diffs_refuse_staged_changes_where_they_need_a_commit() {
+    let lake = diverged().await;
+    let main = lake.graveler.resolve(&lake.repo, "main").await.unwrap();
     let staged = lake.graveler.resolve(&lake.repo, "dev$").await.unwrap();
-    assert!(matches!(
-        lake.graveler.diff(&lake.repo, &staged, &left).await,
-        Err(Error::InvalidReference { .. })
-    ));
-    assert!(matches!(
-        lake.graveler.compare(&lake.repo, &left, &staged).await,
-        Err(Error::InvalidReference { .. })
-    ));
+    for refused in [
+        lake.graveler.diff(&lake.repo, &staged, &main).await,
+        lake.graveler.compare(&lake.repo, &main, &staged).await,
+    ] {
+        let is_refused = matches!(refused, Err(Error::InvalidReference { .. }));
+        assert!(is_refused, "{refused:?}");
+    }
 }

@@ -36,12 +36,8 @@ struct MovingHooks {
 
 impl MovingHooks {
     fn new(lake: &Lake, rival: Rival) -> Self {
-        let graveler = lake.graveler.fork_for_tests();
         Self {
-            server: Lake {
-                graveler,
-                ..lake.clone()
-            },
+            server: lake.other_server(),
             rival: Mutex::new(Some(rival)),
             judged: Mutex::default(),
             prepared: Mutex::default(),

@@ -17,35 +17,11 @@ use crate::{
 };
 
 async fn create_branch(lake: &Lake, name: &str) -> Result<()> {
-    let (repo, name) = (&lake.repo, branch(name));
-    let created = lake
-        .graveler
-        .create_branch(repo, &name, "main", false, false, "tester", &NoHooks);
-    created.await.map(drop)
-}
-
-async fn delete_branch(lake: &Lake, name: &str) -> Result<()> {
-    let (repo, name) = (&lake.repo, branch(name));
-    let deleted = lake
-        .graveler
-        .delete_branch(repo, &name, false, "tester", &NoHooks);
-    deleted.await
+    lake.new_branch(name, "main").await.map(drop)
 }
 
 async fn create_tag(lake: &Lake, name: &str) -> Result<()> {
-    let (repo, name) = (&lake.repo, TagId::trusted(name));
-    let created = lake
-        .graveler
-        .create_tag(repo, &name, "main", false, "tester", &NoHooks);
-    created.await.map(drop)
-}
-
-async fn delete_tag(lake: &Lake, name: &str) -> Result<()> {
-    let (repo, name) = (&lake.repo, TagId::trusted(name));
-    let deleted = lake
-        .graveler
-        .delete_tag(repo, &name, false, "tester", &NoHooks);
-    deleted.await
+    lake.new_tag(name, "main").await.map(drop)
 }
 
 async fn undo(lake: &Lake, of: RefName) -> Result<()> {
@@ -58,13 +34,6 @@ async fn exists(lake: &Lake, name: &str) -> (bool, bool) {
     let found = lake.graveler.branch(&lake.repo, &branch(name)).await;
     let tag = lake.graveler.tag(&lake.repo, &TagId::trusted(name)).await;
     (found.is_ok(), tag.is_ok())
-}
-
-fn other_server(lake: &Lake) -> Lake {
-    Lake {
-        graveler: lake.graveler.fork_for_tests(),
-        ..lake.clone()
-    }
 }
 
 /// Asserts that exactly one of the two requests succeeded, and that the other was told that the name
@@ -105,7 +74,7 @@ impl crate::Hooks for RivalHooks {
 #[tokio::test]
 async fn name_taken_while_hooks_run_is_refused() {
     let lake = Lake::new().await;
-    let (repo, hooks) = (&lake.repo, RivalHooks(other_server(&lake)));
+    let (repo, hooks) = (&lake.repo, RivalHooks(lake.other_server()));
     let refused = lake
         .graveler
         .create_branch(repo, &branch("b"), "main", false, false, "tester", &hooks)
@@ -123,7 +92,7 @@ async fn branch_and_tag_race_for_one_name() {
     let folder = tempfile::tempdir().unwrap();
     for store in stores(&folder, "names").await {
         let one = Lake::with(store, "race-for-names", Options::default()).await;
-        let other = other_server(&one);
+        let other = one.other_server();
         for n in 0..20 {
             let name = format!("n{n}");
             for tagging in [&one, &other] {
@@ -141,8 +110,8 @@ async fn branch_and_tag_race_for_one_name() {
                 let is_branch = made.is_ok();
                 assert_one_won(&one, &name, made, tagged).await;
                 match is_branch {
-                    true => delete_branch(&one, &name).await.unwrap(),
-                    false => delete_tag(&one, &name).await.unwrap(),
+                    true => one.delete_branch(&name).await.unwrap(),
+                    false => one.delete_tag(&name).await.unwrap(),
                 }
             }
         }
@@ -159,9 +128,9 @@ async fn undo_takes_no_name_from_another_reference() {
         let inner: Arc<dyn Store> = Arc::new(MemoryStore::default());
         let lake = Lake::on(Arc::clone(&inner)).await;
         create_branch(&lake, "b").await.unwrap();
-        delete_branch(&lake, "b").await.unwrap();
+        lake.delete_branch("b").await.unwrap();
         create_tag(&lake, "t").await.unwrap();
-        delete_tag(&lake, "t").await.unwrap();
+        lake.delete_tag("t").await.unwrap();
         let faults = Faults {
             yields: 128,
             ..Faults::default()
@@ -227,12 +196,12 @@ async fn lost_acknowledgements_are_resolved() {
         assert_eq!(exists(&lake, &b).await, (true, false));
         assert_eq!(exists(&lake, &t).await, (false, true));
         let deleted = [
-            delete_branch(&refusing, &b).await,
-            delete_tag(&refusing, &t).await,
+            refusing.delete_branch(&b).await,
+            refusing.delete_tag(&t).await,
         ];
         assert!(deleted.iter().all(Result::is_err), "{deleted:?}");
-        delete_branch(&forgetful, &b).await.unwrap();
-        delete_tag(&forgetful, &t).await.unwrap();
+        forgetful.delete_branch(&b).await.unwrap();
+        forgetful.delete_tag(&t).await.unwrap();
         assert_eq!(exists(&lake, &b).await, (false, false));
         assert_eq!(exists(&lake, &t).await, (false, false));
     }
@@ -270,7 +239,7 @@ impl FaultSchedule for OvertakingServer {
 
 async fn overtaken_server(lake: &Lake) -> (Lake, Arc<OvertakingServer>) {
     let schedule = Arc::new(OvertakingServer {
-        other: other_server(lake),
+        other: lake.other_server(),
         from: lake.head("main").await.id,
         done: false.into(),
         should_fail: false.into(),
@@ -348,11 +317,11 @@ async fn first_record_of_equal_commits_stays() {
     let partition = lake.repo.partition();
     let recorded = lake.kv.set(partition.as_bytes(), &key, mirrored.encode());
     recorded.await.unwrap();
-    let lake = other_server(&lake);
+    let lake = lake.other_server();
 
     let second = commit_within_the_second(&lake, "two").await;
     assert_eq!(second, mirrored, "the answer must be the recorded commit");
-    for server in [&lake, &other_server(&lake)] {
+    for server in [&lake, &lake.other_server()] {
         assert_eq!(server.head("one").await, mirrored);
         assert_eq!(server.head("two").await, mirrored);
     }
@@ -366,7 +335,7 @@ async fn first_record_of_equal_commits_stays() {
 async fn branch_deletion_fails_if_the_head_moved_during_hooks() {
     let lake = Lake::new().await;
     create_branch(&lake, "b").await.unwrap();
-    let hooks = RivalHooks(other_server(&lake));
+    let hooks = RivalHooks(lake.other_server());
     let refused = lake
         .graveler
         .delete_branch(&lake.repo, &branch("b"), false, "tester", &hooks)
@@ -376,6 +345,6 @@ async fn branch_deletion_fails_if_the_head_moved_during_hooks() {
         "{refused:?}"
     );
     assert_eq!(lake.head("b").await.message, "late");
-    delete_branch(&lake, "b").await.unwrap();
+    lake.delete_branch("b").await.unwrap();
     assert_eq!(exists(&lake, "b").await, (false, false));
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use kv::Store;
 use kv::testing::{Faults, FaultyStore};
 
 use crate::testing::{Lake, branch};
-use crate::{BranchProtection, Condition, Error, Kind, NoHooks, Result};
+use crate::{BranchProtection, Condition, Error, Kind, Result};
 
 const STORED_AT: &[u8] = b"settings/protected_branches";
 /// A rule for `main`, as lakeFS stores it.
@@ -27,6 +28,15 @@ async fn rules(lake: &Lake) -> BranchProtection {
     lake.graveler.branch_protection(&lake.repo).await.unwrap()
 }
 
+/// Stores a record of rules directly.
+async fn store(lake: &Lake, record: &[u8]) {
+    let (partition, record) = (lake.repo.partition(), Bytes::copy_from_slice(record));
+    lake.kv
+        .set(partition.as_bytes(), STORED_AT, record)
+        .await
+        .unwrap();
+}
+
 async fn write(lake: &Lake, on: &str) -> Result<()> {
     lake.set(on, "k", "v", Condition::Always).await
 }
@@ -41,12 +51,10 @@ fn server_on(lake: &Lake, kv: Arc<dyn Store>) -> Lake {
 }
 
 #[tokio::test]
-async fn protected_branch_allows_merges_but_no_writes_or_commits() {
+async fn protected_branch_refuses_writes_deletions_and_commits() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
-    lake.branch_from("dev", "main").await;
     protect(&lake, "ma* release-?").await.unwrap();
-
     for refused in [
         write(&lake, "main").await,
         lake.delete("main", "a").await,
@@ -65,23 +73,56 @@ async fn protected_branch_allows_merges_but_no_writes_or_commits() {
         "a=1",
         "the branch must stay unchanged"
     );
+}
 
-    // Changes staged before the rule would block the merge, so commit them first.
-    protect(&lake, "").await.unwrap();
+#[tokio::test]
+async fn protected_branch_allows_merges() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
     lake.commit("main", "before").await.unwrap();
     protect(&lake, "ma* release-?").await.unwrap();
+    lake.branch_from("dev", "main").await;
     lake.put("dev", "b=2").await;
     lake.commit("dev", "allowed").await.unwrap();
     lake.merge("dev", "main").await.unwrap();
     assert_eq!(lake.show("main").await, "a=1 b=2");
+}
 
-    // Protected branches can be created and deleted like others.
+#[tokio::test]
+async fn protected_branch_can_be_created_and_deleted() {
+    let lake = Lake::new().await;
+    protect(&lake, "ma* release-?").await.unwrap();
     lake.branch_from("release-1", "main").await;
     write(&lake, "release-1").await.unwrap_err();
-    lake.graveler
-        .delete_branch(&lake.repo, &branch("release-1"), false, "me", &NoHooks)
-        .await
-        .unwrap();
+    lake.delete_branch("release-1").await.unwrap();
+}
+
+/// Stores a rule for `ma*` as lakeFS does, which blocks staged writes and commits.
+async fn lake_with_stored_rule() -> Lake {
+    let lake = Lake::new().await;
+    store(&lake, b"\x0a\x0b\x0a\x03ma*\x12\x04\x0a\x02\x00\x01").await;
+    lake
+}
+
+#[tokio::test]
+async fn stored_rule_blocks_writes_and_commits() {
+    let lake = lake_with_stored_rule().await;
+    for refused in [
+        write(&lake, "main").await,
+        lake.commit("main", "x").await.map(|_| ()),
+    ] {
+        let is_protected = matches!(refused, Err(Error::Protected { .. }));
+        assert!(is_protected, "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn stored_rule_allows_merges_and_commits_to_other_branches() {
+    let lake = lake_with_stored_rule().await;
+    lake.branch_from("dev", "main").await;
+    lake.put("dev", "a=1").await;
+    lake.commit("dev", "allowed").await.unwrap();
+    lake.merge("dev", "main").await.unwrap();
 }
 
 #[tokio::test]
@@ -105,38 +146,43 @@ async fn changed_rules_apply_at_once_on_the_same_server() {
 }
 
 #[tokio::test]
-async fn rules_and_tags_match_lakefs() {
-    let lake = Lake::new().await;
-    let none = rules(&lake).await;
+async fn repository_without_rules_has_the_empty_tag() {
+    let none = rules(&Lake::new().await).await;
     assert_eq!((none.patterns.len(), none.tag.as_str()), (0, ""));
+}
 
+#[tokio::test]
+async fn rules_are_stored_once_each_in_the_form_of_lakefs() {
+    let lake = Lake::new().await;
     protect(&lake, "main main").await.unwrap();
     let partition = lake.repo.partition();
     let stored = lake.kv.get(partition.as_bytes(), STORED_AT).await.unwrap();
     assert_eq!(stored.unwrap().value, MAIN_ONLY);
+}
 
+#[tokio::test]
+async fn rules_of_lakefs_are_read_with_their_order_and_tag() {
+    let lake = Lake::new().await;
     // Written and tagged by lakeFS 1.84, in its own order.
     let theirs = b"\n\x11\n\trelease-*\x12\x04\n\x02\x00\x01\n\x0c\n\x04main\x12\x04\n\x02\x00\x01";
-    lake.kv
-        .set(
-            partition.as_bytes(),
-            STORED_AT,
-            bytes::Bytes::from_static(theirs),
-        )
-        .await
-        .unwrap();
+    store(&lake, theirs).await;
     let read = rules(&lake).await;
     assert_eq!(read.patterns, ["release-*", "main"]);
     assert_eq!(
         read.tag,
         "88c8fe9500f463d9d66181ebc7ac6050d653cfed594b1e743e218efd7e783949"
     );
+}
 
-    // An empty list of rules is an empty record. Its tag differs from that of a missing record.
+/// An empty list of rules is an empty record. Its tag differs from that of a missing record.
+#[tokio::test]
+async fn removed_rules_have_a_tag_that_allows_a_change() {
+    let lake = Lake::new().await;
+    protect(&lake, "main").await.unwrap();
     protect(&lake, "").await.unwrap();
-    let lifted = rules(&lake).await;
-    assert!(lifted.patterns.is_empty() && !lifted.tag.is_empty());
-    protect_if(&lake, "main", Some(&lifted.tag)).await.unwrap();
+    let removed = rules(&lake).await;
+    assert!(removed.patterns.is_empty() && !removed.tag.is_empty());
+    protect_if(&lake, "main", Some(&removed.tag)).await.unwrap();
 }
 
 #[tokio::test]
@@ -144,14 +190,7 @@ async fn rule_for_one_action_blocks_only_that_action() {
     let lake = Lake::new().await;
     // A rule that only blocks commits to `main`, as older versions of lakeFS could make.
     let commits_only = b"\x0a\x0b\x0a\x04main\x12\x03\x0a\x01\x01";
-    lake.kv
-        .set(
-            lake.repo.partition().as_bytes(),
-            STORED_AT,
-            bytes::Bytes::from_static(commits_only),
-        )
-        .await
-        .unwrap();
+    store(&lake, commits_only).await;
     write(&lake, "main").await.unwrap();
     lake.commit("main", "x").await.unwrap_err();
     // Adding another rule leaves it unchanged.
@@ -187,36 +226,41 @@ async fn stale_tag_is_refused() {
 }
 
 #[tokio::test]
-async fn malformed_or_too_many_rules_change_nothing() {
+async fn invalid_rules_change_nothing() {
     let lake = Lake::new().await;
     protect(&lake, "main").await.unwrap();
-    let many: Vec<String> = (0..3_000).map(|n| format!("branch-{n}")).collect();
-    for bad in ["dev [a".to_owned(), many.join(" ")] {
-        assert!(matches!(
-            protect(&lake, &bad).await,
-            Err(Error::InvalidValue(_) | Error::Advised { .. })
-        ));
+    let many = (0..3_000).map(|n| format!("branch-{n}")).collect();
+    let malformed = vec!["dev".to_owned(), "[a".to_owned()];
+    for (invalid, is_advised, words) in [
+        (malformed, false, "pattern \"[a\""),
+        (many, true, "bytes"),
+        (vec![String::new()], true, "it is empty"),
+    ] {
+        let changed = lake
+            .graveler
+            .set_branch_protection(&lake.repo, &invalid, None);
+        let refused = changed.await.unwrap_err();
+        assert!(
+            match &refused {
+                Error::Advised { problem, .. } => is_advised && problem.contains(words),
+                Error::InvalidValue(problem) => !is_advised && problem.contains(words),
+                _ => false,
+            },
+            "{refused:?}"
+        );
+        assert_eq!(rules(&lake).await.patterns, ["main"]);
     }
-    let empty = [String::new()];
-    let refused = lake
-        .graveler
-        .set_branch_protection(&lake.repo, &empty, None)
-        .await;
-    assert!(matches!(refused, Err(Error::Advised { .. })));
-    assert_eq!(rules(&lake).await.patterns, ["main"]);
+}
 
-    // lakeFS stores malformed patterns. They match nothing, and the other rules still apply.
-    let theirs = b"\x0a\x0a\x0a\x02[a\x12\x04\x0a\x02\x00\x01";
-    let both = [&theirs[..], MAIN_ONLY].concat();
-    let partition = lake.repo.partition();
-    lake.kv
-        .set(partition.as_bytes(), STORED_AT, both.into())
-        .await
-        .unwrap();
-    let other = server_on(&lake, Arc::clone(&lake.kv));
-    write(&other, "main").await.unwrap_err();
-    other.branch_from("a", "main").await;
-    write(&other, "a").await.unwrap();
+/// lakeFS stores malformed patterns. They match nothing, and the other rules still apply.
+#[tokio::test]
+async fn stored_malformed_pattern_matches_nothing() {
+    let lake = Lake::new().await;
+    let malformed = b"\x0a\x0a\x0a\x02[a\x12\x04\x0a\x02\x00\x01";
+    store(&lake, &[&malformed[..], MAIN_ONLY].concat()).await;
+    write(&lake, "main").await.unwrap_err();
+    lake.branch_from("a", "main").await;
+    write(&lake, "a").await.unwrap();
 }
 
 #[tokio::test]

@@ -166,10 +166,7 @@ async fn merges_of_two_servers_into_one_branch_all_succeed() {
     let one = Lake::new().await;
     one.put("main", "base=1").await;
     one.commit("main", "base").await.unwrap();
-    let two = Lake {
-        graveler: one.graveler.fork_for_tests(),
-        ..one.clone()
-    };
+    let two = one.other_server();
     let mut running = Vec::new();
     for (server, lake) in [("one", &one), ("two", &two)] {
         for i in 0..LOOPS_OF_EACH {
@@ -192,10 +189,7 @@ async fn merges_of_two_servers_into_one_branch_all_succeed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commits_of_two_servers_lose_no_writes() {
     let one = Lake::new().await;
-    let two = Lake {
-        graveler: one.graveler.fork_for_tests(),
-        ..one.clone()
-    };
+    let two = one.other_server();
     let work = |lake: Lake, name: &'static str| async move {
         let mut acknowledged = BTreeSet::new();
         for n in 0..40 {

@@ -3,34 +3,7 @@
 use expect_test::expect;
 
 use crate::testing::{Lake, branch};
-use crate::{Condition, Error, Kind, NoHooks, RefKind, TagId};
-
-async fn tag(lake: &Lake, name: &str, source: &str) -> crate::Result<crate::Tag> {
-    lake.graveler
-        .create_tag(
-            &lake.repo,
-            &TagId::trusted(name),
-            source,
-            false,
-            "tester",
-            &NoHooks,
-        )
-        .await
-}
-
-async fn new_branch(lake: &Lake, name: &str, source: &str) -> crate::Result<crate::Branch> {
-    lake.graveler
-        .create_branch(
-            &lake.repo,
-            &branch(name),
-            source,
-            false,
-            false,
-            "tester",
-            &NoHooks,
-        )
-        .await
-}
+use crate::{Condition, Error, Kind, NoHooks, RefKind};
 
 #[tokio::test]
 async fn expressions_resolve_to_commits() {
@@ -43,7 +16,7 @@ async fn expressions_resolve_to_commits() {
     lake.put("dev", "x=1").await;
     lake.commit("dev", "dev").await.unwrap();
     lake.merge("dev", "main").await.unwrap();
-    tag(&lake, "v1", "main^2").await.unwrap();
+    lake.new_tag("v1", "main^2").await.unwrap();
     let first = lake
         .graveler
         .resolve(&lake.repo, "main~3")
@@ -137,46 +110,46 @@ async fn ambiguous_id_prefix_is_not_found() {
 async fn names_are_unique_over_branches_tags_and_commits() {
     let lake = Lake::new().await;
     let root = lake.head("main").await.id;
-    new_branch(&lake, "dev", "main").await.unwrap();
-    tag(&lake, "v1", "main").await.unwrap();
+    lake.new_branch("dev", "main").await.unwrap();
+    lake.new_tag("v1", "main").await.unwrap();
     let kind = |result: crate::Result<()>| match result {
         Err(Error::NotUnique { kind, .. }) => kind,
         other => panic!("{other:?}"),
     };
     assert_eq!(
-        kind(new_branch(&lake, "dev", "main").await.map(|_| ())),
+        kind(lake.new_branch("dev", "main").await.map(|_| ())),
         Kind::Branch
     );
     assert_eq!(
-        kind(new_branch(&lake, "v1", "main").await.map(|_| ())),
+        kind(lake.new_branch("v1", "main").await.map(|_| ())),
         Kind::Tag
     );
     assert_eq!(
-        kind(new_branch(&lake, root.as_str(), "main").await.map(|_| ())),
+        kind(lake.new_branch(root.as_str(), "main").await.map(|_| ())),
         Kind::Commit
     );
-    assert_eq!(kind(tag(&lake, "v1", "dev").await.map(|_| ())), Kind::Tag);
+    assert_eq!(kind(lake.new_tag("v1", "dev").await.map(|_| ())), Kind::Tag);
     assert_eq!(
-        kind(tag(&lake, "dev", "main").await.map(|_| ())),
+        kind(lake.new_tag("dev", "main").await.map(|_| ())),
         Kind::Branch
     );
     assert_eq!(
-        kind(tag(&lake, root.as_str(), "main").await.map(|_| ())),
+        kind(lake.new_tag(root.as_str(), "main").await.map(|_| ())),
         Kind::Commit
     );
     assert!(matches!(
-        new_branch(&lake, "x", "none").await,
+        lake.new_branch("x", "none").await,
         Err(Error::NotFound {
             kind: Kind::Reference,
             ..
         })
     ));
     assert!(matches!(
-        new_branch(&lake, "x", "main$").await,
+        lake.new_branch("x", "main$").await,
         Err(Error::InvalidReference { .. })
     ));
     assert!(matches!(
-        tag(&lake, "x", "main$").await,
+        lake.new_tag("x", "main$").await,
         Err(Error::InvalidReference { .. })
     ));
 }
@@ -185,8 +158,8 @@ async fn names_are_unique_over_branches_tags_and_commits() {
 async fn listings_are_paged() {
     let lake = Lake::new().await;
     for name in ["a", "a-1", "b", "c"] {
-        new_branch(&lake, name, "main").await.unwrap();
-        tag(&lake, &format!("t-{name}"), "main").await.unwrap();
+        lake.new_branch(name, "main").await.unwrap();
+        lake.new_tag(&format!("t-{name}"), "main").await.unwrap();
     }
     lake.graveler
         .create_branch(
@@ -231,57 +204,55 @@ async fn listings_are_paged() {
     assert_eq!((tags.has_more, tags.next_offset.as_str()), (true, "t-b"));
 }
 
+fn assert_not_found<T: std::fmt::Debug>(outcome: &crate::Result<T>, expected: Kind) {
+    assert!(
+        matches!(outcome, Err(Error::NotFound { kind, .. }) if *kind == expected),
+        "{outcome:?}"
+    );
+}
+
 #[tokio::test]
-async fn branches_and_tags_are_deleted() {
+async fn default_branch_cannot_be_deleted() {
+    let refused = Lake::new().await.delete_branch("main").await;
+    assert!(
+        matches!(refused, Err(Error::DefaultBranch(_))),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn deleting_a_missing_branch_is_not_found() {
+    let refused = Lake::new().await.delete_branch("none").await;
+    assert_not_found(&refused, Kind::Branch);
+}
+
+#[tokio::test]
+async fn deleted_branch_keeps_its_staged_changes_for_an_undo() {
     let lake = Lake::new().await;
-    new_branch(&lake, "dev", "main").await.unwrap();
+    lake.branch_from("dev", "main").await;
     lake.put("dev", "a=1").await;
-    let delete = async |name: &str| {
-        lake.graveler
-            .delete_branch(&lake.repo, &branch(name), false, "tester", &NoHooks)
-            .await
-    };
-    assert!(matches!(delete("main").await, Err(Error::DefaultBranch(_))));
-    assert!(matches!(
-        delete("none").await,
-        Err(Error::NotFound {
-            kind: Kind::Branch,
-            ..
-        })
-    ));
-    delete("dev").await.unwrap();
-    assert_eq!(
-        lake.retired_tokens().await,
-        0,
-        "staged changes are kept for an undo"
-    );
-    assert!(matches!(
-        lake.graveler.branch(&lake.repo, &branch("dev")).await,
-        Err(Error::NotFound { .. })
-    ));
-    new_branch(&lake, "dev", "main").await.unwrap();
-    assert_eq!(
-        lake.show("dev").await,
-        "",
-        "a new branch has nothing of the deleted one"
-    );
-    tag(&lake, "v1", "main").await.unwrap();
-    let v1 = TagId::trusted("v1");
-    lake.graveler
-        .delete_tag(&lake.repo, &v1, false, "tester", &NoHooks)
-        .await
-        .unwrap();
-    let again = lake
-        .graveler
-        .delete_tag(&lake.repo, &v1, false, "tester", &NoHooks)
-        .await;
-    assert!(matches!(
-        again,
-        Err(Error::NotFound {
-            kind: Kind::Tag,
-            ..
-        })
-    ));
+    lake.delete_branch("dev").await.unwrap();
+    assert_eq!(lake.retired_tokens().await, 0);
+    let found = lake.graveler.branch(&lake.repo, &branch("dev")).await;
+    assert_not_found(&found, Kind::Branch);
+}
+
+#[tokio::test]
+async fn new_branch_has_nothing_of_a_deleted_one_with_its_name() {
+    let lake = Lake::new().await;
+    lake.branch_from("dev", "main").await;
+    lake.put("dev", "a=1").await;
+    lake.delete_branch("dev").await.unwrap();
+    lake.branch_from("dev", "main").await;
+    assert_eq!(lake.show("dev").await, "");
+}
+
+#[tokio::test]
+async fn tag_is_deleted_once() {
+    let lake = Lake::new().await;
+    lake.new_tag("v1", "main").await.unwrap();
+    lake.delete_tag("v1").await.unwrap();
+    assert_not_found(&lake.delete_tag("v1").await, Kind::Tag);
 }
 
 /// The order is: full commit id, branch, tag, unique prefix of a commit id.
@@ -297,25 +268,16 @@ async fn names_are_looked_up_by_kind_in_order() {
     };
     let start = &root.as_str()[..10];
     assert_eq!(resolve(start).await, (RefKind::Commit, root.clone()));
-    tag(&lake, start, "main").await.unwrap();
+    lake.new_tag(start, "main").await.unwrap();
     assert_eq!(resolve(start).await, (RefKind::Tag, one.clone()));
-    lake.graveler
-        .delete_tag(
-            &lake.repo,
-            &TagId::trusted(start),
-            false,
-            "tester",
-            &NoHooks,
-        )
-        .await
-        .unwrap();
-    new_branch(&lake, start, "main").await.unwrap();
+    lake.delete_tag(start).await.unwrap();
+    lake.new_branch(start, "main").await.unwrap();
     assert_eq!(resolve(start).await, (RefKind::Branch, one.clone()));
     assert_eq!(resolve(root.as_str()).await, (RefKind::Commit, root));
 
     // A tag's name may look like an expression. The expression takes precedence.
     for odd in ["main~1", "v~1", "v@2", "v$"] {
-        tag(&lake, odd, "main").await.unwrap();
+        lake.new_tag(odd, "main").await.unwrap();
     }
     assert_eq!(resolve("main~1").await.0, RefKind::Commit);
     for odd in ["v~1", "v@2", "v$"] {
@@ -331,14 +293,11 @@ async fn deleted_branch_is_not_found_but_its_commits_remain() {
     lake.branch_from("dev", "main").await;
     lake.put("dev", "a=1").await;
     let one = lake.commit("dev", "one").await.unwrap().id;
-    tag(&lake, "v1", "dev").await.unwrap();
+    lake.new_tag("v1", "dev").await.unwrap();
     // Makes this server cache the branch's record.
     lake.put("dev", "b=1").await;
-    let other = lake.graveler.fork_for_tests();
-    other
-        .delete_branch(&lake.repo, &branch("dev"), false, "tester", &NoHooks)
-        .await
-        .unwrap();
+    let other = lake.other_server();
+    other.delete_branch("dev").await.unwrap();
 
     let gone = |result: crate::Result<()>, what: &str| {
         let is_gone = matches!(&result, Err(Error::NotFound { id, .. }) if id == "dev");
@@ -399,9 +358,9 @@ async fn bare_repository_is_empty() {
         let resolved = lake.graveler.resolve(&lake.repo, text).await;
         no(resolved.map(|_| ()), Kind::Reference, text);
     }
-    let made = new_branch(&lake, "dev", "main").await;
+    let made = lake.new_branch("dev", "main").await;
     no(made.map(|_| ()), Kind::Reference, "a branch");
-    let made = tag(&lake, "v1", "main").await;
+    let made = lake.new_tag("v1", "main").await;
     no(made.map(|_| ()), Kind::Reference, "a tag");
     let main = branch("main");
     no(

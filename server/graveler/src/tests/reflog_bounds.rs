@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::undo::{delete_branch, lake_with_dev, on, undo};
+use super::undo::{lake_with_dev, on, undo};
 use crate::reflog::{MaxEntries, PAGE};
 use crate::testing::Lake;
 use crate::{Error, Options, ReflogEntry};
@@ -46,7 +46,7 @@ async fn commits(lake: &Lake, count: usize) {
 async fn old_entries_are_removed_and_their_tokens_retired() {
     let lake = lake_with_dev().await;
     lake.put("dev", "c=3").await;
-    delete_branch(&lake, "dev").await;
+    lake.delete_branch("dev").await.unwrap();
     assert_eq!(rows(&lake).await, [5, 0, 5, 1]);
     lake.clock
         .advance(Options::default().keep_reflog - Duration::from_secs(1));
@@ -88,7 +88,7 @@ async fn newest_entries_of_a_repository_are_kept_over_many_references() {
         let name = format!("build-{build}");
         lake.branch_from(&name, "main").await;
         lake.put(&name, "a=1").await;
-        delete_branch(&lake, &name).await;
+        lake.delete_branch(&name).await.unwrap();
         lake.clock.advance(Duration::from_secs(1));
     }
     let retired = lake.retired_tokens().await;

@@ -248,10 +248,7 @@ struct ResettingHooks {
 impl Hooks for ResettingHooks {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
         if event.kind() == EventKind::PreCommit && !self.done.swap(true, Ordering::Relaxed) {
-            let other = Lake {
-                graveler: self.lake.graveler.fork_for_tests(),
-                ..self.lake.clone()
-            };
+            let other = self.lake.other_server();
             other.reset("main", self.what).await.unwrap();
         }
         Ok(HookOutcome::ran())
@@ -303,10 +300,7 @@ async fn commit_in_flight_does_not_restore_reset_changes() {
 async fn resets_lose_no_other_writes() {
     let lake = Lake::new().await;
     let stop = Arc::new(AtomicBool::new(false));
-    let other = Lake {
-        graveler: lake.graveler.fork_for_tests(),
-        ..lake.clone()
-    };
+    let other = lake.other_server();
     let other_server = tokio::spawn({
         let stop = Arc::clone(&stop);
         async move {

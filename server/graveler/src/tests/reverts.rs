@@ -3,7 +3,9 @@
 use expect_test::expect;
 
 use crate::testing::{Lake, Recorder, branch, committing, merging, picking, reverting};
-use crate::{CherryPickParams, CommitParams, Error, EventKind, NoHooks, RevertParams, TreeSource};
+use crate::{
+    CherryPickParams, Commit, CommitParams, Error, EventKind, NoHooks, RevertParams, TreeSource,
+};
 
 /// Four commits on main: `f0=1`, `f1=1`, `f2=1`, and `f0=2 f3=1`.
 async fn four_commits() -> Lake {
@@ -110,15 +112,18 @@ async fn revert_conflicts_with_later_changes() {
 #[tokio::test]
 async fn replaying_a_merge_needs_a_parent_number() {
     let lake = merged().await;
-    assert!(matches!(
-        lake.revert("main", "main").await,
-        Err(Error::ParentRequired)
-    ));
+    let refused = lake.revert("main", "main").await;
+    assert!(matches!(refused, Err(Error::ParentRequired)), "{refused:?}");
     let refused = lake.pick("main", "main").await;
     assert!(
         matches!(refused, Err(Error::CherryPickParentRequired)),
         "{refused:?}"
     );
+}
+
+#[tokio::test]
+async fn revert_refuses_the_number_of_a_missing_parent() {
+    let lake = merged().await;
     let refused = lake.revert("main", "main -m 3").await;
     assert!(
         matches!(
@@ -131,20 +136,28 @@ async fn replaying_a_merge_needs_a_parent_number() {
         ),
         "{refused:?}"
     );
+}
 
-    lake.branch_from("other", "main").await;
-    lake.revert("main", "main -m 1").await.unwrap();
-    assert_eq!(lake.show("main").await, "f0=2 f1=1 f2=1 f3=1 m=1");
-    lake.revert("other", "other -m 2").await.unwrap();
-    assert_eq!(lake.show("other").await, "d=1 f0=2 f1=1 f2=1 f3=1");
+#[tokio::test]
+async fn revert_of_a_merge_keeps_the_changes_of_the_given_parent() {
+    for (parent, shown) in [
+        (1, "f0=2 f1=1 f2=1 f3=1 m=1"),
+        (2, "d=1 f0=2 f1=1 f2=1 f3=1"),
+    ] {
+        let lake = merged().await;
+        let revert = lake.revert("main", &format!("main -m {parent}")).await;
+        revert.unwrap();
+        assert_eq!(lake.show("main").await, shown);
+    }
+}
 
-    // Parent 1 gives the changes of dev, parent 2 those of main.
+/// Parent 1 gives the changes of dev, parent 2 those of main.
+#[tokio::test]
+async fn cherry_pick_of_a_merge_takes_the_changes_since_the_given_parent() {
+    let lake = merged().await;
     for (name, parent, shown) in [("one", 1, "d=1 f0=1"), ("two", 2, "f0=1 m=1")] {
         lake.branch_from(name, "dev~4").await;
-        let commit = lake
-            .pick(name, &format!("other~1 -m {parent}"))
-            .await
-            .unwrap();
+        let commit = lake.pick(name, &format!("main -m {parent}")).await.unwrap();
         assert_eq!(lake.show(name).await, shown);
         assert_eq!(commit.parents.len(), 1);
     }
@@ -171,8 +184,8 @@ async fn root_commit_has_no_parent_to_compare_with() {
     }
 }
 
-#[tokio::test]
-async fn cherry_pick_applies_one_change_and_records_its_origin() {
+/// Four commits on main, and two on `side`: `side=1`, and then `later=1`. Returns the first of side.
+async fn lake_with_side() -> (Lake, Commit) {
     let lake = four_commits().await;
     lake.branch_from("side", "main~3").await;
     lake.put("side", "side=1").await;
@@ -183,7 +196,12 @@ async fn cherry_pick_applies_one_change_and_records_its_origin() {
     let side = lake.commit_with("side", params, &NoHooks).await.unwrap();
     lake.put("side", "later=1").await;
     lake.commit("side", "later").await.unwrap();
+    (lake, side)
+}
 
+#[tokio::test]
+async fn cherry_pick_applies_one_change_and_records_its_origin() {
+    let (lake, side) = lake_with_side().await;
     let before = lake.head("main").await;
     let commit = lake.pick("main", "side~1").await.unwrap();
     assert_eq!(lake.show("main").await, "f0=2 f1=1 f2=1 f3=1 side=1");
@@ -195,12 +213,20 @@ async fn cherry_pick_applies_one_change_and_records_its_origin() {
     );
     expect![[r#"{"cherry-pick-committer": "tester", "cherry-pick-origin": "SIDE", "job": "etl"}"#]]
         .assert_eq(&format!("{:?}", commit.metadata).replace(side.id.as_str(), "SIDE"));
+}
 
-    // Picking again still makes a commit, with the same tree.
+#[tokio::test]
+async fn repeated_cherry_pick_makes_a_commit_with_the_same_tree() {
+    let (lake, side) = lake_with_side().await;
+    let commit = lake.pick("main", side.id.as_str()).await.unwrap();
     let again = lake.pick("main", side.id.as_str()).await.unwrap();
     assert_eq!(again.meta_range_id, commit.meta_range_id);
     assert_eq!(again.parents, [commit.id]);
+}
 
+#[tokio::test]
+async fn cherry_pick_may_replace_the_message_and_metadata() {
+    let (lake, _) = lake_with_side().await;
     let params = CherryPickParams {
         message: Some("own words".to_owned()),
         metadata: Some([("k".to_owned(), "v".to_owned())].into()),
@@ -215,13 +241,18 @@ async fn cherry_pick_applies_one_change_and_records_its_origin() {
         own.metadata.keys().collect::<Vec<_>>(),
         ["cherry-pick-committer", "cherry-pick-origin", "k"]
     );
+}
 
+#[tokio::test]
+async fn cherry_pick_conflicts_with_another_change_of_the_key() {
+    let (lake, _) = lake_with_side().await;
     lake.put("main", "later=2").await;
     lake.commit("main", "otherwise").await.unwrap();
-    assert!(matches!(
-        lake.pick("main", "side").await,
-        Err(Error::Conflict { count: 1, .. })
-    ));
+    let refused = lake.pick("main", "side").await;
+    assert!(
+        matches!(refused, Err(Error::Conflict { count: 1, .. })),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use expect_test::expect;
 
 use crate::testing::{Lake, branch, show_diff, value};
-use crate::{Condition, Error, NoHooks, Options, Record};
+use crate::{Condition, Error, Options, Record};
 
 #[tokio::test]
 async fn staged_changes_hide_the_head() {
@@ -152,9 +152,7 @@ async fn slow_cursor_survives_emptied_tokens() {
     }
     lake.commit("main", "all").await.unwrap();
     lake.clock.advance(Duration::from_secs(60));
-    while lake.retired_tokens().await > 0 {
-        tokio::task::yield_now().await;
-    }
+    lake.wait_until_emptied().await;
     for i in 10..200 {
         assert_eq!(
             cursor.next().await.unwrap().unwrap().key,
@@ -194,9 +192,7 @@ async fn slow_differences_survive_emptied_tokens() {
     lake.commit("main", "all").await.unwrap();
     lake.put("main", "k000=2 k150=2 z=1").await;
     lake.clock.advance(Duration::from_secs(60));
-    while lake.retired_tokens().await > 0 {
-        tokio::task::yield_now().await;
-    }
+    lake.wait_until_emptied().await;
     assert_eq!(show_diff(uncommitted).await, "~k150:1>2 +z:>1");
     let mut expected: Vec<_> = (10..200)
         .map(|i| format!("+k{i:03}:>{}", 1 + u8::from(i == 150)))
@@ -252,55 +248,64 @@ async fn leftover_tokens_are_swept() {
 }
 
 #[tokio::test]
-async fn invalid_writes_are_refused() {
+async fn write_to_a_missing_branch_is_refused() {
     let lake = Lake::new().await;
-    let result = lake.set("none", "a", "1", Condition::Always).await;
-    assert!(matches!(
-        result,
-        Err(Error::NotFound {
-            kind: crate::Kind::Branch,
-            ..
-        })
-    ));
-    assert!(matches!(
-        lake.set("main", "", "1", Condition::Always).await,
-        Err(Error::InvalidValue(_))
-    ));
-    assert!(matches!(
-        lake.set("main", "a", "", Condition::Always).await,
-        Err(Error::InvalidValue(_))
-    ));
-    let mut read_only = lake.clone();
-    read_only.repo.read_only = true;
-    assert!(matches!(
-        read_only.set("main", "a", "1", Condition::Always).await,
-        Err(Error::ReadOnly(_))
-    ));
-    assert!(matches!(
-        read_only.delete("main", "a").await,
-        Err(Error::ReadOnly(_))
-    ));
-    // A deleted branch takes no writes, even if its record is still cached.
+    let refused = lake.set("none", "a", "1", Condition::Always).await;
+    assert!(
+        matches!(
+            refused,
+            Err(Error::NotFound {
+                kind: crate::Kind::Branch,
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn empty_key_or_identity_is_an_invalid_value() {
+    let lake = Lake::new().await;
+    for (key, text) in [("", "1"), ("a", "")] {
+        let refused = lake.set("main", key, text, Condition::Always).await;
+        assert!(
+            matches!(refused, Err(Error::InvalidValue(_))),
+            "{key}={text}: {refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn read_only_repository_refuses_writes_and_deletions() {
+    let mut lake = Lake::new().await;
+    lake.repo.read_only = true;
+    for refused in [
+        lake.set("main", "a", "1", Condition::Always).await,
+        lake.delete("main", "a").await,
+    ] {
+        assert!(matches!(refused, Err(Error::ReadOnly(_))), "{refused:?}");
+    }
+}
+
+/// The branch's record is still cached.
+#[tokio::test]
+async fn write_to_a_deleted_branch_is_refused() {
+    let lake = Lake::new().await;
     lake.branch_from("dev", "main").await;
     lake.put("dev", "a=1").await;
-    lake.graveler
-        .delete_branch(&lake.repo, &branch("dev"), false, "tester", &NoHooks)
-        .await
-        .unwrap();
-    assert!(matches!(
-        lake.set("dev", "a", "1", Condition::Always).await,
-        Err(Error::NotFound { .. })
-    ));
+    lake.delete_branch("dev").await.unwrap();
+    let refused = lake.set("dev", "a", "1", Condition::Always).await;
+    assert!(
+        matches!(refused, Err(Error::NotFound { .. })),
+        "{refused:?}"
+    );
 }
 
 /// A branch's cached record may be stale, since another server may have moved the branch.
 #[tokio::test]
 async fn changes_by_another_server_are_noticed() {
     let one = Lake::new().await;
-    let two = Lake {
-        graveler: one.graveler.fork_for_tests(),
-        ..one.clone()
-    };
+    let two = one.other_server();
     one.put("main", "a=1").await;
     two.put("main", "b=1").await;
     one.commit("main", "by one").await.unwrap();

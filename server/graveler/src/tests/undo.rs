@@ -34,13 +34,6 @@ pub(super) async fn entries(lake: &Lake, name: &str) -> Vec<ReflogEntry> {
     page.await.unwrap().results
 }
 
-pub(super) async fn delete_branch(lake: &Lake, name: &str) {
-    lake.graveler
-        .delete_branch(&lake.repo, &branch(name), false, "tester", &NoHooks)
-        .await
-        .unwrap();
-}
-
 /// Advances the clock until no discarded changes are kept, and retires them.
 pub(super) async fn wait_and_retire(lake: &Lake) -> usize {
     lake.clock.advance(Options::default().keep_staged);

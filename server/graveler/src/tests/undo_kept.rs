@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kv::MemoryStore;
 
-use super::undo::{delete_branch, lake_with_dev, newest, on, undo, wait_and_retire};
+use super::undo::{lake_with_dev, newest, on, undo, wait_and_retire};
 use crate::testing::{Lake, branch, committing};
 use crate::{Error, Kind, NoHooks, Operation, Options};
 
@@ -37,7 +37,7 @@ async fn deleted_branch_is_restored_with_its_staged_changes() {
         .await
         .unwrap();
     let retired = lake.retired_tokens().await;
-    delete_branch(&lake, "quiet").await;
+    lake.delete_branch("quiet").await.unwrap();
     assert_eq!(
         lake.retired_tokens().await,
         retired,
@@ -67,7 +67,7 @@ async fn staged_changes_are_kept_for_a_limited_time() {
     let lake = lake_with_dev().await;
     let retired = lake.retired_tokens().await;
     lake.put("dev", "c=3").await;
-    delete_branch(&lake, "dev").await;
+    lake.delete_branch("dev").await.unwrap();
     lake.clock
         .advance(Options::default().keep_staged - Duration::from_secs(1));
     assert_eq!(lake.graveler.retire_kept().await.unwrap(), 0);
@@ -94,7 +94,7 @@ async fn zero_keep_staged_keeps_nothing() {
     let lake = Lake::with(Arc::new(MemoryStore::default()), "lake", options).await;
     lake.branch_from("dev", "main").await;
     lake.put("dev", "a=1").await;
-    delete_branch(&lake, "dev").await;
+    lake.delete_branch("dev").await.unwrap();
     assert_eq!(lake.retired_tokens().await, 1);
     assert!(!undo(&lake, &on("dev"), None).await.unwrap().restored_staged);
     assert_eq!(lake.show("dev").await, "");
@@ -109,7 +109,7 @@ async fn deleting_a_repository_retires_kept_changes() {
         .branch(&lake.repo, &branch("dev"))
         .await
         .unwrap();
-    delete_branch(&lake, "dev").await;
+    lake.delete_branch("dev").await.unwrap();
     lake.graveler
         .delete_repository(&lake.repo.id, false)
         .await
@@ -161,7 +161,7 @@ async fn keeps_staged_is_false_for_empty_tokens() {
             "a deletion" => lake.delete("dev", "a").await.unwrap(),
             _ => {}
         }
-        delete_branch(&lake, "dev").await;
+        lake.delete_branch("dev").await.unwrap();
         let of = on("dev");
         for listed in [None, Some(&of)] {
             let page = lake.graveler.reflog(&lake.repo, listed, "", 1_000).await;

@@ -2,7 +2,7 @@
 
 use kv::{Op, Predicate};
 
-use super::undo::{delete_branch, lake_with_dev, newest, on, undo};
+use super::undo::{lake_with_dev, newest, on, undo};
 use crate::records::{Stored as _, branch_key};
 use crate::testing::{Lake, branch};
 use crate::{Branch, BranchRecord, CommitId, Error, Kind, NoHooks, RefName, TagId, UndoParams};
@@ -110,7 +110,7 @@ async fn undo_never_deletes_or_replaces_a_reference() {
         "{refused:?}"
     );
 
-    delete_branch(&lake, "new").await;
+    lake.delete_branch("new").await.unwrap();
     let deletion = newest(&lake, &on("new")).await;
     let v1 = TagId::trusted("new");
     lake.graveler

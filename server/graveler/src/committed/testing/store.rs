@@ -16,7 +16,7 @@ use super::NAMESPACE;
 
 /// Objects in memory. Records reads and writes, and can fail writes and delay reads.
 #[derive(Debug, Default)]
-pub(in crate::committed) struct CountingStore {
+pub(crate) struct CountingStore {
     state: Mutex<State>,
 }
 
@@ -35,7 +35,7 @@ struct State {
 
 impl CountingStore {
     /// Forgets all reads and writes so far, and stops delaying reads.
-    pub(in crate::committed) fn reset(&self) {
+    pub(crate) fn reset(&self) {
         let mut state = self.state.lock().unwrap();
         state.waited = None;
         state.reads.clear();
@@ -43,7 +43,7 @@ impl CountingStore {
     }
 
     /// The ids of the tables that were read, sorted, each once.
-    pub(in crate::committed) fn tables_read(&self) -> Vec<String> {
+    pub(crate) fn tables_read(&self) -> Vec<String> {
         let mut read: Vec<_> = self
             .state
             .lock()
@@ -57,7 +57,7 @@ impl CountingStore {
         read
     }
 
-    pub(in crate::committed) fn bytes_read(&self) -> usize {
+    pub(crate) fn bytes_read(&self) -> usize {
         self.state
             .lock()
             .unwrap()
@@ -67,7 +67,7 @@ impl CountingStore {
             .sum()
     }
 
-    pub(in crate::committed) fn bytes_stored(&self) -> usize {
+    pub(crate) fn bytes_stored(&self) -> usize {
         self.state
             .lock()
             .unwrap()
@@ -78,17 +78,17 @@ impl CountingStore {
     }
 
     /// The ids of the tables that were written, in order.
-    pub(in crate::committed) fn puts(&self) -> Vec<String> {
+    pub(crate) fn puts(&self) -> Vec<String> {
         self.state.lock().unwrap().puts.clone()
     }
 
-    pub(in crate::committed) fn fail_after_puts(&self, puts: usize) {
+    pub(crate) fn fail_after_puts(&self, puts: usize) {
         self.state.lock().unwrap().puts_left = Some(puts);
     }
 
     /// From now on, each distinct read is answered only at the second attempt. For tests that poll a
     /// future once and drop it.
-    pub(in crate::committed) fn wait_once_for_each_read(&self) {
+    pub(crate) fn wait_once_for_each_read(&self) {
         self.state.lock().unwrap().waited = Some(HashSet::new());
     }
 
@@ -100,7 +100,7 @@ impl CountingStore {
             .is_some_and(|waited| waited.insert((at.clone(), range.cloned())))
     }
 
-    pub(in crate::committed) fn remove(&self, id: &str) {
+    pub(crate) fn remove(&self, id: &str) {
         self.state
             .lock()
             .unwrap()
@@ -109,7 +109,7 @@ impl CountingStore {
             .unwrap();
     }
 
-    pub(in crate::committed) fn insert(&self, id: &str, bytes: Bytes) {
+    pub(crate) fn insert(&self, id: &str, bytes: Bytes) {
         self.state
             .lock()
             .unwrap()
@@ -117,7 +117,7 @@ impl CountingStore {
             .insert(address(id), bytes);
     }
 
-    pub(in crate::committed) fn object(&self, id: &str) -> Option<Bytes> {
+    pub(crate) fn object(&self, id: &str) -> Option<Bytes> {
         self.state
             .lock()
             .unwrap()

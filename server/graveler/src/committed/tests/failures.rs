@@ -1,48 +1,38 @@
-//! Missing, corrupt and oversized input, failed uploads and dropped futures: the errors, and what is
-//! left behind.
+//! Missing and oversized input, failed uploads and dropped futures: the errors, and what is left
+//! behind.
 
-use std::collections::BTreeMap;
+use std::fmt::Debug;
 
-use bytes::Bytes;
 use futures::FutureExt as _;
 
-use crate::committed::metarange::RangeRef;
 use crate::committed::testing::{NAMESPACE, Trees, changes, model, show_diffs};
-use crate::sstable::{Finished, Reader, Writer, encode_value};
-use crate::{DiffCursor, Error, Kind, MetaRangeId, Options};
+use crate::sstable::Reader;
+use crate::{DiffCursor, Error, Kind, MetaRangeId, Options, Result};
+
+fn assert_not_found<T: Debug>(outcome: &Result<T>, expected: Kind) {
+    assert!(
+        matches!(outcome, Err(Error::NotFound { kind, .. }) if *kind == expected),
+        "{outcome:?}"
+    );
+}
 
 #[tokio::test]
-async fn missing_tables_and_malformed_ids_are_not_found() {
+async fn lost_range_is_not_found() {
     let mut trees = Trees::with_raggedness(1);
     let tree = trees.tree(&model("a=1 b=1")).await;
     trees.store.remove(&trees.store.puts()[0]);
     trees.clear_caches();
     let lost = trees.committed.get(NAMESPACE, &tree, b"a").await;
-    assert!(
-        matches!(
-            lost,
-            Err(Error::NotFound {
-                kind: Kind::Range,
-                ..
-            })
-        ),
-        "{lost:?}"
-    );
+    assert_not_found(&lost, Kind::Range);
+}
+
+#[tokio::test]
+async fn absent_or_malformed_metarange_id_is_not_found() {
+    let trees = Trees::with_raggedness(1);
     for id in ["../../etc/passwd", "00", &"g".repeat(64), &"0".repeat(64)] {
-        let missing = trees
-            .committed
-            .cursor(NAMESPACE, &MetaRangeId::trusted(id))
-            .await;
-        assert!(
-            matches!(
-                missing,
-                Err(Error::NotFound {
-                    kind: Kind::MetaRange,
-                    ..
-                })
-            ),
-            "{missing:?}"
-        );
+        let id = MetaRangeId::trusted(id);
+        let missing = trees.committed.cursor(NAMESPACE, &id).await;
+        assert_not_found(&missing, Kind::MetaRange);
     }
 }
 
@@ -52,64 +42,7 @@ async fn range_opened_as_metarange_is_not_found() {
     trees.tree(&model("a=1")).await;
     let range = MetaRangeId::trusted(trees.store.puts()[0].as_str());
     let refused = trees.committed.get(NAMESPACE, &range, b"a").await;
-    assert!(
-        matches!(
-            refused,
-            Err(Error::NotFound {
-                kind: Kind::MetaRange,
-                ..
-            })
-        ),
-        "{refused:?}"
-    );
-}
-
-#[tokio::test]
-async fn malformed_metarange_is_corrupt() {
-    let check = async |records: Vec<(&str, Vec<u8>)>, reason: &str| {
-        let trees = Trees::with_raggedness(1);
-        let mut writer = Writer::new();
-        for (key, value) in records {
-            writer.add(key.as_bytes(), &value).unwrap();
-        }
-        let table = writer.finish_unchecked(&BTreeMap::from([(
-            "type".to_owned(),
-            "metaranges".to_owned(),
-        )]));
-        trees.store.insert(&table.id, table.bytes.clone());
-        let mut cursor = trees
-            .committed
-            .cursor(NAMESPACE, &MetaRangeId::trusted(table.id))
-            .await
-            .unwrap();
-        cursor.seek(b"zz");
-        let error = cursor.next().await.unwrap_err().to_string();
-        assert!(error.contains(reason), "{error}");
-    };
-    let range = |min, max| {
-        let table = Finished {
-            bytes: Bytes::new(),
-            id: "a".repeat(64),
-            min_key: Bytes::from_static(min),
-            max_key: Bytes::from_static(max),
-            count: 1,
-            estimated_size_bytes: 1,
-        };
-        RangeRef::to(&table).record().1.to_vec()
-    };
-    check(vec![("zz", b"\x80".to_vec())], "identity is truncated").await;
-    check(
-        vec![("zz", encode_value(b"../secret", b""))],
-        "not 64 hex digits",
-    )
-    .await;
-    check(
-        vec![("zz", encode_value("a".repeat(64).as_bytes(), b"\xff"))],
-        "range aaaa",
-    )
-    .await;
-    check(vec![("zz", range(b"a", b"b"))], "bounds").await;
-    check(vec![("zz", range(b"zzz", b"zz"))], "bounds").await;
+    assert_not_found(&refused, Kind::MetaRange);
 }
 
 #[tokio::test]
@@ -161,46 +94,59 @@ fn read_polling_once(mut cursor: DiffCursor) -> (String, usize) {
     }
 }
 
-#[tokio::test]
-async fn dropped_futures_lose_no_record() {
-    let mut trees = Trees::with_raggedness(1);
+/// Stores a base and two trees that changed it in different ways.
+async fn diverged(trees: &Trees) -> [MetaRangeId; 3] {
     let base = trees.tree(&model("a=1 b=1 c=1 d=1 e=1")).await;
     let (ours, _) = trees.apply(&base, &changes("a=2 c=2 f=2")).await;
     let (theirs, _) = trees.apply(&base, &changes("b=3 c=3 e=- g=3")).await;
-    let diff = trees.diff(&ours, &theirs).await;
-    let comparison = trees.compare(&base, &ours, &theirs).await;
+    [base, ours, theirs]
+}
+
+#[tokio::test]
+async fn dropped_futures_of_a_comparison_lose_no_difference() {
+    let mut trees = Trees::with_raggedness(1);
+    let [base, ours, theirs] = diverged(&trees).await;
+    let expected = trees.compare(&base, &ours, &theirs).await;
     trees.clear_caches();
-
-    let (mut cursor, open_diff, open_comparison) = (
-        trees.committed.cursor(NAMESPACE, &ours).await.unwrap(),
-        trees
-            .committed
-            .diff(NAMESPACE, &ours, &theirs)
-            .await
-            .unwrap(),
-        trees
-            .committed
-            .compare(NAMESPACE, &base, &ours, &theirs)
-            .await
-            .unwrap(),
-    );
+    let compared = trees.committed.compare(NAMESPACE, &base, &ours, &theirs);
+    let comparison = compared.await.unwrap();
     trees.store.wait_once_for_each_read();
-    let (found, dropped) = read_polling_once(open_comparison);
-    assert_eq!(found, show_diffs(&comparison));
+    let (found, dropped) = read_polling_once(comparison);
+    assert_eq!(found, show_diffs(&expected));
     assert!(dropped > 5, "only {dropped} futures were dropped");
-    let (found, dropped) = read_polling_once(open_diff);
-    assert_eq!(found, show_diffs(&diff));
-    assert!(dropped > 0, "only {dropped} futures were dropped");
+}
 
-    let mut keys = Vec::new();
+#[tokio::test]
+async fn dropped_futures_of_a_diff_lose_no_difference() {
+    let mut trees = Trees::with_raggedness(1);
+    let [_, ours, theirs] = diverged(&trees).await;
+    let expected = trees.diff(&ours, &theirs).await;
+    trees.clear_caches();
+    let diff = trees.committed.diff(NAMESPACE, &ours, &theirs);
+    let diff = diff.await.unwrap();
+    trees.store.wait_once_for_each_read();
+    let (found, dropped) = read_polling_once(diff);
+    assert_eq!(found, show_diffs(&expected));
+    assert!(dropped > 5, "only {dropped} futures were dropped");
+}
+
+#[tokio::test]
+async fn dropped_futures_of_a_cursor_lose_no_record() {
+    let mut trees = Trees::with_raggedness(1);
+    let [_, ours, _] = diverged(&trees).await;
+    trees.clear_caches();
+    let mut cursor = trees.committed.cursor(NAMESPACE, &ours).await.unwrap();
+    trees.store.wait_once_for_each_read();
+    let (mut keys, mut dropped) = (Vec::new(), 0);
     loop {
         match cursor.next().now_or_never() {
             Some(Ok(Some(record))) => keys.extend_from_slice(&record.key),
             Some(end) => break assert_eq!(end.unwrap(), None),
-            None => {}
+            None => dropped += 1,
         }
     }
     assert_eq!(keys, b"abcdef");
+    assert!(dropped > 5, "only {dropped} futures were dropped");
 }
 
 #[tokio::test]
@@ -227,31 +173,4 @@ async fn seek_after_a_dropped_future_skips_earlier_keys() {
         comparison.seek(b"c");
         assert_eq!(read_polling_once(comparison).0, "!c:2>3 ~d:1>3");
     }
-}
-
-#[tokio::test]
-async fn overlapping_ranges_are_corrupt() {
-    let trees = Trees::with_raggedness(1);
-    let mut writer = Writer::new();
-    for (id, min_key, max_key) in [("a", "a", "c"), ("b", "b", "d")] {
-        let range = RangeRef::to(&Finished {
-            bytes: Bytes::new(),
-            id: id.repeat(64),
-            min_key: Bytes::from(min_key),
-            max_key: Bytes::from(max_key),
-            count: 1,
-            estimated_size_bytes: 1,
-        });
-        writer.add(range.record().0, range.record().1).unwrap();
-    }
-    let properties = BTreeMap::from([("type".to_owned(), "metaranges".to_owned())]);
-    let table = writer.finish_unchecked(&properties);
-    trees.store.insert(&table.id, table.bytes.clone());
-    let overlapping = MetaRangeId::trusted(table.id);
-    let refused = trees.try_apply(&overlapping, &changes("z=1")).await;
-    assert!(
-        matches!(&refused, Err(Error::Corrupt { reason, .. }) if reason.contains("overlaps")),
-        "{refused:?}"
-    );
-    assert_eq!(trees.store.puts(), Vec::<String>::new());
 }

@@ -4,7 +4,7 @@ use crate::committed::Summary;
 use crate::committed::testing::{
     Model, NAMESPACE, Trees, changes, model, read_diffs, show_diffs, value,
 };
-use crate::{MergeStrategy, MetaRangeId, Options};
+use crate::{MergeStrategy, MetaRangeId, Options, Value};
 
 /// Eight ranges of one key each.
 const BASE: &str = "a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1";
@@ -56,7 +56,12 @@ async fn diff_opens_only_ranges_that_differ() {
         trees.store.tables_read(),
         with_trees(vec![ranges[2].clone(), new_range], &[&base, &right])
     );
+}
 
+#[tokio::test]
+async fn diff_of_a_tree_with_itself_reads_nothing() {
+    let mut trees = Trees::with_raggedness(1);
+    let (_, base) = base_tree(&trees).await;
     trees.clear_caches();
     assert_eq!(trees.diff(&base, &base).await, []);
     assert_eq!(trees.store.tables_read(), Vec::<String>::new());
@@ -190,6 +195,11 @@ async fn merge_opens_only_ranges_that_both_sides_changed() {
     );
 }
 
+async fn get(trees: &Trees, tree: &MetaRangeId, key: &str) -> Option<Value> {
+    let found = trees.committed.get(NAMESPACE, tree, key.as_bytes());
+    found.await.unwrap()
+}
+
 #[tokio::test]
 async fn lookup_reads_a_small_part_of_a_large_range() {
     let mut trees = Trees::new(Options::default());
@@ -198,48 +208,28 @@ async fn lookup_reads_a_small_part_of_a_large_range() {
     assert_eq!(trees.store.puts().len(), 2, "one range and the metarange");
     trees.clear_caches();
     for (key, value) in content.iter().step_by(6007) {
-        assert_eq!(
-            trees
-                .committed
-                .get(NAMESPACE, &tree, key.as_bytes())
-                .await
-                .unwrap()
-                .as_ref(),
-            Some(value)
-        );
+        assert_eq!(get(&trees, &tree, key).await.as_ref(), Some(value));
     }
-    assert_eq!(
-        trees
-            .committed
-            .get(NAMESPACE, &tree, b"data/")
-            .await
-            .unwrap(),
-        None
-    );
-    assert_eq!(
-        trees
-            .committed
-            .get(NAMESPACE, &tree, b"data/00000003x")
-            .await
-            .unwrap(),
-        None
-    );
-    assert_eq!(
-        trees.committed.get(NAMESPACE, &tree, b"zzz").await.unwrap(),
-        None
-    );
+    for missing in ["data/", "data/00000003x", "zzz"] {
+        assert_eq!(get(&trees, &tree, missing).await, None);
+    }
     let (read, stored) = (trees.store.bytes_read(), trees.store.bytes_stored());
     assert!(
         read < 80 << 10 && stored > 10 * read,
         "read {read} of {stored} bytes"
     );
+}
 
+#[tokio::test]
+async fn repeated_lookup_reads_only_from_the_cache() {
+    let mut trees = Trees::new(Options::default());
+    let content = large();
+    let tree = trees.tree(&content).await;
+    trees.clear_caches();
+    let found = get(&trees, &tree, "data/00000000").await;
     let before = trees.store.bytes_read();
-    trees
-        .committed
-        .get(NAMESPACE, &tree, b"data/00000000")
-        .await
-        .unwrap();
+    assert_ne!(before, 0, "the first lookup reads from the store");
+    assert_eq!(get(&trees, &tree, "data/00000000").await, found);
     assert_eq!(
         trees.store.bytes_read(),
         before,

@@ -1,7 +1,8 @@
 //! Simulation: a seeded scheduler runs many actors on one store that fails and delays calls, and a
 //! checker finds lost writes.
 //!
-//! Repeat one seed with `WEIR_TEST_SEED=N cargo test -p graveler simulation`.
+//! Repeat one seed with `WEIR_TEST_SEED=N cargo test -p graveler simulation`. Tests that also check what
+//! all seeds together cover skip that check then.
 
 mod actors;
 mod checker;
@@ -86,6 +87,11 @@ fn assert_no_violations(what: &str, seed: u64, run: &Run) {
     );
 }
 
+/// Whether one seed is repeated, whose run need not cover everything.
+fn is_one_seed() -> bool {
+    std::env::var_os("WEIR_TEST_SEED").is_some()
+}
+
 #[test]
 fn scheduled_runs_are_linearizable() {
     let (mut done, mut unknown) = (0, 0);
@@ -108,6 +114,9 @@ fn scheduled_runs_are_linearizable() {
                 undone[kind] += 1;
             }
         }
+    }
+    if is_one_seed() {
+        return;
     }
     assert!(
         done > 0 && unknown > 0,
@@ -207,6 +216,10 @@ fn scheduled_runs_on_real_drivers_with_emptied_tokens_are_linearizable() {
             assert_no_violations(kv.name(), seed, &run);
             emptied += run.emptied;
         }
-        assert!(emptied > 0, "{}: some tokens must be emptied", kv.name());
+        assert!(
+            emptied > 0 || is_one_seed(),
+            "{}: some tokens must be emptied",
+            kv.name()
+        );
     }
 }

@@ -233,14 +233,7 @@ impl TestServer {
     /// # Panics
     /// If the server is not running.
     pub fn terminate(&self) {
-        let sent = Command::new("kill")
-            .arg("-TERM")
-            .arg(self.pid().to_string())
-            .status();
-        assert!(
-            sent.expect("failed to run kill").success(),
-            "failed to stop the server"
-        );
+        terminate(self.pid());
     }
 
     /// Waits until a server that was told to stop has exited.
@@ -282,6 +275,31 @@ impl TestServer {
             .expect("failed to start the server");
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    /// Starts a server, and sends SIGTERM when `is_starting` returns. Returns how it exited, and its log.
+    ///
+    /// # Panics
+    /// If the process cannot be started or signalled.
+    #[must_use]
+    pub fn stop_during_start(
+        settings: &[(&str, &str)],
+        is_starting: impl FnOnce(),
+    ) -> (std::process::ExitStatus, String) {
+        let dir = tempfile::tempdir().expect("failed to create a temporary folder");
+        let process = weir(dir.path(), free_port())
+            .envs(settings.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("failed to start the server");
+        is_starting();
+        terminate(process.id());
+        let output = process
+            .wait_with_output()
+            .expect("failed to wait for the server");
+        let log = [output.stdout, output.stderr].concat();
+        (output.status, String::from_utf8_lossy(&log).into_owned())
     }
 
     /// Returns the process id.
@@ -538,4 +556,16 @@ fn is_healthy(port: u16) -> bool {
         Ok(answer)
     };
     ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+/// Sends SIGTERM to a process.
+fn terminate(process: u32) {
+    let sent = Command::new("kill")
+        .arg("-TERM")
+        .arg(process.to_string())
+        .status();
+    assert!(
+        sent.expect("failed to run kill").success(),
+        "failed to stop the server"
+    );
 }

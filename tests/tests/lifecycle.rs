@@ -1,7 +1,7 @@
 //! Startup and shutdown: error messages, graceful stop, persistence, permissions.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use client::types::LoginInformation;
@@ -48,6 +48,26 @@ fn startup_error_contains_no_secrets() {
             assert!(!said.contains(secret), "{said}");
         }
     }
+}
+
+/// Guards against a bug: a server that was stopped right after its first response was killed by the signal.
+#[test]
+fn server_exits_cleanly_when_it_is_stopped_during_its_start() {
+    let silent_database = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!(
+        "postgres://weir@{}/weir?sslmode=disable",
+        silent_database.local_addr().unwrap()
+    );
+    let settings = [
+        ("WEIR_DATABASE_TYPE", "postgres"),
+        ("WEIR_DATABASE_POSTGRES_CONNECTION_STRING", url.as_str()),
+    ];
+    let mut connection = None;
+    let (status, log) = TestServer::stop_during_start(&settings, || {
+        connection = Some(silent_database.accept().unwrap());
+    });
+    assert!(status.success(), "{status}: {log}");
+    assert!(log.contains("stopped during the start"), "{log}");
 }
 
 /// Reads the head of an HTTP message from a raw connection.

@@ -79,8 +79,15 @@ pub fn run(config: Config, parent: &Parent) -> anyhow::Result<()> {
         .build()
         .context("failed to start the runtime")?;
     run_and_shut_down(runtime, async {
-        let server = Server::start(config).await?;
+        // Before the server answers anything, so that a signal never kills a server that serves.
         let mut signals = StopSignals::listen()?;
+        let server = tokio::select! {
+            server = Server::start(config) => server?,
+            () = signals.next() => {
+                tracing::info!("stopped during the start");
+                return Ok(Shutdown::CutOff);
+            }
+        };
         let _ready_file = parent.write_ready_file(server.address())?;
         tokio::select! {
             () = signals.next() => {}

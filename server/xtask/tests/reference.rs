@@ -84,6 +84,8 @@ open handles; open scans 16; actions/src/wasm/limits.rs; SCANS
 summary, metrics; 64 KiB; actions/src/wasm/limits.rs; SUMMARY_BYTES
 `describe`; 64 MiB; actions/src/wasm/limits.rs; DESCRIBE_MEMORY
 `describe`; 256 KiB; actions/src/wasm/limits.rs; DESCRIBE_BYTES
+checking a hook's `config`; 10 mistakes; actions/src/schema.rs; MAX_MISTAKES
+checking a hook's `config`; 1,000,000; actions/src/schema.rs; MAX_STEPS
 globs (; 1024 bytes; server/base/src; MAX_PATTERN_BYTES
 globs (; 32 opening; server/base/src; MAX_BRACES
 `if`; 256 tokens; actions/src/condition.rs; MAX_TOKENS

@@ -491,6 +491,32 @@ async fn forbidden_targets_are_not_sent_to_a_proxy() {
     assert_eq!(asked, ["http://hooks.invalid/x", "http://203.0.113.7/x"]);
 }
 
+/// Regression test: with a proxy for `http` only, the client for proxied targets followed a redirect
+/// to `https` and connected directly, without a check of the address.
+#[tokio::test]
+async fn redirects_do_not_change_whether_a_proxy_is_used() {
+    let (proxy, seen) = server().await;
+    let proxies = || Proxies::for_http(&proxy);
+    let options = || targets(&["hooks.invalid"], &["127.0.0.0/8"]);
+    let away = hook("http://hooks.invalid/to-https");
+    let failed = deliver(&away, options(), proxies()).await.0.unwrap_err();
+    assert_eq!(
+        failed.message,
+        "webhook request failed (status code: 307)"
+    );
+    let hint = failed.hint.unwrap();
+    assert!(
+        hint.starts_with("the response redirects to https://hooks.invalid/ok, and the server's proxies apply to only one"),
+        "{hint}"
+    );
+    assert_eq!(seen.lock().unwrap().len(), 1);
+
+    let stays = hook("http://hooks.invalid/308");
+    let (outcome, _) = deliver(&stays, options(), proxies()).await;
+    assert!(outcome.is_ok(), "{outcome:?}");
+    assert_eq!(seen.lock().unwrap()[2].0, "http://hooks.invalid/ok?token=t0ken");
+}
+
 /// The headers that identify requests caused by webhooks.
 #[tokio::test]
 async fn request_has_run_and_depth_headers() {

@@ -196,26 +196,13 @@ impl FileKey {
 
 impl Loader {
     pub(crate) fn new(reader: Reader) -> Self {
-        let weight = |bytes: u64| u32::try_from(bytes + ENTRY_BYTES).unwrap_or(u32::MAX);
         let files = moka::sync::Cache::builder()
             .max_capacity(FILE_CACHE_BYTES)
-            .weigher(
-                move |key: &FileKey, file: &Result<Arc<LoadedFile>, FileError>| {
-                    let bytes = match file {
-                        Ok(file) => file.bytes,
-                        Err(error) => error.weight_bytes() as u64,
-                    };
-                    weight(bytes + key.size_bytes() as u64)
-                },
-            )
+            .weigher(weight_of_file)
             .build();
         let sets = moka::sync::Cache::builder()
             .max_capacity(SET_CACHE_BYTES)
-            .weigher(move |_, set: &Arc<FileSet>| {
-                let errors: usize = set.errors.iter().map(FileError::weight_bytes).sum();
-                let entries = ENTRY_BYTES * (set.files.len() + set.errors.len()) as u64;
-                weight(set.bytes + errors as u64 + entries)
-            })
+            .weigher(|_, set: &Arc<FileSet>| weight_of_set(set))
             .build();
         Self {
             reader,
@@ -454,6 +441,26 @@ impl Loader {
     }
 }
 
+/// Returns the memory that a parsed file, or its error, takes in the cache.
+fn weight_of_file(key: &FileKey, file: &Result<Arc<LoadedFile>, FileError>) -> u32 {
+    let bytes = match file {
+        Ok(file) => file.bytes,
+        Err(error) => error.weight_bytes() as u64,
+    };
+    weight(bytes + key.size_bytes() as u64)
+}
+
+/// Returns the memory that a file set takes in the cache.
+fn weight_of_set(set: &FileSet) -> u32 {
+    let errors: usize = set.errors.iter().map(FileError::weight_bytes).sum();
+    let entries = ENTRY_BYTES * (set.files.len() + set.errors.len()) as u64;
+    weight(set.bytes + errors as u64 + entries)
+}
+
+fn weight(bytes: u64) -> u32 {
+    u32::try_from(bytes + ENTRY_BYTES).unwrap_or(u32::MAX)
+}
+
 pub(crate) fn parse(path: String, bytes: &[u8]) -> Result<Arc<LoadedFile>, FileError> {
     let action = Action::parse(&path, bytes)?;
     Ok(Arc::new(LoadedFile {
@@ -469,4 +476,25 @@ pub(crate) fn parse(path: String, bytes: &[u8]) -> Result<Arc<LoadedFile>, FileE
 /// Some clients represent a folder by an empty object with the folder's name.
 fn is_folder_marker(object: &Object) -> bool {
     object.path == FOLDER && object.entry.size_bytes == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Regression test: keys and errors weighed nothing, so the caches could exceed their capacity.
+    #[test]
+    fn keys_and_errors_have_a_weight() {
+        let path = "_lakefs_actions/gate.yaml".repeat(100);
+        let error = FileError::whole("gate", "no ".repeat(1000));
+        let key = FileKey::of_path(&path);
+        let weight = weight_of_file(&key, &Err(error.clone()));
+        assert!(weight as usize >= path.len() + 3_000, "{weight}");
+        let set = FileSet {
+            errors: vec![error; 10],
+            ..FileSet::default()
+        };
+        let weight = weight_of_set(&set);
+        assert!(weight >= 30_000, "{weight}");
+    }
 }

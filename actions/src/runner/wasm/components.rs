@@ -145,6 +145,21 @@ mod tests {
         assert!(weight as usize >= path.len() + ENTRY_BYTES, "{weight}");
     }
 
+    /// Regression test: the message said that the server was parsing the component.
+    #[test]
+    fn too_large_component_is_named() {
+        let limit = i64::try_from(MAX_COMPONENT_BYTES).unwrap();
+        assert_eq!(size_to_read("hooks/a.wasm", limit), Ok(MAX_COMPONENT_BYTES));
+        for size in [limit + 1, -1] {
+            let failure = size_to_read("hooks/a.wasm", size).unwrap_err();
+            assert_eq!(failure.cause, Cause::ComponentInvalid);
+            assert_eq!(
+                failure.message,
+                "component hooks/a.wasm is larger than 67108864 bytes"
+            );
+        }
+    }
+
     fn properties(component: &str) -> WasmProperties {
         let text = format!(
             "name: gate\non: {{pre-commit: }}\nhooks:\n  - {{id: guard, type: wasm, properties: {{component: {component}}}}}"

@@ -33,6 +33,7 @@ use crate::runner::lua::LuaRunner;
 use crate::runner::registry::Runners;
 use crate::runner::wasm::WasmRunner;
 use crate::runner::webhook::WebhookRunner;
+use crate::selection::matching_actions;
 use crate::wasm::{CodeKey, CompileWait, Compiler, Host, HostOptions};
 use crate::webhook::{WebhookOptions, Webhooks};
 use crate::{HookRun, HookStatus, Run};
@@ -254,7 +255,7 @@ impl Actions {
             loader, runners, ..
         } = &self.executor;
         let compile_wait = CompileWait::new(self.limits.compile_wait);
-        let matched_actions = loader.matching_actions(event, self.gates_source).await?;
+        let matched_actions = matching_actions(loader, event, self.gates_source).await?;
         let preflight =
             preflight::check(loader, runners, event, self.limits, &compile_wait).await?;
         if !preflight.errors.is_empty() {
@@ -295,7 +296,7 @@ impl Actions {
         let why = format!("the hooks did not run: {full}");
         let loader = &self.executor.loader;
         let recorded = async {
-            let matched_actions = loader.matching_actions(event, self.gates_source).await?;
+            let matched_actions = matching_actions(loader, event, self.gates_source).await?;
             if !matched_actions.is_empty() {
                 self.executor
                     .record_not_run(event, &matched_actions, why)

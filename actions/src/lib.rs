@@ -29,6 +29,7 @@ mod queue;
 mod run;
 mod runner;
 mod schema;
+mod selection;
 pub mod wasm;
 mod webhook;
 

@@ -1,4 +1,4 @@
-//! Loads the action files of a tree and selects the actions that check a change.
+//! Loads the action files of a tree.
 //!
 //! Stored trees are immutable, so the parsed files of a tree are cached by repository and tree id.
 //! A parsed file is cached by the path, address and identity of its object. An invalid file in the
@@ -10,27 +10,26 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use catalog::{ListRequest, MetaRangeId, Object, ObjectOrPrefix, Reader, Repository, Snapshot};
 use futures::StreamExt as _;
-use graveler::{Event, EventKind, TreeSource};
+use graveler::Event;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
 
 use crate::action_file::{Action, FOLDER, FileError, MAX_FILE_BYTES, MAX_FILES};
-use crate::gates_source::GatesSource;
-use crate::matching;
 
 /// Maximum total size of the action files of one tree, with aliases expanded.
 const MAX_TREE_BYTES: u64 = 16 << 20;
 /// Maximum total size of the branch and path patterns in the action files of one tree, in bytes.
 /// One event may have to be matched against all of them.
 const MAX_TREE_PATTERN_BYTES: u64 = 1 << 20;
-/// Maximum number of hooks that one event runs from one tree.
-const MAX_EVENT_HOOKS: usize = 1_000;
 /// Capacity of the cache of parsed files, measured by the larger of their file size and their
-/// estimated memory use.
+/// estimated memory use, and by their keys and errors.
 const FILE_CACHE_BYTES: u64 = 64 << 20;
 /// Capacity of the cache of file sets per stored tree, measured like that of the files.
 const SET_CACHE_BYTES: u64 = 64 << 20;
 /// Fixed cost of a cache entry, in addition to the size of its files.
 const ENTRY_BYTES: u64 = 1 << 10;
+/// Maximum number of computations on input from users that run concurrently.
+const COMPUTATIONS: usize = 16;
 /// Maximum size of a component in bytes.
 pub(crate) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// Objects per listing request.
@@ -89,7 +88,7 @@ pub(crate) struct FileSet {
     /// Sum of [`LoadedFile::bytes`].
     bytes: u64,
     /// Total size of the patterns in the parsed files.
-    pattern_bytes: u64,
+    pub(crate) pattern_bytes: u64,
 }
 
 impl FileSet {
@@ -137,7 +136,7 @@ pub(crate) struct MatchedAction {
 }
 
 impl MatchedAction {
-    fn new(file: &Arc<LoadedFile>, origin: Origin, tree: &Tree) -> Self {
+    pub(crate) fn new(file: &Arc<LoadedFile>, origin: Origin, tree: &Tree) -> Self {
         Self {
             action: Arc::clone(&file.action),
             file: Arc::clone(file),
@@ -152,30 +151,13 @@ impl MatchedAction {
     }
 }
 
-/// Counts the hooks that one event runs from one tree.
-#[derive(Debug, Default)]
-struct HookCount(usize);
-
-impl HookCount {
-    fn add(&mut self, file: &LoadedFile) -> Result<(), LoadError> {
-        self.0 += file.action.hooks.len();
-        if self.0 <= MAX_EVENT_HOOKS {
-            return Ok(());
-        }
-        let why = format!(
-            "with this file there are {} hooks to run for one event; up to {MAX_EVENT_HOOKS} are run",
-            self.0
-        );
-        Err(LoadError::Invalid(vec![FileError::whole(&file.path, why)]))
-    }
-}
-
 /// Loads and caches action files and components. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Loader {
     reader: Reader,
     files: moka::sync::Cache<FileKey, Result<Arc<LoadedFile>, FileError>>,
     sets: moka::sync::Cache<(String, String), Arc<FileSet>>,
+    computations: Arc<Semaphore>,
     /// [`MAX_PAGES`], or less in tests.
     pub(crate) max_pages: usize,
 }
@@ -214,23 +196,19 @@ impl FileKey {
 
 impl Loader {
     pub(crate) fn new(reader: Reader) -> Self {
-        let weight = |bytes: u64| u32::try_from(bytes + ENTRY_BYTES).unwrap_or(u32::MAX);
         let files = moka::sync::Cache::builder()
             .max_capacity(FILE_CACHE_BYTES)
-            .weigher(move |_, file: &Result<Arc<LoadedFile>, FileError>| {
-                weight(file.as_ref().map_or(0, |file| file.bytes))
-            })
+            .weigher(weight_of_file)
             .build();
         let sets = moka::sync::Cache::builder()
             .max_capacity(SET_CACHE_BYTES)
-            .weigher(move |_, set: &Arc<FileSet>| {
-                weight(set.bytes + ENTRY_BYTES * (set.files.len() + set.errors.len()) as u64)
-            })
+            .weigher(|_, set: &Arc<FileSet>| weight_of_set(set))
             .build();
         Self {
             reader,
             files,
             sets,
+            computations: Arc::new(Semaphore::new(COMPUTATIONS)),
             max_pages: MAX_PAGES,
         }
     }
@@ -259,116 +237,6 @@ impl Loader {
 
     fn stored(&self, repository: &Repository, tree: &MetaRangeId) -> Snapshot {
         self.reader.snapshot(repository, tree)
-    }
-
-    /// Returns the actions that match an event. Actions of the change come first; each group is
-    /// sorted by path.
-    pub(crate) async fn matching_actions(
-        &self,
-        event: &Event,
-        gates: GatesSource,
-    ) -> Result<Vec<MatchedAction>, LoadError> {
-        let tree = self.actions_tree(event);
-        let own = self.files(event, &tree).await?;
-        if !own.errors.is_empty() {
-            return Err(LoadError::Invalid(own.errors.clone()));
-        }
-        let mut matched_actions = Vec::new();
-        let mut hooks = HookCount::default();
-        for file in &own.files {
-            // An action without hooks creates no run. Its `on` section is still evaluated, because
-            // evaluation can fail: see `matching_filter`.
-            if self.matches_event(file, event).await? && !file.action.hooks.is_empty() {
-                hooks.add(file)?;
-                matched_actions.push(MatchedAction::new(file, Origin::Change, &tree));
-            }
-        }
-        let adds_files = matches!(
-            event.kind(),
-            EventKind::PrepareCommit | EventKind::PreCommit | EventKind::PreMerge
-        );
-        if let (GatesSource::Both, true, Some(base)) = (gates, adds_files, event.base()) {
-            let base = Tree::Stored(self.stored(&event.repository, base));
-            // Counted separately from the change's hooks, so that a tree with too many hooks can be
-            // repaired a few files at a time.
-            let mut hooks = HookCount::default();
-            for file in &self.files(event, &base).await?.files {
-                let matches = match self.matches_event(file, event).await {
-                    // Treated like a file that does not parse: the change may repair it.
-                    Err(LoadError::Invalid(_)) => false,
-                    matches => matches?,
-                };
-                if matches
-                    && !file.action.hooks.is_empty()
-                    && self.is_edited(file, &base, &own, &tree).await?
-                {
-                    hooks.add(file)?;
-                    matched_actions.push(MatchedAction::new(file, Origin::Destination, &base));
-                }
-            }
-        }
-        Ok(matched_actions)
-    }
-
-    /// Returns the tree that holds the event's own action files. Reads the branch only if the change
-    /// has no candidate tree yet, because staged changes that arrive later are not part of the
-    /// change.
-    fn actions_tree(&self, event: &Event) -> Tree {
-        match (event.actions_from(), event.candidate()) {
-            (TreeSource::MetaRange(id), _) | (TreeSource::Branch(_), Some(id)) => {
-                Tree::Stored(self.stored(&event.repository, id))
-            }
-            (TreeSource::Branch(branch), None) => Tree::Branch {
-                repository: event.repository.clone(),
-                branch: branch.to_string(),
-            },
-        }
-    }
-
-    /// Reports whether a file's action runs for an event.
-    async fn matches_event(&self, file: &LoadedFile, event: &Event) -> Result<bool, LoadError> {
-        let on = matching::matching_filter(&file.action, event).map_err(|reason| {
-            LoadError::Invalid(vec![FileError::whole(&file.path, reason.to_string())])
-        })?;
-        let Some(on) = on else {
-            return Ok(false);
-        };
-        // An event without both trees has no set of changed objects, so the path filter does not
-        // apply.
-        let (false, Some(base), Some(candidate)) =
-            (on.paths.is_empty(), event.base(), event.candidate())
-        else {
-            return Ok(true);
-        };
-        let (base, candidate) = (
-            self.stored(&event.repository, base),
-            self.stored(&event.repository, candidate),
-        );
-        Ok(matching::any_path_changed(&base, &candidate, &on.paths).await?)
-    }
-
-    /// Reports whether a change edits, moves or removes an action file of `base` or a component
-    /// that the file names.
-    async fn is_edited(
-        &self,
-        file: &LoadedFile,
-        base: &Tree,
-        own: &FileSet,
-        tree: &Tree,
-    ) -> Result<bool, LoadError> {
-        if !own.has(file) {
-            return Ok(true);
-        }
-        for component in file.action.components() {
-            let before = self.stat(base, component).await?;
-            let now = self.stat(tree, component).await?;
-            // A component that `base` lacks does not count as edited, so that it can be committed
-            // after the action file.
-            if before.is_some_and(|before| now.is_none_or(|now| now.identity != before.identity)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Reports whether the object at `path` differs between two trees, or exists in only one of
@@ -473,11 +341,35 @@ impl Loader {
             )),
             Some(bytes) => {
                 let path = object.path.clone();
-                run_blocking(move || parse(path, &bytes)).await?
+                self.compute(move || parse(path, &bytes)).await?
             }
         };
         self.files.insert(key, file.clone());
         Ok(file)
+    }
+
+    /// Runs `work` on the blocking thread pool. Waits while [`COMPUTATIONS`] others run. Parsing can
+    /// be slow, because aliases let a short file expand to 100,000 values, and so can matching globs.
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, LoadError> {
+        let permit = Arc::clone(&self.computations).acquire_owned().await;
+        let permit = permit.expect("never closed");
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        match done.await {
+            Ok(done) => Ok(done),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(LoadError::Busy {
+                    message: "the server is shutting down".to_owned(),
+                    hint: "try again",
+                }),
+            },
+        }
     }
 
     /// Lists the objects directly inside the folder of action files, whatever their names. The inner
@@ -549,6 +441,26 @@ impl Loader {
     }
 }
 
+/// Returns the memory that a parsed file, or its error, takes in the cache.
+fn weight_of_file(key: &FileKey, file: &Result<Arc<LoadedFile>, FileError>) -> u32 {
+    let bytes = match file {
+        Ok(file) => file.bytes,
+        Err(error) => error.weight_bytes() as u64,
+    };
+    weight(bytes + key.size_bytes() as u64)
+}
+
+/// Returns the memory that a file set takes in the cache.
+fn weight_of_set(set: &FileSet) -> u32 {
+    let errors: usize = set.errors.iter().map(FileError::weight_bytes).sum();
+    let entries = ENTRY_BYTES * (set.files.len() + set.errors.len()) as u64;
+    weight(set.bytes + errors as u64 + entries)
+}
+
+fn weight(bytes: u64) -> u32 {
+    u32::try_from(bytes + ENTRY_BYTES).unwrap_or(u32::MAX)
+}
+
 pub(crate) fn parse(path: String, bytes: &[u8]) -> Result<Arc<LoadedFile>, FileError> {
     let action = Action::parse(&path, bytes)?;
     Ok(Arc::new(LoadedFile {
@@ -561,24 +473,28 @@ pub(crate) fn parse(path: String, bytes: &[u8]) -> Result<Arc<LoadedFile>, FileE
     }))
 }
 
-/// Runs `work` on the blocking thread pool. Parsing can be slow: aliases let a short file expand to
-/// 100,000 values.
-async fn run_blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, LoadError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => Ok(done),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(LoadError::Busy {
-                message: "the server is shutting down".to_owned(),
-                hint: "try again",
-            }),
-        },
-    }
-}
-
 /// Some clients represent a folder by an empty object with the folder's name.
 fn is_folder_marker(object: &Object) -> bool {
     object.path == FOLDER && object.entry.size_bytes == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Regression test: keys and errors weighed nothing, so the caches could exceed their capacity.
+    #[test]
+    fn keys_and_errors_have_a_weight() {
+        let path = "_lakefs_actions/gate.yaml".repeat(100);
+        let error = FileError::whole("gate", "no ".repeat(1000));
+        let key = FileKey::of_path(&path);
+        let weight = weight_of_file(&key, &Err(error.clone()));
+        assert!(weight as usize >= path.len() + 3_000, "{weight}");
+        let set = FileSet {
+            errors: vec![error; 10],
+            ..FileSet::default()
+        };
+        let weight = weight_of_set(&set);
+        assert!(weight >= 30_000, "{weight}");
+    }
 }

@@ -282,8 +282,20 @@ mod tests {
     #[tokio::test]
     async fn panicking_job_frees_its_place() {
         let queue = Queue::new();
-        let work = async { panic!("on purpose") };
-        queue.submit(&repository("lake"), work).await.unwrap();
+        let lake = repository("lake");
+        // Keeps the lane, so that its permits can be counted.
+        let place = queue.place(&lake);
+        for _ in 0..2 * MAX_RUNNING {
+            let work = async { panic!("on purpose") };
+            queue.submit(&lake, work).await.unwrap();
+        }
         queue.drain().await;
+        let free = [&place.running, &place.pending, &queue.in_all];
+        assert_eq!(
+            free.map(|permits| permits.available_permits()),
+            [MAX_RUNNING, MAX_PENDING, MAX_PENDING_IN_ALL as usize]
+        );
+        drop(place);
+        assert!(queue.lanes.lock().unwrap().is_empty());
     }
 }

@@ -2,17 +2,25 @@
 //!
 //! The schema comes from a component, so it is untrusted. Unknown keywords and keywords of the
 //! wrong type are ignored. Recursion is only as deep as the config, whose depth the parser of action
-//! files limits. Anything that this check ignores is left to the hook, which parses its config
+//! files limits. A check stops after [`MAX_STEPS`], because all repositories share the threads on
+//! which checks run. Anything that this check ignores is left to the hook, which parses its config
 //! itself.
+
+use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
 /// Maximum number of mistakes reported per config.
 const MAX_MISTAKES: usize = 10;
-/// Maximum number of `enum` values listed in a message.
-const MAX_CHOICES: usize = 8;
+/// Maximum number of names, types or `enum` values listed in a message.
+const MAX_LISTED: usize = 16;
 /// Maximum number of characters that a message quotes from one key or value.
 const MAX_QUOTED: usize = 60;
+/// Maximum number of steps of one check. Each look at a value of the config or at an entry of the
+/// schema is a step.
+const MAX_STEPS: usize = 1_000_000;
+/// Number of bytes that are compared in one step.
+const BYTES_PER_STEP: usize = 64;
 
 /// A violation of the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,127 +32,227 @@ pub(crate) struct Mistake {
 }
 
 /// Returns the violations of the schema, at most [`MAX_MISTAKES`], in the order of the config. The
-/// missing keys of a map come before the mistakes in its values.
+/// missing keys of a map come before the mistakes in its values. If the check takes more than
+/// [`MAX_STEPS`], the last mistake says so.
 pub(crate) fn mistakes(schema: &Value, config: &Value) -> Vec<Mistake> {
     let mut walk = Walk {
         path: Vec::new(),
         found: Vec::new(),
+        steps_left: MAX_STEPS,
     };
-    walk.check(schema, config);
+    if walk.check(schema, config) == Err(Stop::OutOfSteps) {
+        walk.found.push(Mistake {
+            path: Vec::new(),
+            reason: format!(
+                "config: checking it against the schema of the component takes more than {MAX_STEPS} steps: shorten the config, or the lists in the schema"
+            ),
+        });
+    }
     walk.found
 }
 
 struct Walk {
     path: Vec<String>,
     found: Vec<Mistake>,
+    steps_left: usize,
+}
+
+/// Why a check ended early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    EnoughMistakes,
+    OutOfSteps,
 }
 
 impl Walk {
-    fn report(&mut self, reason: &str) {
+    fn report(&mut self, reason: &str) -> Result<(), Stop> {
+        let mut at = "config".to_owned();
+        for step in &self.path {
+            at.push('.');
+            at.push_str(&quote(step));
+        }
+        self.found.push(Mistake {
+            path: self.path.clone(),
+            reason: format!("{at}: {reason}"),
+        });
         if self.found.len() < MAX_MISTAKES {
-            let mut at = "config".to_owned();
-            for step in &self.path {
-                at.push('.');
-                at.push_str(&quote(step));
-            }
-            self.found.push(Mistake {
-                path: self.path.clone(),
-                reason: format!("{at}: {reason}"),
-            });
+            Ok(())
+        } else {
+            Err(Stop::EnoughMistakes)
         }
     }
 
-    fn within(&mut self, step: &str, check: impl FnOnce(&mut Self)) {
-        self.path.push(step.to_owned());
-        check(self);
-        self.path.pop();
+    fn step(&mut self, steps: usize) -> Result<(), Stop> {
+        self.steps_left = self.steps_left.checked_sub(steps).ok_or(Stop::OutOfSteps)?;
+        Ok(())
     }
 
-    fn check(&mut self, schema: &Value, value: &Value) {
+    fn within(
+        &mut self,
+        step: &str,
+        check: impl FnOnce(&mut Self) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        self.path.push(step.to_owned());
+        check(self)?;
+        self.path.pop();
+        Ok(())
+    }
+
+    fn check(&mut self, schema: &Value, value: &Value) -> Result<(), Stop> {
         let Value::Object(schema) = schema else {
-            return;
+            return Ok(());
         };
+        self.step(1 + entries(schema, "type"))?;
         if !is_of_type(schema, value) {
             let (expected, got) = (expected(schema), describe_type(value));
             return self.report(&format!("expected {expected}, got {got}"));
         }
         if let Some(Value::Array(choices)) = schema.get("enum")
-            && !choices.contains(value)
+            && !self.contains(choices, value)?
         {
-            let known: Vec<String> = choices.iter().take(MAX_CHOICES).map(literal).collect();
-            let more = if choices.len() > known.len() {
-                ", ..."
-            } else {
-                ""
-            };
-            let got = literal(value);
-            self.report(&format!("{got} is not one of {}{more}", known.join(", ")));
+            let (got, known) = (literal(value), listed(choices, literal, ", "));
+            self.report(&format!("{got} is not one of {known}"))?;
         }
-        self.check_range(schema, value);
+        self.check_range(schema, value)?;
         match value {
-            Value::Object(map) => self.check_map(schema, map),
+            Value::Object(map) => self.check_map(schema, map)?,
             Value::Array(items) => {
                 let Some(item_schema) = schema.get("items") else {
-                    return;
+                    return Ok(());
                 };
                 for (index, item) in items.iter().enumerate() {
-                    self.within(&index.to_string(), |walk| walk.check(item_schema, item));
+                    self.within(&index.to_string(), |walk| walk.check(item_schema, item))?;
                 }
             }
             _ => {}
         }
+        Ok(())
     }
 
-    fn check_range(&mut self, schema: &Map<String, Value>, value: &Value) {
+    fn contains(&mut self, choices: &[Value], value: &Value) -> Result<bool, Stop> {
+        for choice in choices {
+            if self.equals(choice, value)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Compares two values like `==`, in counted steps.
+    fn equals(&mut self, one: &Value, other: &Value) -> Result<bool, Stop> {
+        self.step(1)?;
+        match (one, other) {
+            (Value::String(one), Value::String(other)) if one.len() == other.len() => {
+                self.step(one.len() / BYTES_PER_STEP)?;
+                Ok(one == other)
+            }
+            (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+                for (one, other) in one.iter().zip(other) {
+                    if !self.equals(one, other)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            (Value::Object(one), Value::Object(other)) if one.len() == other.len() => {
+                for ((name, one), (other_name, other)) in one.iter().zip(other) {
+                    self.step(name.len() / BYTES_PER_STEP)?;
+                    if name != other_name || !self.equals(one, other)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            (Value::Array(_) | Value::Object(_), _) | (_, Value::Array(_) | Value::Object(_)) => {
+                Ok(false)
+            }
+            (one, other) => Ok(one == other),
+        }
+    }
+
+    fn check_range(&mut self, schema: &Map<String, Value>, value: &Value) -> Result<(), Stop> {
         let Some(number) = value.as_f64() else {
-            return;
+            return Ok(());
         };
         let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
         if let Some(least) = bound("minimum").filter(|least| number < *least) {
-            self.report(&format!("{number} is less than {least}"));
+            self.report(&format!("{number} is less than {least}"))?;
         }
         if let Some(most) = bound("maximum").filter(|most| number > *most) {
-            self.report(&format!("{number} is more than {most}"));
+            self.report(&format!("{number} is more than {most}"))?;
         }
+        Ok(())
     }
 
-    fn check_map(&mut self, schema: &Map<String, Value>, map: &Map<String, Value>) {
+    fn check_map(
+        &mut self,
+        schema: &Map<String, Value>,
+        map: &Map<String, Value>,
+    ) -> Result<(), Stop> {
         let no_names = Map::new();
         let properties = match schema.get("properties") {
             Some(Value::Object(properties)) => properties,
             _ => &no_names,
         };
-        let required: Vec<&str> = match schema.get("required") {
-            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
-            _ => Vec::new(),
+        self.step(entries(schema, "required"))?;
+        let names = match schema.get("required") {
+            Some(Value::Array(names)) => names.as_slice(),
+            _ => &[],
         };
-        for name in &required {
-            if !map.contains_key(*name) {
-                self.within(name, |walk| walk.report("is required and missing"));
+        let mut required = HashSet::with_capacity(names.len());
+        for name in names.iter().filter_map(Value::as_str) {
+            if required.insert(name) && !map.contains_key(name) {
+                self.within(name, |walk| walk.report("is required and missing"))?;
             }
         }
         for (name, value) in map {
             if let Some(property) = properties.get(name) {
                 // An optional key may be `null`.
-                if !value.is_null() || required.contains(&name.as_str()) {
-                    self.within(name, |walk| walk.check(property, value));
+                if !value.is_null() || required.contains(name.as_str()) {
+                    self.within(name, |walk| walk.check(property, value))?;
                 }
                 continue;
             }
             match schema.get("additionalProperties") {
                 Some(Value::Bool(false)) => {
-                    let known: Vec<String> = properties.keys().map(|k| quote(k)).collect();
-                    let reason = if known.is_empty() {
+                    let reason = if properties.is_empty() {
                         "is unknown: the hook takes no config".to_owned()
                     } else {
-                        format!("is unknown; the hook accepts {}", known.join(", "))
+                        let known = listed(properties.keys(), |name| quote(name), ", ");
+                        format!("is unknown; the hook accepts {known}")
                     };
-                    self.within(name, |walk| walk.report(&reason));
+                    self.within(name, |walk| walk.report(&reason))?;
                 }
-                Some(inner) => self.within(name, |walk| walk.check(inner, value)),
+                Some(inner) => self.within(name, |walk| walk.check(inner, value))?,
                 None => {}
             }
         }
+        Ok(())
+    }
+}
+
+/// Returns the number of entries of a keyword whose value may be a list.
+fn entries(schema: &Map<String, Value>, keyword: &str) -> usize {
+    schema
+        .get(keyword)
+        .and_then(Value::as_array)
+        .map_or(0, Vec::len)
+}
+
+/// Lists the first [`MAX_LISTED`] items, for example `a, b and 3 more`.
+fn listed<T>(
+    items: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+    shown: impl Fn(T) -> String,
+    separator: &str,
+) -> String {
+    let items = items.into_iter();
+    let more = items.len().saturating_sub(MAX_LISTED);
+    let first: Vec<String> = items.take(MAX_LISTED).map(shown).collect();
+    let first = first.join(separator);
+    if more > 0 {
+        format!("{first} and {more} more")
+    } else {
+        first
     }
 }
 
@@ -187,8 +295,7 @@ fn expected(schema: &Map<String, Value>) -> String {
             _ => "a list".to_owned(),
         };
     }
-    let names: Vec<String> = types.iter().map(|name| singular(name)).collect();
-    names.join(" or ")
+    listed(&types, |name| singular(name), " or ")
 }
 
 fn singular(name: &str) -> String {
@@ -348,5 +455,80 @@ mod tests {
                 .iter()
                 .all(|m| m.reason.len() < 200 && !m.reason.contains('\n'))
         );
+    }
+
+    /// Regression test: each unknown key quoted all names of the schema, which took a minute and
+    /// 1.4 billion allocations.
+    #[test]
+    fn messages_list_only_some_names() {
+        let names = (0..28_000).map(|n| (format!("k{n}"), json!({})));
+        let schema =
+            json!({"properties": names.collect::<Map<_, _>>(), "additionalProperties": false});
+        let unknown = (0..50_000).map(|n| (format!("u{n}"), Value::Null));
+        let found = mistakes(&schema, &Value::Object(unknown.collect()));
+        assert_eq!(found.len(), MAX_MISTAKES);
+        let reason = &found[0].reason;
+        assert!(
+            reason.starts_with("config.u0: is unknown; the hook accepts k0, k1, k10, ")
+                && reason.ends_with(" and 27984 more"),
+            "{reason}"
+        );
+        let schema = json!({"type": vec!["null"; 1000], "enum": (0..1000).collect::<Vec<_>>()});
+        let found = mistakes(&schema, &json!(1));
+        assert!(found[0].reason.len() < 300, "{}", found[0].reason);
+    }
+
+    /// Regression test: `enum`, `required` and `type` were searched for every item of a list.
+    #[test]
+    fn steps_of_a_check_are_limited() {
+        let items = vec![json!({"name": 1}); 20_000];
+        for keywords in [
+            json!({"enum": (0..20_000).collect::<Vec<_>>()}),
+            json!({"required": vec!["name"; 20_000]}),
+            json!({"type": vec!["null"; 20_000]}),
+            json!({"type": vec!["object"; 20_000]}),
+            json!({"enum": vec![json!({"name": 2}); 10_000]}),
+            json!({"properties": {"name": {"type": vec!["integer"; 20_000]}}}),
+        ] {
+            let mut found = mistakes(&json!({"items": keywords}), &json!(items));
+            let last = found.pop().unwrap();
+            let is_stopped = last.path.is_empty()
+                && last.reason.starts_with("config: checking it")
+                && last.reason.contains("takes more than 1000000 steps");
+            assert!(is_stopped || found.len() == MAX_MISTAKES - 1, "{last:?}");
+        }
+    }
+
+    #[test]
+    fn comparing_long_texts_takes_several_steps() {
+        let long = "x".repeat(100_000);
+        let texts = json!(vec![long.clone(); 40]);
+        let choices = vec![format!("{}y", &long[1..]); 100];
+        let found = mistakes(&json!({"items": {"enum": choices}}), &texts);
+        let last = &found.last().unwrap().reason;
+        assert!(last.contains("takes more than 1000000 steps"), "{last}");
+    }
+
+    #[test]
+    fn enum_compares_whole_values() {
+        let schema = json!({"enum": [[1, "a"], {"a": [null], "b": "x"}, "text", 1.5]});
+        for value in [
+            json!([1, "a"]),
+            json!({"b": "x", "a": [null]}),
+            json!("text"),
+            json!(1.5),
+        ] {
+            assert_eq!(mistakes(&schema, &value), [], "{value}");
+        }
+        for value in [
+            json!([1, "b"]),
+            json!([1]),
+            json!({"a": [null], "c": "x"}),
+            json!({"a": [0], "b": "x"}),
+            json!("texT"),
+            json!(null),
+        ] {
+            assert_eq!(mistakes(&schema, &value).len(), 1, "{value}");
+        }
     }
 }

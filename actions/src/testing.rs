@@ -205,6 +205,7 @@ pub(crate) async fn server() -> (String, Seen) {
                 (status, [(LOCATION, "/ok?token=t0ken")]).into_response()
             }
             "/307-to-302" => Redirect::temporary("/302").into_response(),
+            "/to-https" => Redirect::temporary("https://hooks.invalid/ok").into_response(),
             "/away" => Redirect::temporary("http://127.0.0.2:9/").into_response(),
             "/moved" => Redirect::temporary("/ok").into_response(),
             path if path.contains("/api/v1/dags/") => airflow(path, &headers_of, before),

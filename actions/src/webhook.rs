@@ -21,7 +21,7 @@ use graveler::Event;
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, RequestBuilder, StatusCode};
-use url::{Host, Url};
+use url::Url;
 
 use crate::action_file::{Target, WHOLE_URL, WebhookProperties, format_duration};
 use crate::env::{Environment, Expanded};
@@ -105,7 +105,10 @@ impl Webhooks {
         // one is installed already.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let targets = Arc::new(options.targets);
-        let builder = || Client::builder().redirect(Policy::custom(follow));
+        let builder = || {
+            let proxies = proxies.clone();
+            Client::builder().redirect(Policy::custom(move |attempt| follow(attempt, &proxies)))
+        };
         let build = |b: ClientBuilder| b.build().map_err(|e| SetupError::Webhooks(root_cause(&e)));
         let direct = builder()
             .no_proxy()
@@ -136,8 +139,7 @@ impl Webhooks {
     /// Checks that the URL may be called and returns the client to use.
     async fn client_for(&self, url: &Url) -> Result<&Client, targets::Forbidden> {
         self.targets.check(url)?;
-        // Proxies are never used for this machine itself.
-        if is_loopback(url) || !self.proxies.intercept(url) {
+        if !self.proxies.intercept(url) {
             return Ok(&self.direct);
         }
         self.targets.check_resolved(url).await?;
@@ -212,8 +214,8 @@ impl Webhooks {
             Target::Url(url) => url,
             Target::Unusable(why) => return Err(refused(why).hint(WHOLE_URL)),
         };
-        // Redirects stay on this host, so the URL is checked once. The addresses of its name are
-        // checked whenever a direct client resolves it.
+        // Redirects stay on this host and with this client, so the URL is checked once. The
+        // addresses of its name are checked whenever a direct client resolves it.
         let client = self.client_for(url).await;
         Ok((client.map_err(|e| refused(&e.to_string()))?, url))
     }
@@ -251,9 +253,10 @@ impl Webhooks {
             Err(e) => return Err(no_answer(call, &e, "while awaiting headers").await),
         };
         let (status, url) = (answer.status(), answer.url().clone());
+        let proxies = self.proxies.clone();
         let shown = move |masker: &Masker| {
             let head = masker.text(&response_head(&answer));
-            (head, hint_of_redirect(&answer, masker), answer)
+            (head, hint_of_redirect(&answer, masker, &proxies), answer)
         };
         let (head, hint, answer) = masker.run_blocking(shown).await?;
         log.text("\nResponse:\n");
@@ -302,15 +305,6 @@ fn answer_in_log(log_at: &str) -> String {
     format!("the service's answer is in the hook's log: GET {log_at}")
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
 /// Returns the URL with additional query parameters, sorted by name.
 fn with_params(url: &Url, params: &[(String, Expanded)]) -> Url {
     if params.is_empty() {
@@ -347,7 +341,7 @@ pub(crate) fn try_target(url: &str, entries: &[String]) {
     let denied = WebhookTargets::parse(&[], entries).unwrap_or_default();
     if let Ok(url) = Url::parse(url) {
         drop((allowed.check(&url), denied.check(&url)));
-        std::hint::black_box(is_loopback(&url));
+        std::hint::black_box(Proxies::of_process().intercept(&url));
         drop(with_params(&url, &[]));
     }
 }

@@ -53,7 +53,7 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^[0-9A-Za-z_][0-9A-Za-z_\-. ]+$").expect("the pattern is a constant")
 });
 
-/// An error of a file that cannot be used: an action file, or a component that one names.
+/// An error of an action file that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileError {
     path: String,
@@ -66,6 +66,11 @@ impl FileError {
     pub(crate) fn is_perhaps_no_action(&self) -> bool {
         let is_yaml = [".yaml", ".yml"].iter().any(|end| self.path.ends_with(end));
         !is_yaml || [NO_NAME, NO_MAP].contains(&self.diagnostic.reason.as_str())
+    }
+
+    /// Returns the estimated memory use.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        size_of::<Self>() + self.path.len() + self.diagnostic.reason.len()
     }
 
     /// An error at a position in the file.

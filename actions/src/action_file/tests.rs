@@ -167,6 +167,17 @@ fn probable_mistakes_are_warnings() {
             vec!["9:16: hook[0] type 'webhook': 'timeout' '-1s' is not positive, so 1m0s applies"],
         ),
         (
+            webhook("      url: http://x\n      timeout: 2h\n"),
+            vec!["9:16: hook[0] type 'webhook': 'timeout' '2h' is longer than 1h, so 1h applies"],
+        ),
+        (
+            wasm("      timeout: 61m\n      limits: {time_per_object: 11m}\n"),
+            vec![
+                "10:33: hook[0] type 'wasm': 'limits.time_per_object' '11m' is longer than 10m, so 10m applies",
+                "9:16: hook[0] type 'wasm': 'timeout' '61m' is longer than 1h, so 1h applies",
+            ],
+        ),
+        (
             "name: gate\non: {pre-commit: }\nhooks: [null]\n".to_owned(),
             vec![
                 "3:9: hook[0] is empty and ignored",
@@ -443,19 +454,23 @@ fn invalid_yaml_is_rejected() {
             && said.contains("not valid YAML"),
         "{said}"
     );
-    let said = Action::parse("_lakefs_actions/gate.yaml", b"name: x\n\xff\xfe")
-        .unwrap_err()
-        .to_string();
+}
+
+#[test]
+fn file_that_is_not_utf8_is_rejected() {
+    let said = Action::parse("_lakefs_actions/gate.yaml", b"name: x\n\xff\xfe");
     assert_eq!(
-        said,
+        said.unwrap_err().to_string(),
         "parsing file _lakefs_actions/gate.yaml:2:1: not UTF-8 text"
     );
+}
+
+#[test]
+fn too_large_file_is_rejected() {
     let huge = vec![b'#'; usize::try_from(MAX_FILE_BYTES).unwrap() + 1];
-    let said = Action::parse("_lakefs_actions/gate.yaml", &huge)
-        .unwrap_err()
-        .to_string();
+    let said = Action::parse("_lakefs_actions/gate.yaml", &huge);
     assert_eq!(
-        said,
+        said.unwrap_err().to_string(),
         "parsing file _lakefs_actions/gate.yaml: larger than 1048576 bytes"
     );
 }

@@ -83,9 +83,9 @@ pub(crate) struct WasmProperties {
 impl WasmProperties {
     pub(super) fn read(node: &Node, warnings: &mut Vec<Diagnostic>) -> Result<Self, Diagnostic> {
         check_keys("", node, &KEYS, &UNSUPPORTED_KEYS)?;
-        let mut limits = read_limits(node.get("limits"))?;
+        let mut limits = read_limits(node.get("limits"), warnings)?;
         if let Some(timeout) = node.get("timeout") {
-            limits.timeout = duration("timeout", timeout, CEILINGS.timeout)?;
+            limits.timeout = duration("timeout", timeout, CEILINGS.timeout, warnings)?;
         }
         let parallelism = match node.get("parallelism") {
             None => DEFAULT_PARALLELISM,
@@ -238,7 +238,7 @@ fn read_capabilities(
     })
 }
 
-fn read_limits(node: Option<&Node>) -> Result<Limits, Diagnostic> {
+fn read_limits(node: Option<&Node>, warnings: &mut Vec<Diagnostic>) -> Result<Limits, Diagnostic> {
     let mut limits = DEFAULTS;
     let Some(node) = node else {
         return Ok(limits);
@@ -248,8 +248,8 @@ fn read_limits(node: Option<&Node>) -> Result<Limits, Diagnostic> {
         limits.memory_bytes = size("limits.memory", memory, CEILINGS.memory_bytes)?;
     }
     if let Some(time) = node.get("time_per_object") {
-        limits.time_per_object =
-            duration("limits.time_per_object", time, CEILINGS.time_per_object)?;
+        let max = CEILINGS.time_per_object;
+        limits.time_per_object = duration("limits.time_per_object", time, max, warnings)?;
     }
     if let Some(read) = node.get("read_bytes") {
         limits.read_bytes = size("limits.read_bytes", read, CEILINGS.read_bytes)?;

@@ -130,7 +130,8 @@ pub(super) fn read_target(text: &str) -> (Target, String) {
 }
 
 /// Reads the response timeout. As in lakeFS, a value that is not a string is ignored, and a value
-/// that is not positive selects the default. A timeout above [`MAX_TIMEOUT`] is reduced to it.
+/// that is not positive selects the default. A timeout above [`MAX_TIMEOUT`] is reduced to it, with a
+/// warning.
 pub(super) fn read_timeout(
     node: &Node,
     warnings: &mut Vec<Diagnostic>,
@@ -152,7 +153,9 @@ pub(super) fn read_timeout(
     };
     match parse_duration(magnitude) {
         _ if text.is_empty() => Ok(DEFAULT_TIMEOUT),
-        Some(duration) if sign > 0 && !duration.is_zero() => Ok(duration.min(MAX_TIMEOUT)),
+        Some(duration) if sign > 0 && !duration.is_zero() => {
+            Ok(at_most("timeout", value, duration, MAX_TIMEOUT, warnings))
+        }
         Some(_) => {
             let reason = format!("'timeout' '{text}' is not positive, so {default} applies");
             warn(warnings, Diagnostic::new(value.at, reason));
@@ -182,13 +185,34 @@ fn shown(text: &str, url: &url::Url) -> String {
     }
 }
 
-/// Reads a positive duration. A duration above `max` is reduced to `max`.
-pub(super) fn duration(name: &str, node: &Node, max: Duration) -> Result<Duration, Diagnostic> {
+/// Reads a positive duration. A duration above `max` is reduced to `max`, with a warning.
+pub(super) fn duration(
+    name: &str,
+    node: &Node,
+    max: Duration,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<Duration, Diagnostic> {
     let text = node.text().unwrap_or_default();
     match parse_duration(text) {
         Some(Duration::ZERO) | None => Err(invalid_duration(name, node, text, max)),
-        Some(duration) => Ok(duration.min(max)),
+        Some(duration) => Ok(at_most(name, node, duration, max, warnings)),
     }
+}
+
+fn at_most(
+    name: &str,
+    node: &Node,
+    duration: Duration,
+    max: Duration,
+    warnings: &mut Vec<Diagnostic>,
+) -> Duration {
+    if duration > max {
+        let quoted = base::glob::quoted(node.text().unwrap_or_default());
+        let max = humantime::format_duration(max);
+        let reason = format!("'{name}' '{quoted}' is longer than {max}, so {max} applies");
+        warn(warnings, Diagnostic::new(node.at, reason));
+    }
+    duration.min(max)
 }
 
 /// Reads a map of strings as pairs. If `lists` is true, values may be lists of strings.

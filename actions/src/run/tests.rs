@@ -54,59 +54,61 @@ async fn ids(
     )
 }
 
-#[tokio::test]
-async fn runs_are_listed_by_branch_and_commit_and_paged() {
+/// Records with five runs of `repo` and one of another repository.
+async fn with_runs() -> Records {
     let (records, _) = records();
-    for (id, branch, commit) in [
-        ("1", "main", "c1"),
-        ("2", "main2", ""),
-        ("3", "main", "c1"),
-        ("4", "", "c2"),
-        ("5", "main", ""),
+    for (repository, id, branch, commit) in [
+        ("repo", "1", "main", "c1"),
+        ("repo", "2", "main2", ""),
+        ("repo", "3", "main", "c1"),
+        ("repo", "4", "", "c2"),
+        ("repo", "5", "main", ""),
+        ("repo2", "9", "main", "c1"),
     ] {
-        records
-            .save("repo", &run(id, branch, commit), &[])
-            .await
-            .unwrap();
+        let run = run(id, branch, commit);
+        records.save(repository, &run, &[]).await.unwrap();
     }
     records
-        .save("repo2", &run("9", "main", "c1"), &[])
-        .await
-        .unwrap();
-    assert_eq!(
-        ids(&records, Filter::All, "", 10).await,
-        (
-            vec!["1".into(), "2".into(), "3".into(), "4".into(), "5".into()],
-            String::new()
-        )
-    );
-    assert_eq!(
-        ids(&records, Filter::All, "", 2).await,
-        (vec!["1".into(), "2".into()], "2".into())
-    );
-    assert_eq!(ids(&records, Filter::All, "2", 3).await.0, ["3", "4", "5"]);
-    assert_eq!(
-        ids(&records, Filter::Branch("main"), "", 2).await,
-        (vec!["1".into(), "3".into()], "3".into())
-    );
-    assert_eq!(
-        ids(&records, Filter::Branch("main"), "3", 2).await,
-        (vec!["5".into()], String::new())
-    );
-    assert_eq!(
-        ids(&records, Filter::Commit("c1"), "", 10).await.0,
-        ["1", "3"]
-    );
-    assert!(
-        ids(&records, Filter::Branch("none"), "", 10)
-            .await
-            .0
-            .is_empty()
-    );
-    assert_eq!(
-        records.run("repo", "1").await.unwrap(),
-        Some(run("1", "main", "c1"))
-    );
+}
+
+#[tokio::test]
+async fn runs_are_listed_in_pages() {
+    let records = with_runs().await;
+    let (all, next) = ids(&records, Filter::All, "", 10).await;
+    assert_eq!(all, ["1", "2", "3", "4", "5"]);
+    assert_eq!(next, "");
+    let (page, next) = ids(&records, Filter::All, "", 2).await;
+    assert_eq!(page, ["1", "2"]);
+    assert_eq!(next, "2");
+    let (page, _) = ids(&records, Filter::All, "2", 3).await;
+    assert_eq!(page, ["3", "4", "5"]);
+}
+
+#[tokio::test]
+async fn runs_are_listed_by_branch_in_pages() {
+    let records = with_runs().await;
+    let (page, next) = ids(&records, Filter::Branch("main"), "", 2).await;
+    assert_eq!(page, ["1", "3"]);
+    assert_eq!(next, "3");
+    let (page, next) = ids(&records, Filter::Branch("main"), "3", 2).await;
+    assert_eq!(page, ["5"]);
+    assert_eq!(next, "");
+    let (page, _) = ids(&records, Filter::Branch("none"), "", 10).await;
+    assert!(page.is_empty(), "{page:?}");
+}
+
+#[tokio::test]
+async fn runs_are_listed_by_commit() {
+    let records = with_runs().await;
+    let (page, _) = ids(&records, Filter::Commit("c1"), "", 10).await;
+    assert_eq!(page, ["1", "3"]);
+}
+
+#[tokio::test]
+async fn run_is_found_by_its_id() {
+    let records = with_runs().await;
+    let found = records.run("repo", "1").await.unwrap();
+    assert_eq!(found, Some(run("1", "main", "c1")));
     assert_eq!(records.run("repo", "none").await.unwrap(), None);
 }
 

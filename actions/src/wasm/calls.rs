@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Admission, Pool};
+use super::admission::{Admission, Admitted, Pool};
 use super::describe::{self, Describing};
 use super::guests::Guests;
 use super::instance::{self, Call, CancelHook, Deadline, Outcome, Stopper};
@@ -62,15 +62,23 @@ impl Calls {
         ready: &Arc<Ready>,
         share: &Pool,
     ) -> Result<Arc<Value>, Failure> {
+        if let Some(known) = ready.description.get() {
+            return Ok(Arc::clone(known));
+        }
+        // Each caller waits in its own repository's share. Only admitted callers wait for each other.
+        let admitted = self.admission.admit(share, DESCRIBE_MEMORY).await?;
         ready
             .description
-            .get_or_try_init(|| self.describe(ready, share))
+            .get_or_try_init(|| self.describe(ready, admitted))
             .await
             .cloned()
     }
 
-    async fn describe(&self, ready: &Arc<Ready>, share: &Pool) -> Result<Arc<Value>, Failure> {
-        let admitted = self.admission.admit(share, DESCRIBE_MEMORY).await?;
+    async fn describe(
+        &self,
+        ready: &Arc<Ready>,
+        admitted: Admitted,
+    ) -> Result<Arc<Value>, Failure> {
         let deadline = Deadline {
             after: DESCRIBE_TIME,
             what: "of describe",

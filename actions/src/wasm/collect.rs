@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering;
 
 use graveler::Finding;
 
+use super::findings::weight;
 use super::guest::Answer;
 use super::instance::Outcome;
 use super::limits::{FINDINGS_BYTES, METRICS, size};
 use super::report::{Cause, Failure, Report, Verdict};
-use super::session::{Run, weight};
+use super::session::Run;
 
 /// Builds a report.
 #[derive(Debug, Default)]
@@ -34,8 +35,8 @@ impl Collector {
     /// Adds one outcome. `path` is `None` for a gate. Returns whether the hook should continue.
     pub(super) fn add(&mut self, run: &Run, path: Option<&str>, outcome: Outcome) -> bool {
         let submitted = outcome.submitted;
-        self.findings_dropped += submitted.findings_dropped;
-        for finding in submitted.findings {
+        self.findings_dropped += submitted.findings.dropped;
+        for finding in submitted.findings.kept {
             self.add_finding(run, finding);
         }
         self.append_log(run, path, &outcome.log.text(), outcome.log.was_cut());

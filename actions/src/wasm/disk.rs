@@ -70,21 +70,25 @@ impl Disk {
             engine.precompile_compatibility_hash().hash(&mut hash);
         }
         let engine = hex::encode(&hash.0.finalize()[..ENGINE_BYTES]);
-        folder(&dir.join(&engine)).map_err(|source| SetupError::Cache {
-            dir: dir.to_owned(),
-            source,
-        })?;
-        Ok(Self {
+        let disk = Self {
             dir: dir.to_owned(),
             engine,
             key,
-        })
+        };
+        folder(&disk.folder()).map_err(|source| SetupError::Cache {
+            dir: dir.to_owned(),
+            source,
+        })?;
+        Ok(disk)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.dir.join(&self.engine)
     }
 
     fn path(&self, digest: &ComponentDigest) -> PathBuf {
-        self.dir
-            .join(&self.engine)
-            .join(format!("{}.cwasm", hex::encode(digest)))
+        let name = format!("{}.cwasm", hex::encode(digest));
+        self.folder().join(name)
     }
 
     fn tag(&self, digest: &ComponentDigest, code: &[u8]) -> Hmac<Sha256> {
@@ -119,6 +123,8 @@ impl Disk {
         let temporary = path.with_extension(unique());
         let artifact = artifact.encode();
         let write = || {
+            // Someone may have deleted the cache while the server runs.
+            folder(&self.folder())?;
             let mut file = fs::OpenOptions::new()
                 .write(true)
                 .create_new(true)
@@ -351,31 +357,60 @@ mod tests {
         assert!(fs::metadata(&path).unwrap().modified().unwrap() > old);
     }
 
-    /// Attacks by a user who can write the folder but does not have the key.
+    /// Regression test: after the folder was deleted, nothing was stored until the next restart.
     #[test]
-    fn planted_files_are_never_loaded() {
+    fn deleted_folder_is_created_again() {
+        let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
+        let cache = dir.path().join("cache");
+        let disk = disk_at(&cache, KEY, &engine);
+        for deleted in [disk.folder(), cache] {
+            fs::remove_dir_all(&deleted).unwrap();
+            disk.store(&[1; 32], &compiled()).unwrap();
+            assert!(disk.load(&[1; 32]).is_some());
+            assert_eq!(mode(&disk.folder()), 0o700);
+        }
+    }
+
+    // The following tests are attacks by a user who can write the folder but does not have the key.
+
+    /// The attacker's key lies where earlier versions of the server looked for the key.
+    #[test]
+    fn code_with_an_attackers_tag_is_never_loaded() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
         let disk = disk_at(dir.path(), KEY, &engine);
-        // Code with a tag that was made with another key, and that key where earlier versions of
-        // the server looked for it.
-        let attacker = [7; 32];
-        disk_of_attacker(dir.path(), attacker, &engine);
+        disk_of_attacker(dir.path(), [7; 32], &engine);
         let restarted = disk_at(dir.path(), KEY, &engine);
         for disk in [&disk, &restarted] {
             assert!(disk.load(&[1; 32]).is_none());
         }
-        // A link to code that this server wrote for another component.
-        disk.store(&[2; 32], &compiled()).unwrap();
-        std::os::unix::fs::symlink(disk.path(&[2; 32]), disk.path(&[3; 32])).unwrap();
-        assert!(disk.load(&[3; 32]).is_none());
-        // A tag without code, and a folder instead of a file.
-        fs::write(disk.path(&[4; 32]), [0; TAG_BYTES]).unwrap();
-        assert!(disk.load(&[4; 32]).is_none());
-        fs::create_dir(disk.path(&[5; 32])).unwrap();
-        assert!(disk.load(&[5; 32]).is_none());
         // Storing replaces what was planted.
         disk.store(&[1; 32], &compiled()).unwrap();
         assert!(restarted.load(&[1; 32]).is_some());
+    }
+
+    #[test]
+    fn link_to_code_of_another_component_is_never_loaded() {
+        let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
+        let disk = disk_at(dir.path(), KEY, &engine);
+        disk.store(&[2; 32], &compiled()).unwrap();
+        std::os::unix::fs::symlink(disk.path(&[2; 32]), disk.path(&[3; 32])).unwrap();
+        assert!(disk.load(&[3; 32]).is_none());
+    }
+
+    #[test]
+    fn tag_without_code_is_never_loaded() {
+        let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
+        let disk = disk_at(dir.path(), KEY, &engine);
+        fs::write(disk.path(&[4; 32]), [0; TAG_BYTES]).unwrap();
+        assert!(disk.load(&[4; 32]).is_none());
+    }
+
+    #[test]
+    fn folder_in_place_of_code_is_never_loaded() {
+        let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
+        let disk = disk_at(dir.path(), KEY, &engine);
+        fs::create_dir(disk.path(&[5; 32])).unwrap();
+        assert!(disk.load(&[5; 32]).is_none());
     }
 
     fn disk_of_attacker(dir: &Path, key: [u8; 32], engine: &Engines) {

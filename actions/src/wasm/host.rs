@@ -23,6 +23,7 @@ use super::describe;
 use super::disk::CodeKey;
 use super::engine::{Engines, Lane};
 use super::fanout::{self, Selection};
+use super::findings;
 use super::guests::Guests;
 use super::instance::Deadline;
 use super::limits::{COMPILES, FEW_GLOBS_BYTES, STORAGE_CALLS};
@@ -206,6 +207,7 @@ impl Host {
             share,
             waits: Waits::default(),
             log_budget,
+            findings_budget: findings::budget(),
         };
         Ok((ready, run, selection))
     }
@@ -267,8 +269,10 @@ mod tests {
     use std::path::Path;
 
     use bytes::Bytes;
+    use futures::FutureExt as _;
 
     use super::super::disk::Disk;
+    use super::super::limits::ADMISSION_WAIT;
     use super::super::report::Cause;
     use super::*;
 
@@ -348,5 +352,25 @@ mod tests {
         let restarted = without_pool(dir.path());
         restarted.describe("lake", &object_gate).await.unwrap();
         assert_eq!(restarted.inner.cache.compiled(), 0);
+    }
+
+    /// Regression test: the first caller of `describe` waited for admission in its own repository, and
+    /// callers of other repositories waited for it.
+    #[tokio::test]
+    async fn description_does_not_wait_for_another_repository() {
+        let dir = tempfile::tempdir().unwrap();
+        let (host, gate) = (without_pool(dir.path()), component(GATE));
+        let wait = CompileWait::default();
+        host.inner.cache.get("busy", &gate, &wait).await.unwrap();
+        let admission = &host.inner.calls.admission;
+        let share = admission.share("busy");
+        let held = admission.admit(&share, 2 << 30).await.unwrap();
+        let mut waiting = std::pin::pin!(host.describe("busy", &gate));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let other = host.describe("other", &gate);
+        let other = tokio::time::timeout(ADMISSION_WAIT / 2, other).await;
+        assert_eq!(other.unwrap().unwrap()["name"], "test-gate");
+        drop(held);
+        assert_eq!(waiting.await.unwrap()["name"], "test-gate");
     }
 }

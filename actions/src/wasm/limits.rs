@@ -114,8 +114,11 @@ pub(super) const NAME_BYTES: usize = 256;
 pub(super) const PROPERTIES: usize = 32;
 /// Maximum total size of a finding's properties. Further properties are dropped.
 pub(super) const PROPERTY_BYTES: usize = 8192;
-/// Maximum total size of findings per instance and per hook. Further findings are only counted.
+/// Maximum total size of the findings of an instance, of a hook's report, and of a hook's instances
+/// that are not collected yet. Further findings are only counted.
 pub(super) const FINDINGS_BYTES: usize = 16 << 20;
+/// Bytes of findings that are kept per instance regardless of the findings of other instances.
+pub(super) const FINDINGS_EACH: usize = 64 << 10;
 pub(super) const METRICS: usize = 100;
 pub(super) const SUMMARY_BYTES: usize = 64 << 10;
 

@@ -24,6 +24,7 @@ mod describe;
 mod disk;
 mod engine;
 mod fanout;
+mod findings;
 mod flights;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod fuzzing;

@@ -196,6 +196,7 @@ impl Chunks {
                     None => trees.open(&object, range).await?,
                 };
                 let mut pieces = BytesMut::new();
+                let mut refused = None;
                 while pieces.len() < missing {
                     let Some(piece) = body.next().await else {
                         break;
@@ -203,14 +204,25 @@ impl Chunks {
                     let path = &object.path;
                     let piece =
                         piece.map_err(|e| catalog::Error::DataGone(format!("{path} ({e})")))?;
-                    if let Err(refusal) = payer.spend(piece.len() as u64) {
-                        return Ok(Err(refusal));
+                    refused = payer.spend(piece.len() as u64).err();
+                    if refused.is_some() {
+                        break;
                     }
                     pieces.extend_from_slice(&piece);
                 }
-                Ok(Ok((body, pieces)))
+                Ok((body, pieces, refused))
             });
-            let (body, pieces) = more.await??;
+            let (body, pieces, refused) = more.await?;
+            if let Some(refusal) = refused {
+                // The guest gets the bytes that are paid. The stream has lost the refused piece, so
+                // a further call opens the object again.
+                self.at += pieces.len() as u64;
+                self.rest.unsplit(pieces);
+                if self.rest.is_empty() {
+                    return Err(refusal);
+                }
+                break;
+            }
             if pieces.is_empty() {
                 return Err(Refusal::Unavailable(format!(
                     "storage has fewer bytes of {:?} than its entry says",
@@ -231,7 +243,51 @@ impl Chunks {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+    use std::sync::atomic::AtomicU64;
+    use std::time::Duration;
+
+    use base::Page;
+    use catalog::{AddressType, Entry};
+    use graveler::EventKind;
+    use serde_json::Value;
+    use tokio::sync::Semaphore;
+
+    use super::super::admission::{Admission, Waits};
+    use super::super::capability::Rights;
+    use super::super::request::{Limits, Select};
+    use super::super::tree::{Side, Trees};
+    use super::super::{findings, log};
     use super::*;
+    use crate::testing::event;
+
+    fn run(trees: Arc<dyn Trees>, read_bytes: u64) -> Run {
+        let limits = Limits {
+            memory_bytes: 1 << 20,
+            time_per_object: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            read_bytes,
+            findings: 1,
+            log_bytes: 1,
+        };
+        Run {
+            action: String::new(),
+            hook: String::new(),
+            event: Arc::new(event(EventKind::PreCommit)),
+            config: Value::Null,
+            config_text: OnceLock::new(),
+            trees,
+            rights: Arc::new(Rights::new(&Select::default(), &[], &[]).unwrap()),
+            storage_calls: Arc::new(Semaphore::new(1)),
+            limits,
+            keep_going: false,
+            read: AtomicU64::new(0),
+            share: Admission::new().share("lake"),
+            waits: Waits::default(),
+            log_budget: log::budget(1),
+            findings_budget: findings::budget(),
+        }
+    }
 
     #[test]
     fn nearby_spans_are_fetched_together() {
@@ -261,5 +317,74 @@ mod tests {
         let fetched: u64 = plan.iter().map(|r| r.end - r.start).sum();
         assert!(fetched <= 1000 + u64::from(READ_BYTES), "{fetched}");
         assert!(plan.len() > 1 && plan.len() < 1000);
+    }
+
+    fn object(size_bytes: i64) -> Object {
+        Object {
+            path: "a".to_owned(),
+            entry: Entry {
+                address: "a".to_owned(),
+                address_type: AddressType::Full,
+                last_modified: base::OffsetDateTime::UNIX_EPOCH,
+                size_bytes,
+                etag: String::new(),
+                metadata: std::collections::BTreeMap::new(),
+                content_type: String::new(),
+            },
+            identity: Bytes::new(),
+            physical_address: "a".to_owned(),
+        }
+    }
+
+    /// One object of 8 bytes, in pieces of 2.
+    #[derive(Debug)]
+    struct Pieces;
+
+    #[async_trait::async_trait]
+    impl Trees for Pieces {
+        fn tree_id(&self, _: Side) -> Option<String> {
+            None
+        }
+
+        async fn stat(&self, _: Side, _: &str) -> catalog::Result<Option<Object>> {
+            Ok(None)
+        }
+
+        async fn walk(&self, _: Side, _: &str, _: &str, _: usize) -> catalog::Result<Page<Object>> {
+            Ok(Page::empty())
+        }
+
+        async fn diff(
+            &self,
+            _: &str,
+            _: &str,
+            _: usize,
+        ) -> catalog::Result<Page<(Option<Object>, Option<Object>)>> {
+            Ok(Page::empty())
+        }
+
+        async fn open(&self, _: &Object, range: Range<u64>) -> catalog::Result<ByteStream> {
+            let start = usize::try_from(range.start).unwrap();
+            let pieces = b"abcdefgh"[start..].chunks(2);
+            let pieces: Vec<_> = pieces.map(|p| Ok(Bytes::from_static(p))).collect();
+            Ok(Box::pin(futures::stream::iter(pieces)))
+        }
+    }
+
+    /// Regression test: if the budget ended inside a chunk, the paid pieces before that were lost.
+    #[tokio::test]
+    async fn paid_bytes_are_returned_before_the_refusal() {
+        let run = Arc::new(run(Arc::new(Pieces), 5));
+        let mut chunks = Chunks::new(Arc::new(object(8)), 0).unwrap();
+        let first = chunks.next(&run, 8).await.unwrap();
+        assert_eq!(first.as_deref(), Some(&b"abcd"[..]));
+        for _ in 0..2 {
+            let refused = chunks.next(&run, 8).await.unwrap_err();
+            assert!(matches!(refused, Refusal::Spent(_)), "{refused:?}");
+        }
+        // A smaller piece fits into the rest of the budget.
+        let mut last = Chunks::new(Arc::new(object(8)), 7).unwrap();
+        let last = last.next(&run, 8).await.unwrap();
+        assert_eq!(last.as_deref(), Some(&b"h"[..]));
     }
 }

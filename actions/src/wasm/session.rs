@@ -19,9 +19,9 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::admission::{Pool, Waits};
 use super::capability::{ChangeKind, Rights};
+use super::findings::{Findings, FindingsBudget};
 use super::limits::{
-    FINDINGS_BYTES, HANDLES, HOST_CALL, Limiter, METRICS, NAME_BYTES, PAGE, PATH_BYTES, PROPERTIES,
-    PROPERTY_BYTES, SUMMARY_BYTES, TEXT_BYTES, cut, size,
+    HANDLES, HOST_CALL, Limiter, METRICS, NAME_BYTES, PAGE, PATH_BYTES, SUMMARY_BYTES, cut, size,
 };
 use super::log::{Log, LogBudget};
 use super::report::Cause;
@@ -51,6 +51,8 @@ pub(super) struct Run {
     pub(super) waits: Waits,
     /// Remaining budget for the logs of all instances.
     pub(super) log_budget: LogBudget,
+    /// Remaining budget for the findings of all instances.
+    pub(super) findings_budget: FindingsBudget,
 }
 
 /// Why a host call of a guest was refused or failed.
@@ -332,10 +334,7 @@ impl Changes {
 /// Everything that an instance reported in addition to its verdict.
 #[derive(Debug, Default)]
 pub(super) struct Submitted {
-    pub(super) findings: Vec<Finding>,
-    /// Total size of all findings; see [`weight`].
-    pub(super) findings_bytes: usize,
-    pub(super) findings_dropped: u64,
+    pub(super) findings: Findings,
     pub(super) summary: Option<String>,
     pub(super) metrics: BTreeMap<String, (f64, String)>,
 }
@@ -416,27 +415,16 @@ impl State {
         answer
     }
 
-    /// Keeps a finding, unless the instance has reached its limits.
+    /// Keeps a finding, unless the instance or the hook has reached its limits.
     pub(super) fn submit(&mut self, finding: Finding) -> Result<(), Refusal> {
-        let limit = self.run.limits.findings;
-        let mut submitted = self.left.submitted();
-        if submitted.findings.len() >= limit {
-            submitted.findings_dropped += 1;
-            return Err(Refusal::TooMuch(format!(
-                "only {limit} findings are kept; this one is only counted (limits.findings)"
-            )));
-        }
-        let bytes = submitted.findings_bytes + weight(&finding);
-        if bytes > FINDINGS_BYTES {
-            submitted.findings_dropped += 1;
-            return Err(Refusal::TooMuch(format!(
-                "only {} of findings are kept; this one is only counted",
-                size(FINDINGS_BYTES as u64)
-            )));
-        }
-        submitted.findings_bytes = bytes;
-        submitted.findings.push(finding);
-        Ok(())
+        let Run {
+            limits,
+            findings_budget,
+            ..
+        } = &*self.run;
+        let findings = &mut self.left.submitted().findings;
+        let kept = findings.add(finding, limits.findings, findings_budget);
+        kept.map_err(Refusal::TooMuch)
     }
 
     pub(super) fn metric(&mut self, name: &str, value: f64, unit: &str) {
@@ -459,38 +447,6 @@ impl WasiView for State {
             table: &mut self.table,
         }
     }
-}
-
-/// Sets a property of a finding, unless the finding's properties would then exceed their limits.
-pub(super) fn set_property(finding: &mut Finding, name: &str, value: &str) {
-    let properties = &mut finding.properties;
-    let (name, value) = (cut(name, NAME_BYTES), cut(value, TEXT_BYTES));
-    let others = properties.iter().filter(|(n, _)| **n != name);
-    let bytes: usize = others.map(|(n, v)| n.len() + v.len()).sum();
-    let is_new = !properties.contains_key(&name);
-    if bytes + name.len() + value.len() <= PROPERTY_BYTES
-        && (!is_new || properties.len() < PROPERTIES)
-    {
-        properties.insert(name, value);
-    }
-}
-
-/// Returns the estimated memory use of a finding in bytes.
-pub(super) fn weight(finding: &Finding) -> usize {
-    let properties = finding.properties.iter();
-    let properties: usize = properties
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    let texts = [
-        &finding.rule,
-        &finding.message,
-        &finding.action,
-        &finding.hook,
-    ];
-    size_of::<Finding>()
-        + texts.iter().map(|text| text.len()).sum::<usize>()
-        + finding.path.as_ref().map_or(0, String::len)
-        + properties
 }
 
 /// Creates a resource table with a limited number of entries.

@@ -16,12 +16,13 @@ use wasmtime::{Engine, Store};
 use super::capability::ChangeKind;
 use super::check::World;
 use super::describe::Describing;
+use super::findings::set_property;
 use super::guest::{Answer, Guest};
 use super::limits::{HANDLES, NAME_BYTES, READ_BYTES, SCANS, TEXT_BYTES, cut};
 use super::outside;
 use super::reads::{self, Chunks};
 use super::report::{Cause, Failure};
-use super::session::{self, Changes, Listing, Position, Refusal, State, set_property};
+use super::session::{self, Changes, Listing, Position, Refusal, State};
 use super::tree::Side;
 
 /// The world `hook`: the imports of every hook, and `describe`.

@@ -160,11 +160,10 @@ impl Webhooks {
             let answer = self.exchange(request, call, MAX_DAG_RUN_BYTES, log).await?;
             check(&answer, run, log_at)?;
             let state = state(&answer.body)?;
-            let _ = write!(
-                TextLog(log),
-                "\nDAG completed with state: {}\n",
-                masker.text(&state)
-            );
+            let masked = String::from(&*state);
+            let masked = masker.run_blocking(move |masker| masker.text(&masked));
+            let masked = masked.await?;
+            let _ = write!(TextLog(log), "\nDAG completed with state: {masked}\n");
             match &*state {
                 "success" => return Ok(()),
                 "failed" => return Err(HookFailure::new("airflow hook DAG failed")),

@@ -23,9 +23,9 @@ const MAX_PIECES: usize = 1024;
 /// made of backslashes can match a text with many backslashes in very many ways. When the limit is
 /// reached, the rest of the text is not shown.
 const MAX_COMPARISONS: usize = 2_000_000;
-/// Maximum length of one encoded character in the usual encodings: `&#x10FFFF;`, percent-encoded
-/// UTF-8, or two `\u` escapes.
-const MAX_ENCODED_BYTES: usize = 12;
+/// Maximum length of one encoded character in the usual encodings: four `\x` escapes for the bytes
+/// of its UTF-8, or less.
+const MAX_ENCODED_BYTES: usize = 16;
 
 /// Replaces text that was not searched for secrets.
 const NOT_SEARCHED: &str =

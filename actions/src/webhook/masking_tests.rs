@@ -137,11 +137,27 @@ fn long_secret_is_masked_in_pieces() {
 /// A secret of repeated characters may match at every position, so the work must be bounded.
 #[test]
 fn work_for_repeated_characters_is_bounded() {
-    let secret = "a".repeat(4_000);
+    let masker = Masker::new(["a".repeat(4_000).as_str()]);
+    // 400 characters are one piece of the secret and the start of another.
     let text = format!("{}b", "a".repeat(400)).repeat(100);
-    assert!(!mask(&secret, &text).is_empty());
-    let slashes = "\\".repeat(100);
-    assert!(!mask(&slashes, &format!("{}x", "\\".repeat(199)).repeat(100)).is_empty());
+    let masked = masker.text(&text);
+    let (shown, _) = masked.split_once(NOT_SEARCHED).unwrap();
+    let line = format!("{MASK}{}b", "a".repeat(400 - MAX_PIECE_CHARS));
+    assert!(shown.starts_with(&line.repeat(2)), "{shown}");
+}
+
+/// Regression test: the end of a truncated text showed the start of a secret, because the text after
+/// it was too short to recognize the secret.
+#[test]
+fn lookahead_covers_the_longest_encoding() {
+    let secret = "\u{1d54f}".repeat(MAX_PIECE_CHARS);
+    let escaped: String = secret.bytes().map(|b| format!("\\x{b:02x}")).collect();
+    let masker = Masker::new([secret.as_str()]);
+    let text = format!("{escaped}, and more text");
+    let limit = 4;
+    let seen = text.len().min(limit + masker.lookahead());
+    let shown = masker.bytes(&text.as_bytes()[..seen], limit, false);
+    assert_eq!(String::from_utf8_lossy(&shown), MASK);
 }
 
 /// Each character of this secret is one or two backslashes, so the number of possible matches is

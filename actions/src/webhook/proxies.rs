@@ -1,13 +1,14 @@
 //! Proxies from the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`). A proxy
 //! resolves the target's name itself, so the target must be checked before the request is sent to
-//! the proxy.
+//! the proxy. The client for proxied targets does not check the addresses that it connects to, so it
+//! must never connect to a target directly.
 
 use std::fmt;
 use std::sync::Arc;
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::ClientBuilder;
-use url::Url;
+use url::{Host, Url};
 
 /// Proxy configuration. Cheap to clone.
 #[derive(Clone)]
@@ -40,6 +41,15 @@ impl Proxies {
         }
     }
 
+    /// Uses a proxy for `http` URLs only, as if only `HTTP_PROXY` were set.
+    #[cfg(test)]
+    pub(super) fn for_http(url: &str) -> Self {
+        Self {
+            matcher: Arc::new(Matcher::builder().http(url).build()),
+            one: Some(reqwest::Proxy::http(url).expect("the test passes a valid URL")),
+        }
+    }
+
     /// Configures a client to use the proxies.
     pub(super) fn applied(&self, client: ClientBuilder) -> ClientBuilder {
         match &self.one {
@@ -48,10 +58,22 @@ impl Proxies {
         }
     }
 
-    /// Reports whether a request for a URL goes through a proxy.
+    /// Reports whether a request for a URL goes through a proxy. Proxies are never used for this
+    /// machine itself.
     pub(super) fn intercept(&self, url: &Url) -> bool {
-        url.as_str()
-            .parse()
-            .is_ok_and(|uri| self.matcher.intercept(&uri).is_some())
+        let is_proxied = || {
+            let uri = url.as_str().parse();
+            uri.is_ok_and(|uri| self.matcher.intercept(&uri).is_some())
+        };
+        !is_loopback(url) && is_proxied()
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }

@@ -3,7 +3,8 @@
 //! For a redirect with status 301, 302 or 303, clients repeat a POST as a GET without a body. The
 //! service would respond without having seen the event, so such a redirect fails the hook. Redirects with status
 //! 307 and 308 keep method and body. Redirects to another server are not followed, because the
-//! request's headers may contain secrets.
+//! request's headers may contain secrets. Redirects that change whether a proxy is used are not
+//! followed, because a client checks the addresses of one kind of target only: see `proxies`.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -14,6 +15,7 @@ use reqwest::{Response, StatusCode};
 use url::Url;
 
 use super::masking::Masker;
+use super::proxies::Proxies;
 
 /// Maximum number of redirects.
 const MAX_REDIRECTS: usize = 10;
@@ -35,14 +37,14 @@ pub(super) async fn recorded<T>(request: impl Future<Output = T>) -> (T, Vec<(St
     FOLLOWED.scope(RefCell::default(), request).await
 }
 
-pub(super) fn follow(attempt: Attempt<'_>) -> Action {
+pub(super) fn follow(attempt: Attempt<'_>, proxies: &Proxies) -> Action {
     if attempt.previous().len() > MAX_REDIRECTS {
         return attempt.error(format!("stopped after {MAX_REDIRECTS} redirects"));
     }
-    let stays = attempt
-        .previous()
-        .first()
-        .is_none_or(|first| is_same_server(first, attempt.url()));
+    let stays = attempt.previous().first().is_none_or(|first| {
+        let to = attempt.url();
+        is_same_server(first, to) && proxies.intercept(first) == proxies.intercept(to)
+    });
     if drops_body(attempt.status()) || !stays {
         return attempt.stop();
     }
@@ -73,7 +75,11 @@ pub(super) fn line(status: StatusCode, to: &Url, masker: &Masker) -> String {
 }
 
 /// Hint for a redirect that was not followed.
-pub(super) fn hint_of_redirect(answer: &Response, masker: &Masker) -> Option<String> {
+pub(super) fn hint_of_redirect(
+    answer: &Response,
+    masker: &Masker,
+    proxies: &Proxies,
+) -> Option<String> {
     let status = answer.status();
     let location = answer.headers().get(LOCATION)?.to_str().ok()?;
     let to = answer.url().join(location).ok()?;
@@ -84,8 +90,17 @@ pub(super) fn hint_of_redirect(answer: &Response, masker: &Masker) -> Option<Str
             shown(&to, masker)
         ));
     }
-    if !status.is_redirection() || is_same_server(answer.url(), &to) {
+    if !status.is_redirection() {
         return None;
+    }
+    if is_same_server(answer.url(), &to) {
+        let one_proxied = proxies.intercept(answer.url()) != proxies.intercept(&to);
+        return one_proxied.then(|| {
+            format!(
+                "the response redirects to {}, and the server's proxies apply to only one of the two addresses; such redirects are not followed: set 'url' to the final address of the service",
+                shown(&to, masker)
+            )
+        });
     }
     Some(format!(
         "the response redirects to another server ({}); such redirects are not followed because requests may contain secrets: set 'url' to the final address of the service",

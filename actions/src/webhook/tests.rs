@@ -405,17 +405,18 @@ async fn broken_response_shows_no_part_of_a_secret() {
     );
 }
 
+/// Calls a host at the port of `url` and returns the reason for the refusal.
+async fn refused(url: &str, host: &str, options: WebhookOptions) -> String {
+    let port = url.rsplit_once(':').unwrap().1;
+    let url = format!("http://{host}:{port}/x");
+    let (outcome, log) = run_with(&hook(&url), options, Proxies::of_process()).await;
+    assert!(!log.contains("Response:"), "{log}");
+    outcome.unwrap_err()
+}
+
 #[tokio::test]
 async fn denied_targets_are_not_called() {
     let (url, seen) = server().await;
-    let port = url.rsplit_once(':').unwrap().1;
-    let refused = async |host: &str, options: WebhookOptions| {
-        let url = format!("http://{host}:{port}/x");
-        let (outcome, log) = run_with(&hook(&url), options, Proxies::of_process()).await;
-        assert!(!log.contains("Response:"), "{log}");
-        outcome.unwrap_err()
-    };
-    let deny = || targets(&[], &["127.0.0.0/8", "::1"]);
     // As an address, in another notation, and by a name that resolves to it.
     for host in [
         "127.0.0.1",
@@ -424,26 +425,37 @@ async fn denied_targets_are_not_called() {
         "0.0.0.0",
         "localhost",
     ] {
-        let said = refused(host, deny()).await;
+        let said = refused(&url, host, targets(&[], &["127.0.0.0/8", "::1"])).await;
         assert!(
             said.contains("is in actions.webhook.deny"),
             "{host}: {said}"
         );
     }
-    let said = refused("127.0.0.1", targets(&["10.0.0.0/8", "hooks.example"], &[])).await;
+    assert!(seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn targets_that_are_not_allowed_are_not_called() {
+    let (url, seen) = server().await;
+    let options = targets(&["10.0.0.0/8", "hooks.example"], &[]);
     assert_eq!(
-        said,
+        refused(&url, "127.0.0.1", options).await,
         format!(
-            "Post \"http://127.0.0.1:{port}/x\": 127.0.0.1 is not in actions.webhook.allow in the server's configuration"
+            "Post \"{url}/x\": 127.0.0.1 is not in actions.webhook.allow in the server's configuration"
         )
     );
-    let said = refused("localhost", targets(&["hooks.example"], &[])).await;
+    let said = refused(&url, "localhost", targets(&["hooks.example"], &[])).await;
     assert!(
         said.contains("localhost is not in actions.webhook.allow"),
         "{said}"
     );
     assert!(seen.lock().unwrap().is_empty());
+}
 
+#[tokio::test]
+async fn names_are_allowed_by_name_or_by_address() {
+    let (url, _) = server().await;
+    let port = url.rsplit_once(':').unwrap().1;
     let url = format!("http://localhost:{port}/x");
     for allow in ["127.0.0.0/8", "localhost"] {
         let options = targets(&[allow, "::1"], &[]);
@@ -489,6 +501,32 @@ async fn forbidden_targets_are_not_sent_to_a_proxy() {
         .map(|(uri, ..)| uri.clone())
         .collect();
     assert_eq!(asked, ["http://hooks.invalid/x", "http://203.0.113.7/x"]);
+}
+
+/// Regression test: with a proxy for `http` only, the client for proxied targets followed a redirect
+/// to `https` and connected directly, without a check of the address.
+#[tokio::test]
+async fn redirects_do_not_change_whether_a_proxy_is_used() {
+    let (proxy, seen) = server().await;
+    let proxies = || Proxies::for_http(&proxy);
+    let options = || targets(&["hooks.invalid"], &["127.0.0.0/8"]);
+    let away = hook("http://hooks.invalid/to-https");
+    let failed = deliver(&away, options(), proxies()).await.0.unwrap_err();
+    assert_eq!(failed.message, "webhook request failed (status code: 307)");
+    let hint = failed.hint.unwrap();
+    assert!(
+        hint.starts_with("the response redirects to https://hooks.invalid/ok, and the server's proxies apply to only one"),
+        "{hint}"
+    );
+    assert_eq!(seen.lock().unwrap().len(), 1);
+
+    let stays = hook("http://hooks.invalid/308");
+    let (outcome, _) = deliver(&stays, options(), proxies()).await;
+    assert!(outcome.is_ok(), "{outcome:?}");
+    assert_eq!(
+        seen.lock().unwrap()[2].0,
+        "http://hooks.invalid/ok?token=t0ken"
+    );
 }
 
 /// The headers that identify requests caused by webhooks.

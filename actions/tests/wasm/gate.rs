@@ -6,6 +6,7 @@ use actions::wasm::{Cause, Component, Select, Verdict};
 use bytes::Bytes;
 use graveler::{CommitId, EventDetails, MetaRangeId, TagChange, TagId};
 use serde_json::json;
+use tokio::sync::Barrier;
 
 use super::components::EXPORTS;
 use super::{
@@ -13,7 +14,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn verdict_has_log_metrics_and_findings() {
+async fn passing_report_has_log_metrics_and_summary() {
     let report = run_mode("pass").await;
     assert_eq!(report.verdict, Verdict::Pass);
     assert_eq!(log(&report), "INFO looked at it rows=3\n");
@@ -23,7 +24,10 @@ async fn verdict_has_log_metrics_and_findings() {
     );
     assert_eq!(report.summary.as_deref(), Some("all **good**"));
     assert_eq!((report.objects, report.undecided), (0, None));
+}
 
+#[tokio::test]
+async fn failing_report_has_findings() {
     let report = run_mode("fail").await;
     assert_eq!(report.verdict, Verdict::Fail);
     assert_eq!(
@@ -54,7 +58,10 @@ async fn verdict_has_log_metrics_and_findings() {
             "row=8"
         ]
     );
+}
 
+#[tokio::test]
+async fn gate_can_skip() {
     assert_eq!(run_mode("skip").await.verdict, Verdict::Skip);
 }
 
@@ -303,23 +310,23 @@ async fn fuel_is_deterministic() {
 }
 
 #[tokio::test]
-async fn component_is_described() {
-    let description = host()
-        .describe("lake", &Component::new(gate()))
-        .await
-        .unwrap();
+async fn gate_is_described() {
+    let component = Component::new(gate());
+    let description = host().describe("lake", &component).await.unwrap();
     assert_eq!(description["name"], "test-gate");
-    assert_eq!(
-        host()
-            .describe("lake", &Component::new(object_gate()))
-            .await
-            .unwrap()["defaults"]["paths"],
-        json!(["data/**"])
-    );
-    let failure = host()
-        .describe("lake", &Component::new(Bytes::from_static(b"junk")))
-        .await
-        .unwrap_err();
+}
+
+#[tokio::test]
+async fn object_gate_is_described_with_its_defaults() {
+    let component = Component::new(object_gate());
+    let description = host().describe("lake", &component).await.unwrap();
+    assert_eq!(description["defaults"]["paths"], json!(["data/**"]));
+}
+
+#[tokio::test]
+async fn object_that_is_no_component_is_not_described() {
+    let component = Component::new(Bytes::from_static(b"junk"));
+    let failure = host().describe("lake", &component).await.unwrap_err();
     assert_eq!(
         (failure.cause, failure.message.as_str()),
         (
@@ -329,9 +336,27 @@ async fn component_is_described() {
     );
 }
 
+/// All runs are inside the guest at the same time: each waits in its first storage call for the
+/// others.
 #[tokio::test]
-async fn concurrent_runs_of_a_component_pass() {
-    let runs = (0..20).map(|_| run_mode("pass"));
+async fn concurrent_runs_of_a_component_see_their_own_trees() {
+    const RUNS: usize = 12;
+    let barrier = Arc::new(Barrier::new(RUNS));
+    let runs = (0..RUNS).map(|n| {
+        let path = format!("tables/{n}");
+        let trees = Memory::new(&[], &[(&path, "x")]).with_barrier(&barrier);
+        let request = request(gate(), trees, json!({ "mode": "look" }));
+        async { host().run(request).await }
+    });
     let reports = futures::future::join_all(runs).await;
-    assert!(reports.iter().all(|r| r.verdict == Verdict::Pass));
+    for (n, report) in reports.iter().enumerate() {
+        assert_eq!(
+            findings(report),
+            [
+                "tree: candidate-tree".to_owned(),
+                format!("walk: tables/{n}"),
+                format!("diff: ChangeKind::Added tables/{n} - 1"),
+            ]
+        );
+    }
 }

@@ -31,7 +31,7 @@ use graveler::{
     MetaRangeId, Repository, RepositoryId, RepositoryState,
 };
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Barrier, Notify};
 
 /// One host for all tests. Its disk cache is in the build folder.
 static HOST: LazyLock<Host> = LazyLock::new(|| {
@@ -86,6 +86,8 @@ struct Memory {
     looked: Notify,
     /// Number of times that guests asked for a tree.
     looks: AtomicU64,
+    /// Each first page of a listing waits here.
+    barrier: Option<Arc<Barrier>>,
 }
 
 const ROWS: usize = 3;
@@ -127,6 +129,11 @@ impl Memory {
 
     fn with_fault(mut self, path: &str, fault: Fault) -> Self {
         self.faults.insert(path.to_owned(), fault);
+        self
+    }
+
+    fn with_barrier(mut self, barrier: &Arc<Barrier>) -> Self {
+        self.barrier = Some(Arc::clone(barrier));
         self
     }
 
@@ -176,6 +183,9 @@ impl Trees for Memory {
         after: &str,
         limit: usize,
     ) -> catalog::Result<Page<Object>> {
+        if let (Some(barrier), "") = (&self.barrier, after) {
+            barrier.wait().await;
+        }
         let rows = self
             .side(side)
             .values()

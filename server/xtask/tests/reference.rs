@@ -79,11 +79,14 @@ instances of one repository; 120 s; actions/src/wasm/limits.rs; ADMISSION_WAIT
 one storage call; 60 s; actions/src/wasm/limits.rs; HOST_CALL
 one read, one value; 8 MiB; actions/src/wasm/limits.rs; READ_BYTES
 all findings of a hook; 16 MiB; actions/src/wasm/limits.rs; FINDINGS_BYTES
+all findings of a hook; 64 KiB; actions/src/wasm/limits.rs; FINDINGS_EACH
 open handles; 1024; actions/src/wasm/limits.rs; HANDLES
 open handles; open scans 16; actions/src/wasm/limits.rs; SCANS
 summary, metrics; 64 KiB; actions/src/wasm/limits.rs; SUMMARY_BYTES
 `describe`; 64 MiB; actions/src/wasm/limits.rs; DESCRIBE_MEMORY
 `describe`; 256 KiB; actions/src/wasm/limits.rs; DESCRIBE_BYTES
+checking a hook's `config`; 10 mistakes; actions/src/schema.rs; MAX_MISTAKES
+checking a hook's `config`; 1,000,000; actions/src/schema.rs; MAX_STEPS
 globs (; 1024 bytes; server/base/src; MAX_PATTERN_BYTES
 globs (; 32 opening; server/base/src; MAX_BRACES
 `if`; 256 tokens; actions/src/condition.rs; MAX_TOKENS
@@ -94,7 +97,12 @@ URL of a webhook; 8 KiB; actions/src/action_file/webhook_properties.rs; MAX_URL_
 nesting of a component; 16 levels; actions/src/wasm/nesting.rs; MAX_COMPONENTS
 nesting of a component; 2000; actions/src/wasm/nesting.rs; MAX_COMPOUND_TYPES
 hooks |; 100 per; actions/src/action_file; MAX_HOOKS
-hooks |; 1000 per; actions/src/load.rs; MAX_EVENT_HOOKS
+hooks |; 1000 per; actions/src/selection.rs; MAX_EVENT_HOOKS
+parsing action files and matching; 16 files; actions/src/load.rs; COMPUTATIONS
+checks of the action files; 100 reported; actions/src/preflight.rs; errors
+checks of the action files; 1000 hooks; actions/src/preflight.rs; hooks
+checks of the action files; 120 s; actions/src/preflight.rs; time
+component |; 120 s in all; actions/src/wasm/limits.rs; COMPILE_WAIT
 action files of a tree; 1000 files; actions/src/action_file; MAX_FILES
 action files of a tree; 16 MiB; actions/src/load.rs; MAX_TREE_BYTES
 logged part; 64 KiB; actions/src/webhook/transcript.rs; MAX_RESPONSE_BYTES

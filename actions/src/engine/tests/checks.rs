@@ -28,20 +28,6 @@ fn hooks(count: usize, component: &str, config: &str) -> String {
     text
 }
 
-#[test]
-fn limits_match_the_documentation() {
-    let preflight::Limits {
-        errors,
-        hooks,
-        time,
-        compile_wait,
-    } = preflight::Limits::default();
-    assert_eq!(
-        (errors, hooks, time, compile_wait),
-        (100, 1_000, Duration::from_mins(2), Duration::from_mins(2))
-    );
-}
-
 fn never_ending_compiler() -> Compiler {
     Compiler::Child {
         program: "/bin/sh".into(),

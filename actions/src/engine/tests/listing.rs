@@ -3,6 +3,7 @@
 use graveler::{EventDetails, MetaRangeId};
 
 use super::*;
+use crate::matching::EVALUATIONS_ON_THREAD;
 
 /// Number of subfolders that take more than one listing request.
 const MANY: usize = 1_001;
@@ -28,7 +29,7 @@ fn commit_of(lake: &Lake, base: MetaRangeId, candidate: MetaRangeId) -> Event {
 async fn matching(lake: &Lake, max_pages: usize, event: &Event) -> Result<Vec<String>, String> {
     let mut loader = Loader::new(lake.catalog.reader().clone());
     loader.max_pages = max_pages;
-    match loader.matching_actions(event, GatesSource::Both).await {
+    match matching_actions(&loader, event, GatesSource::Both).await {
         Ok(matched) => Ok(matched.iter().map(|m| m.action.name.clone()).collect()),
         Err(LoadError::Invalid(errors)) => Err(multiple(&errors)),
         Err(e) => panic!("{e}"),
@@ -102,4 +103,26 @@ async fn change_without_differences_is_not_checked() {
         found.errors.is_empty() && found.warnings.is_empty(),
         "{found:?}"
     );
+}
+
+/// Regression test: globs of action files were compiled and matched on the serving threads.
+#[tokio::test]
+async fn long_globs_are_matched_off_the_serving_threads() {
+    let lake = Lake::new().await;
+    let branches = format!("{}'*'", "b123456789, ".repeat(100));
+    for (name, paths) in [("a", "**/x"), ("b", "**/x"), ("c", "t/*"), ("d", "**/none")] {
+        let on = format!("{{pre-commit: {{branches: [{branches}], paths: ['{paths}']}}}}");
+        let action = REFUSE
+            .replace("name: gate", &format!("name: gate {name}"))
+            .replace("{pre-commit: }", &on)
+            .replace("/fail", &format!("/{name}"));
+        lake.gate("main", name, &action).await;
+    }
+    lake.put("main", "t/x").await;
+    EVALUATIONS_ON_THREAD.set(0);
+    lake.commit("main").await.unwrap();
+    assert_eq!(EVALUATIONS_ON_THREAD.get(), 0);
+    let mut calls = lake.calls().await;
+    calls.sort();
+    assert_eq!(calls, ["/a", "/b", "/c"]);
 }

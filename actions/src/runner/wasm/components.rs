@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::action_file::{FileError, WasmProperties};
+use crate::action_file::WasmProperties;
 use crate::load::{FileKey, LoadError, Loader, MAX_COMPONENT_BYTES, Tree};
 use crate::wasm::{Cause, Component, Failure, Host};
 
@@ -70,8 +70,7 @@ impl Components {
             let bytes = self.loader.read(&object, max_bytes).await;
             let bytes = bytes.map_err(|e| unreadable(path, &e))?.ok_or_else(|| {
                 let reason = format!("larger than the {max_bytes} bytes of its entry");
-                let message = FileError::whole(path, reason).to_string();
-                Failure::new(Cause::ComponentInvalid, message)
+                too_large(path, &reason)
             })?;
             self.host.compute(move || Component::new(bytes)).await
         };
@@ -106,10 +105,14 @@ fn size_to_read(path: &str, size_bytes: i64) -> Result<u64, Failure> {
         Ok(bytes) if bytes <= MAX_COMPONENT_BYTES => Ok(bytes),
         _ => {
             let reason = format!("larger than {MAX_COMPONENT_BYTES} bytes");
-            let message = FileError::whole(path, reason).to_string();
-            Err(Failure::new(Cause::ComponentInvalid, message))
+            Err(too_large(path, &reason))
         }
     }
+}
+
+fn too_large(path: &str, reason: &str) -> Failure {
+    let message = format!("component {path} is {reason}");
+    Failure::new(Cause::ComponentInvalid, message)
 }
 
 /// Returns the memory that a cache entry takes.
@@ -140,6 +143,21 @@ mod tests {
         let key = FileKey::of_path(&path);
         let weight = weight(&key, &Component::new(bytes::Bytes::new()));
         assert!(weight as usize >= path.len() + ENTRY_BYTES, "{weight}");
+    }
+
+    /// Regression test: the message said that the server was parsing the component.
+    #[test]
+    fn too_large_component_is_named() {
+        let limit = i64::try_from(MAX_COMPONENT_BYTES).unwrap();
+        assert_eq!(size_to_read("hooks/a.wasm", limit), Ok(MAX_COMPONENT_BYTES));
+        for size in [limit + 1, -1] {
+            let failure = size_to_read("hooks/a.wasm", size).unwrap_err();
+            assert_eq!(failure.cause, Cause::ComponentInvalid);
+            assert_eq!(
+                failure.message,
+                "component hooks/a.wasm is larger than 67108864 bytes"
+            );
+        }
     }
 
     fn properties(component: &str) -> WasmProperties {

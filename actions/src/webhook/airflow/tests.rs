@@ -6,6 +6,7 @@ use std::time::Duration;
 use base::ManualClock;
 use graveler::EventKind;
 
+use super::super::masking::SEARCHES_ON_THREAD;
 use super::super::transcript::MAX_RESPONSE_BYTES;
 use super::super::{Proxies, WebhookOptions, WebhookTargets};
 use super::*;
@@ -187,6 +188,17 @@ async fn hook_waits_until_its_dag_succeeds() {
         waiting.ends_with("\nDAG completed with state: success\n"),
         "{waiting}"
     );
+}
+
+/// Regression test: the state was searched for secrets on the thread that serves requests.
+#[tokio::test]
+async fn no_serving_thread_searches_the_state_for_secrets() {
+    let (url, _) = server().await;
+    let (outcome, log) = run(&hook(&url, "succeeds", WAIT)).await;
+    assert_eq!(outcome, Ok(()));
+    assert!(log.contains("DAG completed with state: success"), "{log}");
+    // This test has one thread for everything but blocking tasks.
+    assert_eq!(SEARCHES_ON_THREAD.get(), 0);
 }
 
 #[tokio::test]

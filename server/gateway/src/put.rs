@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use crate::host::Domains;
 
-    fn auth() -> auth::Auth {
+    fn auth(lake: &TestCatalog) -> auth::Auth {
         let clock = Arc::new(SystemClock);
         let ids = Arc::new(SystemIds::new(Arc::<SystemClock>::clone(&clock)));
         let options = auth::Options {
@@ -160,7 +160,8 @@ mod tests {
             cache_ttl: Duration::from_secs(1),
             fixed_installation_id: None,
         };
-        auth::Auth::new(Arc::new(kv::MemoryStore::new()), clock, ids, options)
+        let records = Arc::clone(&lake.kv);
+        auth::Auth::new(records, clock, ids, options)
     }
 
     fn caller(username: &str) -> Extensions {
@@ -179,7 +180,7 @@ mod tests {
         let repository = lake.repository("lake").await;
         let object = lake.put(&repository, "main", "a", "x").await;
         let domains = Domains::new(&[]);
-        let api = S3Api::new(lake.catalog.clone(), auth(), String::new(), domains);
+        let api = S3Api::new(lake.catalog.clone(), auth(&lake), String::new(), domains);
         let tag = ETagCondition::ETag(ETag::Strong(object.entry.etag));
         for path in ["a", "missing"] {
             let to = ObjectTarget {

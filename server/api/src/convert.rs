@@ -12,6 +12,9 @@ use time::format_description::well_known::Rfc3339;
 use crate::error::{Conflicts, Error, Result, conflicting, finding};
 use crate::query::MAX_PER_PAGE;
 
+/// The content type of objects without one.
+pub(crate) const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
+
 /// The pagination of a page.
 pub(crate) fn pagination<T>(page: &Page<T>) -> types::Pagination {
     types::Pagination {
@@ -163,7 +166,7 @@ pub(crate) fn row(row: ObjectOrPrefix, with_metadata: bool) -> types::ObjectStat
 /// The content type of an object, or the default if it has none.
 pub(crate) fn content_type(given: String) -> String {
     if given.is_empty() {
-        "application/octet-stream".to_owned()
+        DEFAULT_CONTENT_TYPE.to_owned()
     } else {
         given
     }

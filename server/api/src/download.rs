@@ -112,10 +112,7 @@ fn describe(
     part: &Option<Range<u64>>,
     object: &Object,
 ) -> Result<StatusCode> {
-    answer.insert(
-        CONTENT_TYPE,
-        header(&convert::content_type(object.entry.content_type.clone()))?,
-    );
+    answer.insert(CONTENT_TYPE, content_type(object));
     let Some(range) = part else {
         answer.insert(CONTENT_LENGTH, HeaderValue::from(size(object)));
         return Ok(StatusCode::OK);
@@ -154,6 +151,15 @@ fn common_headers(object: &Object) -> Result<HeaderMap> {
         (EXPIRES, HeaderValue::from_static("0")),
     ];
     Ok(HeaderMap::from_iter(pairs))
+}
+
+/// The stored content type, or the default type if none is stored or the stored one is not a valid header value.
+fn content_type(object: &Object) -> HeaderValue {
+    let stored = &object.entry.content_type;
+    if stored.is_empty() {
+        return HeaderValue::from_static(convert::DEFAULT_CONTENT_TYPE);
+    }
+    HeaderValue::from_str(stored).unwrap_or(HeaderValue::from_static(convert::DEFAULT_CONTENT_TYPE))
 }
 
 fn header(text: &str) -> Result<HeaderValue> {

@@ -102,6 +102,11 @@ pub(crate) async fn delete_objects(
             "request size exceeded, max paths is set to {MAX_DELETE_PATHS}"
         )));
     }
+    if body.paths.is_empty() {
+        // Without a path, no permission is checked below.
+        let permission = Permission::new("fs:DeleteObject", arn::object(&id, "*"));
+        api.authorize(&caller, &[permission]).await?;
+    }
     let (allowed, errors) = split_by_permission(&api, &caller, &id, body.paths).await?;
     if allowed.is_empty() && !errors.is_empty() {
         // A caller without any permission must not learn whether the repository exists.

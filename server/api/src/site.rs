@@ -91,8 +91,9 @@ pub(crate) fn is_own_page(uri: &Uri, headers: &HeaderMap) -> bool {
             [HOST.as_str(), "x-forwarded-host"]
                 .iter()
                 .filter_map(|name| {
-                    let value = headers.get(*name)?;
-                    value.to_str().ok().map(str::trim)
+                    let value = headers.get(*name)?.to_str().ok()?;
+                    // Each proxy of a chain appends its host. The first host is the one that the client sees.
+                    value.split(',').next().map(str::trim)
                 }),
         )
         .collect();
@@ -204,6 +205,11 @@ mod tests {
                 ("x-forwarded-host", "weir.example"),
                 ("origin", "https://weir.example"),
             ],
+            vec![
+                ("host", "backend:8000"),
+                ("x-forwarded-host", "weir.example, inner.example"),
+                ("origin", "https://weir.example"),
+            ],
         ] {
             assert!(
                 is_own_page(&Uri::from_static("/"), &headers(&given)),
@@ -238,6 +244,11 @@ mod tests {
                 host,
                 ("origin", "http://weir.example:8000"),
                 ("sec-fetch-site", "cross-site"),
+            ],
+            vec![
+                host,
+                ("x-forwarded-host", "weir.example, inner.example"),
+                ("origin", "https://inner.example"),
             ],
             vec![host, ("sec-fetch-site", "same-site")],
             vec![host, ("sec-fetch-site", "cross-site")],

@@ -3,9 +3,11 @@
 //! The failure of a task does not fail the status request. The response is 200 and contains the status and error
 //! with which the synchronous operation would have failed.
 
+use ::actions::Run;
 use api_types as types;
 use axum::Json;
 use axum::extract::State;
+use base::Page;
 use catalog::{CommitId, Failure, Gates, Repository, TaskStatus};
 use http::StatusCode;
 
@@ -14,9 +16,11 @@ use crate::extract::{Body, Caller, MaybeBody, Path};
 use crate::query::{CommitAsyncQuery, Query};
 use crate::{ApiState, commits, convert, diff};
 
-/// The maximum number of runs searched for a commit's gates. Runs are listed newest first, so that the gates of a
-/// commit with more runs are not found.
-const MAX_RUNS: usize = 1_000;
+/// How many runs are read at a time in the search for a commit's gates.
+const RUNS_PER_PAGE: usize = 1_000;
+/// How many pages are searched. Runs are listed newest first and gates are the oldest, so that the gates of a commit with
+/// more runs, such as one from which many branches were created, are not found.
+const MAX_RUN_PAGES: usize = 10;
 /// Events whose hooks can reject a commit or merge and whose runs store the commit id.
 const GATES: [&str; 2] = ["pre-commit", "pre-merge"];
 
@@ -105,16 +109,35 @@ pub(crate) async fn merge_status(
 
 /// The results of the hooks that allowed a commit, from the runs that store its id.
 async fn gates_of(api: &ApiState, repository: &Repository, commit: &CommitId) -> Result<Gates> {
-    let runs = api
-        .actions
-        .list_runs(repository, None, Some(commit.as_str()), "", MAX_RUNS)
-        .await?;
-    let mut gates = Gates::default();
-    for run in runs.results.into_iter().rev() {
-        if GATES.contains(&run.event_type.as_str()) {
-            gates.run_ids.push(run.run_id);
-            gates.warnings.extend(run.warnings);
+    let commit = Some(commit.as_str());
+    let list = |after: String| async move {
+        let actions = &api.actions;
+        let page = actions.list_runs(repository, None, commit, &after, RUNS_PER_PAGE);
+        page.await
+    };
+    Ok(gates_in(list).await?)
+}
+
+/// Collects gates from pages of runs, newest first.
+async fn gates_in<L, P>(list: L) -> catalog::Result<Gates>
+where
+    L: Fn(String) -> P,
+    P: Future<Output = catalog::Result<Page<Run>>>,
+{
+    let (mut found, mut after) = (Vec::new(), String::new());
+    for _ in 0..MAX_RUN_PAGES {
+        let page = list(after).await?;
+        let is_gate = |run: &Run| GATES.contains(&run.event_type.as_str());
+        found.extend(page.results.into_iter().filter(is_gate));
+        if !page.has_more {
+            break;
         }
+        after = page.next_offset;
+    }
+    let mut gates = Gates::default();
+    for run in found.into_iter().rev() {
+        gates.run_ids.push(run.run_id);
+        gates.warnings.extend(run.warnings);
     }
     Ok(gates)
 }
@@ -131,4 +154,61 @@ fn failure<T>(status: &TaskStatus<T>) -> (Option<i64>, Option<types::Error>) {
         (status_code, convert::failure(failure.clone()))
     };
     status.failure.as_ref().map(describe).unzip()
+}
+
+#[cfg(test)]
+mod tests {
+    use base::OffsetDateTime;
+
+    use super::*;
+
+    fn run(run_id: &str, event_type: &str) -> Run {
+        Run {
+            run_id: run_id.to_owned(),
+            branch_id: String::new(),
+            commit_id: String::new(),
+            source_ref: String::new(),
+            event_type: event_type.to_owned(),
+            start_time: OffsetDateTime::UNIX_EPOCH,
+            end_time: OffsetDateTime::UNIX_EPOCH,
+            passed: true,
+            warnings: vec![format!("of {run_id}")],
+        }
+    }
+
+    /// Guards against a bug: only the newest runs were read, and the gates of a commit with more than a thousand runs were
+    /// missing.
+    #[tokio::test]
+    async fn gates_are_found_behind_newer_runs() {
+        let runs = [
+            run("c", "post-create-branch"),
+            run("b", "post-commit"),
+            run("a", "pre-commit"),
+        ];
+        let list = |after: String| {
+            let at = runs.iter().position(|run| run.run_id == after);
+            let at = at.map_or(0, |at| at + 1);
+            std::future::ready(Ok(Page {
+                results: vec![runs[at].clone()],
+                has_more: at + 1 < runs.len(),
+                next_offset: runs[at].run_id.clone(),
+            }))
+        };
+        let gates = gates_in(list).await.expect("gates");
+        assert_eq!(
+            (gates.run_ids, gates.warnings),
+            (vec!["a".to_owned()], vec!["of a".to_owned()])
+        );
+
+        // The search ends.
+        let endless = |_: String| {
+            std::future::ready(Ok(Page {
+                results: vec![run("d", "pre-merge")],
+                has_more: true,
+                next_offset: "d".to_owned(),
+            }))
+        };
+        let gates = gates_in(endless).await.expect("gates");
+        assert_eq!(gates.run_ids.len(), MAX_RUN_PAGES);
+    }
 }

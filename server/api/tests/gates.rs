@@ -141,6 +141,8 @@ async fn errors_about_runs_have_the_messages_of_lakefs() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let runs = "/repositories/lake/actions/runs";
+    let all = api.get(runs).await.expect(200).json();
+    assert_eq!(all["results"], json!([]));
     for (path, status, message) in [
         ("/none", 404, "not found: not found"),
         ("/none/hooks/none/output", 404, "not found"),

@@ -72,11 +72,12 @@ pub(crate) struct Ask {
     pub(crate) anonymous: bool,
 }
 
-/// Records the permissions that the API checks.
+/// Records the permissions that the API checks, and can refuse one action.
 #[derive(Debug)]
 struct RecordingAuthorizer {
     auth: auth::Auth,
     asked: Arc<Mutex<Vec<Permission>>>,
+    forbidden: Arc<Mutex<Option<&'static str>>>,
 }
 
 #[async_trait]
@@ -87,6 +88,10 @@ impl Authorizer for RecordingAuthorizer {
         permissions: &[Permission],
     ) -> auth::Result<()> {
         self.asked.lock().unwrap().extend_from_slice(permissions);
+        let forbidden = *self.forbidden.lock().unwrap();
+        if let Some(missing) = permissions.iter().find(|p| Some(p.action) == forbidden) {
+            return Err(auth::Error::Forbidden(missing.action.to_owned()));
+        }
         Authorizer::authorize(&self.auth, principal, permissions).await
     }
 }
@@ -97,6 +102,7 @@ pub(crate) struct TestApi {
     /// The catalog of the server.
     pub(crate) lake: TestCatalog,
     asked: Arc<Mutex<Vec<Permission>>>,
+    forbidden: Arc<Mutex<Option<&'static str>>>,
     _cache: tempfile::TempDir,
 }
 
@@ -158,9 +164,11 @@ impl TestApi {
             bodies: api::BodyBudgets::new(128 << 20),
         };
         let asked = Arc::default();
+        let forbidden = Arc::default();
         let authorizer = RecordingAuthorizer {
             auth: auth.clone(),
             asked: Arc::clone(&asked),
+            forbidden: Arc::clone(&forbidden),
         };
         let state = ApiState {
             catalog: lake
@@ -176,6 +184,7 @@ impl TestApi {
             router: api::router(state),
             lake,
             asked,
+            forbidden,
             _cache: cache,
         }
     }
@@ -190,6 +199,11 @@ impl TestApi {
     /// The permissions that were checked since the last call, in order.
     pub(crate) fn take_asked(&self) -> Vec<Permission> {
         std::mem::take(&mut self.asked.lock().unwrap())
+    }
+
+    /// Takes the permission for an action from all callers.
+    pub(crate) fn forbid(&self, action: &'static str) {
+        *self.forbidden.lock().unwrap() = Some(action);
     }
 
     /// Sends a request below `/api/v1`.

@@ -57,6 +57,26 @@ async fn upload_stores_content_type_and_metadata() {
         .expect(400);
 }
 
+/// Guards against a bug: GET and HEAD answered 400 for an object whose content type cannot be a header, for example one
+/// from another server.
+#[tokio::test]
+async fn unsendable_content_type_is_answered_with_the_default() {
+    let api = lake().await;
+    let repository = api.lake.reader().repository("lake").await.unwrap();
+    let options = catalog::UploadOptions {
+        content_type: "text/plain\nx-injected: 1".to_owned(),
+        ..catalog::UploadOptions::default()
+    };
+    let stored = api.lake.put_with(&repository, "main", "a", "x", options);
+    stored.await.unwrap();
+    for method in [Method::GET, Method::HEAD] {
+        let path = format!("{OBJECTS}?path=a");
+        let got = api.ask(method, &path, Ask::default()).await.expect(200);
+        assert_eq!(got.header("content-type"), "application/octet-stream");
+        assert_eq!(got.header("x-injected"), "");
+    }
+}
+
 #[tokio::test]
 async fn object_is_uploaded_from_a_form() {
     let api = lake().await;

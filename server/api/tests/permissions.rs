@@ -35,6 +35,27 @@ async fn asked(api: &TestApi, request: (&str, &str, Value)) -> String {
     asked.collect::<Vec<_>>().join(", ")
 }
 
+/// Guards against a bug: an empty list of paths needed no permission, and the status told whether repository and branch
+/// exist.
+#[tokio::test]
+async fn deleting_no_objects_tells_nothing_without_permission() {
+    let api = TestApi::new().await;
+    api.repository("lake").await;
+    let none = json!({"paths": []});
+    let call = |branch: &str| format!("/repositories/{branch}/objects/delete");
+    api.post(&call("lake/branches/main"), &none)
+        .await
+        .expect(200);
+    api.forbid("fs:DeleteObject");
+    for branch in [
+        "lake/branches/main",
+        "lake/branches/none",
+        "none/branches/main",
+    ] {
+        api.post(&call(branch), &none).await.expect(401);
+    }
+}
+
 #[tokio::test]
 async fn operations_require_the_permissions_of_lakefs() {
     let api = TestApi::new().await;
@@ -233,6 +254,12 @@ async fn operations_require_the_permissions_of_lakefs() {
             "r/branches/b/objects/delete",
             json!({"paths": ["x", "y/z"]}),
             "fs:DeleteObject r/object/x, fs:DeleteObject r/object/y/z",
+        ),
+        (
+            "POST",
+            "r/branches/b/objects/delete",
+            json!({"paths": []}),
+            "fs:DeleteObject r/object/*",
         ),
         (
             "POST",

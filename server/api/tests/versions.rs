@@ -269,25 +269,3 @@ async fn rejection_returns_the_findings() {
         "nothing moved"
     );
 }
-
-#[tokio::test]
-async fn unknown_hook_runs_are_empty_or_not_found() {
-    let api = TestApi::new().await;
-    api.repository("lake").await;
-    let runs = "/repositories/lake/actions/runs";
-    assert_eq!(api.get(runs).await.expect(200).json()["results"], json!([]));
-    api.get(&format!("{runs}/none")).await.expect(404);
-    assert_eq!(
-        api.get(&format!("{runs}/none/hooks"))
-            .await
-            .expect(200)
-            .json()["results"],
-        json!([])
-    );
-    api.get(&format!("{runs}/none/hooks/none/output"))
-        .await
-        .expect(404);
-    api.get(&format!("{runs}?branch=main&commit=abc"))
-        .await
-        .expect(400);
-}

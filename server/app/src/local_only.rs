@@ -13,7 +13,8 @@ use http::StatusCode;
 use http::request::Parts;
 
 use crate::config::Config;
-use crate::refusal::refusal;
+use crate::refusal;
+use crate::telemetry::Interface;
 
 const HINT_HOST: &str =
     "use 127.0.0.1 or localhost as the host, or start the server without --quickstart";
@@ -73,17 +74,27 @@ impl LocalNames {
     }
 }
 
-/// Middleware: rejects requests for other hosts and from pages of other sites with status 403.
+/// Middleware of a quickstart, which has names: rejects requests for other hosts and from pages of other sites with
+/// status 403.
 pub(crate) async fn guard(
-    State(names): State<LocalNames>,
+    State(names): State<Option<LocalNames>>,
     request: Request,
     next: Next,
 ) -> Response {
+    let Some(names) = names else {
+        return next.run(request).await;
+    };
     let (parts, body) = request.into_parts();
     if let Some((why, hint)) = names.refusal(&parts) {
         tracing::debug!("refused a request to a quickstart: {why}");
         let message = format!("a quickstart accepts requests from this machine only: {why}");
-        return refusal(StatusCode::FORBIDDEN, &message, hint);
+        let status = StatusCode::FORBIDDEN;
+        return match parts.extensions.get() {
+            Some(Interface::S3) => {
+                refusal::s3(status, "AccessDenied", &format!("{message}: {hint}"))
+            }
+            _ => refusal::refusal(status, &message, hint),
+        };
     }
     next.run(Request::from_parts(parts, body)).await
 }

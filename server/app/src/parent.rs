@@ -79,12 +79,21 @@ pub(crate) struct ReadyFile(Option<PathBuf>);
 impl Drop for ReadyFile {
     fn drop(&mut self) {
         if let Some(path) = &self.0
-            && let Err(e) = std::fs::remove_file(path)
+            && let Err(e) = remove_own(path)
             // The file may have been deleted together with its folder.
             && e.kind() != std::io::ErrorKind::NotFound
         {
             tracing::warn!(error = %e, "failed to remove {}", path.display());
         }
+    }
+}
+
+/// Removes the file, unless another server has replaced it by its own.
+fn remove_own(path: &Path) -> std::io::Result<()> {
+    let told: serde_json::Value = serde_json::from_slice(&std::fs::read(path)?)?;
+    match told["pid"] == std::process::id() {
+        true => std::fs::remove_file(path),
+        false => Ok(()),
     }
 }
 
@@ -122,6 +131,22 @@ mod tests {
         assert_eq!(told["address"], "127.0.0.1:8000");
         drop(file);
         assert_eq!(dir.path().read_dir().unwrap().count(), 0);
+    }
+
+    /// Guards against a bug: a server that stopped deleted the file of the server that had replaced it.
+    #[test]
+    fn ready_file_of_another_server_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ready.json");
+        let parent = Parent {
+            ready_file: Some(path.clone()),
+            stop_with_stdin: false,
+        };
+        let file = parent.write_ready_file("127.0.0.1:1".parse().unwrap());
+        std::fs::write(&path, r#"{"pid": 0, "address": "127.0.0.1:2"}"#).unwrap();
+        drop(file.unwrap());
+        let left = std::fs::read_to_string(&path).unwrap();
+        assert!(left.contains("127.0.0.1:2"), "{left}");
     }
 
     #[test]

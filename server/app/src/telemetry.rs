@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -13,13 +14,15 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base::IdGenerator;
-use http::{HeaderName, HeaderValue};
+use futures::FutureExt as _;
+use http::{HeaderName, HeaderValue, StatusCode};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tower_http::request_id::{MakeRequestId, RequestId};
 use tracing::Instrument as _;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::config::Logging;
+use crate::refusal;
 
 /// Header of the request id, in requests and responses.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -132,7 +135,7 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     metrics::counter!("http_requests_total", "surface" => surface, "method" => method_label(&method), "code" => status.as_str().to_owned()).increment(1);
     metrics::histogram!("http_request_duration_seconds", "surface" => surface, "method" => method_label(&method)).record(elapsed.as_secs_f64());
     let _entered = span.enter();
-    if status.is_server_error() && status != http::StatusCode::NOT_IMPLEMENTED {
+    if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
         tracing::warn!(status = status.as_u16(), ?elapsed, "request failed");
     } else {
         tracing::debug!(status = status.as_u16(), ?elapsed, "request done");
@@ -140,16 +143,28 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     response
 }
 
-/// Logs a panic and returns the response for it. A panic in a handler fails only its own request and not the
+/// Middleware: logs a panic of a handler and returns a response for it. The panic fails only its own request and not the
 /// connection, which other requests may share.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the signature that CatchPanicLayer requires"
-)]
-pub(crate) fn respond_to_panic(panic: Box<dyn Any + Send>) -> Response {
-    tracing::error!(panic = panic_text(panic.as_ref()), "a handler panicked");
+pub(crate) async fn catch_panics(request: Request, next: Next) -> Response {
+    let interface = request.extensions().get::<Interface>().copied();
+    // A request shares with others only state that stays consistent if a handler is dropped, and so if it panics.
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(panic) => {
+            tracing::error!(panic = panic_text(panic.as_ref()), "a handler panicked");
+            internal_error(interface)
+        }
+    }
+}
+
+fn internal_error(interface: Option<Interface>) -> Response {
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    if interface == Some(Interface::S3) {
+        let message = "We encountered an internal error. Please try again.";
+        return refusal::s3(status, "InternalError", message);
+    }
     let body = serde_json::json!({"message": "internal error"});
-    (http::StatusCode::INTERNAL_SERVER_ERROR, axum::Json(body)).into_response()
+    (status, axum::Json(body)).into_response()
 }
 
 /// Returns the message of a panic.
@@ -188,7 +203,6 @@ mod tests {
     use http_body_util::BodyExt as _;
     use tower::util::MapRequestLayer;
     use tower::{ServiceBuilder, ServiceExt as _};
-    use tower_http::catch_panic::CatchPanicLayer;
     use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 
     use super::*;
@@ -204,7 +218,7 @@ mod tests {
                     .layer(SetRequestIdLayer::new(REQUEST_ID, ids))
                     .layer(PropagateRequestIdLayer::new(REQUEST_ID))
                     .layer(middleware::from_fn(observe))
-                    .layer(CatchPanicLayer::custom(respond_to_panic)),
+                    .layer(middleware::from_fn(catch_panics)),
             )
     }
 
@@ -219,6 +233,22 @@ mod tests {
         assert_eq!(response.headers()[REQUEST_ID], "an-id");
         let body = response.into_body().collect().await.expect("a body");
         assert_eq!(body.to_bytes(), r#"{"message":"internal error"}"#);
+    }
+
+    /// Guards against a bug: S3 clients got JSON, which they report as a malformed response.
+    #[tokio::test]
+    async fn panic_gets_xml_in_s3() {
+        let mut request = Request::get("/panic")
+            .body(Body::empty())
+            .expect("a request");
+        request.extensions_mut().insert(Interface::S3);
+        let Ok(response) = panicking().oneshot(request).await;
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()["content-type"], "application/xml");
+        let body = response.into_body().collect().await.expect("a body");
+        let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+        assert!(body.contains("<Code>InternalError</Code>"), "{body}");
+        assert!(!body.contains("secret"), "{body}");
     }
 
     #[tokio::test]

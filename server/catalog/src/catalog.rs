@@ -15,13 +15,21 @@ use graveler::{
     Branch, BranchId, Commit, CommitParams, Graveler, Hooks, MergeOutcome, MergeParams, RefKind,
     Repository, ResolvedRef, Tag, TagId,
 };
+use tokio::sync::Semaphore;
 use tracing::{Instrument as _, info, instrument};
 
 use crate::addresses::Addresses;
+use crate::joined::joined;
 use crate::limits::check_commit;
 use crate::pending::Pending;
 use crate::tasks::{DescribeFailure, Tasks, describe_by_message};
-use crate::{InternalFiles, Reader, Result};
+use crate::{Error, InternalFiles, Reader, Result};
+
+/// How many changes of one server run detached from their requests. Clients that disconnect cannot exceed it.
+pub const MAX_DETACHED_CHANGES: usize = 4_096;
+/// How many dumps, restores and additions of sample data of one server run detached from their requests. Each reads or
+/// writes a whole repository, without limit of time. Tasks do not count.
+pub const MAX_DETACHED_REPOSITORY_CHANGES: usize = 16;
 
 /// The write operations. [`Catalog::reader`] has the read operations. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -45,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) addresses: Addresses,
     /// Counts the detached changes that are still running.
     pub(crate) pending: Pending,
+    pub(crate) detached: Arc<Semaphore>,
+    pub(crate) detached_of_repositories: Arc<Semaphore>,
     pub(crate) tasks: Arc<Tasks>,
 }
 
@@ -78,6 +88,8 @@ impl Catalog {
                 ids,
                 addresses,
                 pending: Pending::default(),
+                detached: Arc::new(Semaphore::new(MAX_DETACHED_CHANGES)),
+                detached_of_repositories: Arc::new(Semaphore::new(MAX_DETACHED_REPOSITORY_CHANGES)),
                 tasks: Arc::new(tasks),
             }),
             hooks,
@@ -262,21 +274,41 @@ impl Catalog {
 
     /// Runs a change to completion even if the caller is cancelled.
     ///
-    /// Nothing here limits the number of detached changes. Commits and merges are limited by the capacity of the
-    /// branch queues; other changes, such as dumps and multipart completions, are not.
+    /// # Errors
+    /// [`Error::TooManyChanges`] if [`MAX_DETACHED_CHANGES`] are running; otherwise the change's.
     pub(crate) async fn run_detached<T: Send + 'static>(
         &self,
         change: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
+        self.run_limited(&self.shared.detached, change).await
+    }
+
+    /// Runs a change that reads or writes a whole repository, like [`Self::run_detached`].
+    ///
+    /// # Errors
+    /// [`Error::TooManyChanges`] if [`MAX_DETACHED_REPOSITORY_CHANGES`] are running; otherwise the change's.
+    pub(crate) async fn run_repository_change<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let limit = &self.shared.detached_of_repositories;
+        self.run_limited(limit, change).await
+    }
+
+    async fn run_limited<T: Send + 'static>(
+        &self,
+        limit: &Arc<Semaphore>,
+        change: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let permit = Arc::clone(limit)
+            .try_acquire_owned()
+            .map_err(|_| Error::TooManyChanges)?;
+        let change = async move {
+            let _permit = permit;
+            change.await
+        };
         let change = graveler::nesting::inherit_depth(self.shared.pending.count(change));
-        match tokio::spawn(change.in_current_span()).await {
-            Ok(outcome) => outcome,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime is shutting down and will drop this future too.
-                Err(_) => std::future::pending().await,
-            },
-        }
+        joined(tokio::spawn(change.in_current_span())).await
     }
 }
 

@@ -26,12 +26,14 @@ impl Catalog {
     /// `_lakefs/refs_manifest.json`. Uncommitted changes are not included.
     ///
     /// # Errors
-    /// Errors of the record store or the block store.
+    /// [`Error::TooManyChanges`]; errors of the record store or the block store.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn dump_refs(&self, repository: &Repository) -> Result<RefsDump> {
         let (catalog, repository) = (self.clone(), repository.clone());
-        self.run_detached(async move { catalog.dump(&repository, &Progress::default()).await })
-            .await
+        self.run_repository_change(
+            async move { catalog.dump(&repository, &Progress::default()).await },
+        )
+        .await
     }
 
     /// Fills a bare repository from a dump in its storage namespace.
@@ -40,7 +42,7 @@ impl Catalog {
     /// [`Error::NotBare`] if the repository has commits; [`Error::InvalidValue`] or [`Error::Advised`] if the dump is
     /// inconsistent; [`Error::NotFound`] for a missing metarange. Nothing is written then. [`Error::MovedOn`],
     /// [`Error::NotUnique`] or [`Error::ConcurrentChange`] if references change during the restore; some records are
-    /// written then.
+    /// written then. [`Error::TooManyChanges`].
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn restore_refs(
         &self,
@@ -51,7 +53,7 @@ impl Catalog {
     ) -> Result<()> {
         let (catalog, repository, dump) = (self.clone(), repository.clone(), dump.clone());
         let actor = actor.to_owned();
-        self.run_detached(async move {
+        self.run_repository_change(async move {
             catalog
                 .restore(
                     &repository,

@@ -151,6 +151,9 @@ pub enum Error {
     /// This server runs the maximum number of tasks. Retry later.
     #[error("too many tasks on this server; try again when some have ended")]
     TooManyTasks,
+    /// This server runs the maximum number of changes or dumps. Retry later.
+    #[error("too many changes are running on this server; try again")]
+    TooManyChanges,
     /// This server is stopping and accepts no tasks. Retry on another server or after the restart.
     #[error("the server is stopping; try again")]
     Stopping,

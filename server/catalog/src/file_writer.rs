@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use crate::Result;
+use crate::joined::joined;
 
 /// How many bytes are buffered before they are sent to the store.
 const PIECE_BYTES: usize = 64 << 10;
@@ -73,14 +74,7 @@ impl FileWriter {
     }
 
     async fn stored(&mut self) -> Result<()> {
-        match (&mut self.put).await {
-            Ok(put) => Ok(put.map(drop)?),
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime is shutting down and will drop this future too.
-                Err(_) => std::future::pending().await,
-            },
-        }
+        Ok(joined(&mut self.put).await.map(drop)?)
     }
 }
 

@@ -28,6 +28,7 @@ mod gc_commits;
 mod gc_uncommitted;
 mod history;
 mod internal_files;
+mod joined;
 mod limits;
 mod listing;
 mod log;
@@ -53,7 +54,7 @@ pub mod tasks;
 pub mod testing;
 mod upload;
 
-pub use catalog::Catalog;
+pub use catalog::{Catalog, MAX_DETACHED_CHANGES, MAX_DETACHED_REPOSITORY_CHANGES};
 pub use completion::COMPLETION_RETENTION;
 pub use entry::{AddressType, DEFAULT_CONTENT_TYPE, Entry};
 pub use error::{Cause, DiskProblem, Error, Result};

@@ -97,7 +97,8 @@ fn check(what: &str, bytes: usize, most: usize) -> Result<()> {
     Ok(())
 }
 
-fn size_of(metadata: &BTreeMap<String, String>) -> usize {
+/// The size of metadata, keys and values, in bytes.
+pub(crate) fn size_of(metadata: &BTreeMap<String, String>) -> usize {
     metadata
         .iter()
         .map(|(key, value)| key.len() + value.len())

@@ -4,6 +4,10 @@
 //! "directory" costs one seek per child, not one read per object. Works on any
 //! source that is sorted by key, and knows neither entries nor storage.
 
+mod offset;
+
+use std::borrow::Cow;
+
 use base::Page;
 use bytes::Bytes;
 use graveler::{Cursor, Diff, DiffCursor, Record};
@@ -31,7 +35,7 @@ pub(crate) trait Sorted: Send {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fold<'a> {
     pub(crate) prefix: &'a str,
-    /// Exclusive. May be a common prefix; everything below it is skipped.
+    /// Exclusive: a path or the offset of a page. May be a common prefix; everything below it is skipped.
     pub(crate) after: &'a str,
     /// Empty for no folding.
     pub(crate) delimiter: &'a str,
@@ -47,7 +51,7 @@ pub(crate) enum Row<T> {
 }
 
 /// Returns up to `query.limit` rows in byte order of path, or fewer if they are large ([`PageRoom`]). The offset of
-/// a page is the path of its last row.
+/// a page is the path of its last row; [`offset`] describes the exceptions.
 pub(crate) async fn fold<S: Sorted>(
     source: &mut S,
     query: Fold<'_>,
@@ -62,24 +66,25 @@ pub(crate) async fn fold<S: Sorted>(
     if !start.is_empty() {
         source.seek(&start);
     }
-    let mut last = String::new();
+    let after = query.after();
+    let mut last = Bytes::new();
     let mut room = PageRoom::new(query.limit);
     while let Some(item) = source.next().await? {
         if !item.key().starts_with(query.prefix.as_bytes()) {
             break;
         }
         let common = query.common_prefix(item.key()).map(Bytes::copy_from_slice);
-        if common.as_deref() != Some(query.after.as_bytes()) {
+        if common.as_deref() != Some(&*after) {
             let size_bytes = common.as_ref().map_or(item.size_bytes(), Bytes::len);
             if !room.take(size_bytes) {
                 page.has_more = true;
-                page.next_offset = last;
+                page.next_offset = offset::encode(&last);
                 break;
             }
-            last = text(common.as_ref().unwrap_or(item.key()));
+            last = common.as_ref().unwrap_or(item.key()).clone();
             page.results.push(match common {
                 None => Row::Item(item),
-                Some(_) => Row::Prefix(last.clone()),
+                Some(_) => Row::Prefix(text(&last)),
             });
         }
         if let Some(common) = common {
@@ -101,7 +106,7 @@ impl Fold<'_> {
     /// The first key that may belong to the page, or none if no key can.
     fn start(&self) -> Option<Vec<u8>> {
         let prefix = self.prefix.as_bytes();
-        let after = self.after.as_bytes();
+        let after = &*self.after();
         if after < prefix {
             return Some(prefix.to_vec());
         }
@@ -112,6 +117,11 @@ impl Fold<'_> {
             return successor(after);
         }
         Some([after, b"\0"].concat())
+    }
+
+    /// The key after which the page starts.
+    fn after(&self) -> Cow<'_, [u8]> {
+        offset::decode(self.after)
     }
 
     /// The common prefix of `key`: everything up to and including the first delimiter after `self.prefix`.

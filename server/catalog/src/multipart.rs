@@ -21,7 +21,7 @@ use kv::{Op, Predicate, Versioned};
 use prost::Message as _;
 use tracing::{instrument, warn};
 
-use crate::limits::check_user_metadata;
+use crate::limits::{PageRoom, check_user_metadata, size_of};
 use crate::upload::content_type;
 use crate::{Catalog, Error, MultipartUpload, ObjectTarget, Result, UploadOptions};
 
@@ -29,6 +29,8 @@ const RECORDS: &[u8] = b"multiparts";
 const INDEX: &[u8] = b"weir-multiparts";
 /// The highest part number; the lowest is 1.
 const MAX_PARTS: u32 = 10_000;
+/// How many records a listing reads at a time. Each has up to 64 KiB of metadata.
+const MAX_RECORDS_READ: usize = 64;
 
 impl Catalog {
     /// Starts an upload. Its parts become an object at completion.
@@ -95,7 +97,8 @@ impl Catalog {
             .into_upload(to.repository)
     }
 
-    /// The uploads in progress of a repository, ordered by path (`branch/path`), then upload id.
+    /// The uploads in progress of a repository, ordered by path (`branch/path`), then upload id: up to `limit`, or
+    /// fewer if they are large ([`crate::MAX_PAGE_BYTES`]).
     ///
     /// `after` is exclusive: a path and an upload id. An empty upload id skips all uploads of the
     /// path. The offset of a page is the path of its last upload.
@@ -113,6 +116,7 @@ impl Catalog {
         if limit == 0 {
             return Ok(page);
         }
+        let mut room = PageRoom::new(limit);
         let folder = format!("{}/", repository.partition());
         let first = format!("{folder}{prefix}");
         let start = match after {
@@ -129,7 +133,7 @@ impl Catalog {
             // Read one more than fits, to find out whether more follow. lakeFS does not maintain the index:
             // an index entry without a record belongs to an upload that lakeFS ended. Skip it.
             let mut ids = Vec::new();
-            while ids.len() <= limit - page.results.len() {
+            while ids.len() <= (limit - page.results.len()).min(MAX_RECORDS_READ) {
                 match cursor.next().await? {
                     Some(entry) if entry.key.starts_with(first.as_bytes()) => ids.push(entry.value),
                     _ => break,
@@ -146,7 +150,8 @@ impl Catalog {
                 .into_iter()
                 .flatten()
             {
-                if page.results.len() == limit {
+                let record = UploadData::read(&record.value)?;
+                if !room.take(record.text_bytes()) {
                     page.has_more = true;
                     page.next_offset = page
                         .results
@@ -155,8 +160,7 @@ impl Catalog {
                         .unwrap_or_default();
                     return Ok(page);
                 }
-                page.results
-                    .push(UploadData::read(&record.value)?.into_upload(repository)?);
+                page.results.push(record.into_upload(repository)?);
             }
         }
     }
@@ -302,6 +306,11 @@ impl UploadData {
 
     pub(crate) fn at(&self, repository: &Repository) -> Location {
         Location::below(&repository.storage_namespace, &self.physical_address)
+    }
+
+    fn text_bytes(&self) -> usize {
+        let texts = [&self.path, &self.physical_address, &self.content_type];
+        texts.map(String::len).iter().sum::<usize>() + size_of(&self.metadata)
     }
 
     fn created(&self) -> Result<OffsetDateTime> {

@@ -64,7 +64,7 @@ impl Catalog {
             if pull.status != PullStatus::Open {
                 return Err(pull.cannot("be merged"));
             }
-            // Do not resolve the name as a reference: a tag may have the name of a deleted branch.
+            // Do not resolve the name as a reference, here or in the merge: a tag may have the name of a deleted branch.
             let source = match self.reader().branch(repository, &pull.source_branch).await {
                 Ok(source) => source.record.commit_id,
                 Err(missing @ Error::NotFound { .. }) => {
@@ -84,10 +84,10 @@ impl Catalog {
             };
             let merged = self
                 .graveler
-                .merge_with(
+                .merge_commit_with(
                     repository,
                     &BranchId::parse(&marker.pull.destination_branch)?,
-                    &marker.pull.source_branch,
+                    (&marker.pull.source_branch, &source),
                     plain_merge(committer),
                     self.hooks.as_ref(),
                     &marker,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use graveler::{BranchId, CommitParams, CreateRepository, Kind, Repository, RepositoryId};
 use tracing::{info, instrument};
 
+use crate::joined::joined;
 use crate::marker::Marker;
 use crate::{
     Catalog, Error, MAX_REPOSITORY_METADATA_BYTES, NamespaceProblem, ObjectTarget, Result,
@@ -78,22 +79,20 @@ impl Catalog {
     /// read-only. Runs to completion even if the caller is cancelled.
     ///
     /// # Errors
-    /// The same as for uploads and commits.
+    /// [`Error::TooManyChanges`]; otherwise the same as for uploads and commits.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn add_sample_data(&self, repository: &Repository, committer: &str) -> Result<()> {
         let (catalog, repository) = (self.clone(), repository.clone());
         let committer = committer.to_owned();
-        self.run_detached(async move { catalog.fill_with_samples(&repository, committer).await })
-            .await
+        self.run_repository_change(async move {
+            catalog.fill_with_samples(&repository, committer).await
+        })
+        .await
     }
 
     async fn fill_with_samples(&self, repository: &Repository, committer: String) -> Result<()> {
         let branch = repository.default_branch.as_str();
-        let made = tokio::task::spawn_blocking(sample::objects);
-        let objects = made
-            .await
-            .expect("generating samples does not panic, and the task is never cancelled")?;
-        for object in objects {
+        for object in joined(tokio::task::spawn_blocking(sample::objects)).await? {
             let options = UploadOptions {
                 content_type: object.content_type.to_owned(),
                 force: true,

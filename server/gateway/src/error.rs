@@ -360,9 +360,11 @@ impl From<catalog::Error> for S3Error {
             E::NoSuchUpload(_) => Self::NoSuchUpload,
             E::InvalidPart(message) => Self::InvalidPart(message),
             E::Body(error) => body(&error),
-            E::TooManyTries(_) | E::TooManyTasks | E::Stopping | E::PullRequestBusy(_) => {
-                Self::SlowDown
-            }
+            E::TooManyTries(_)
+            | E::TooManyTasks
+            | E::TooManyChanges
+            | E::Stopping
+            | E::PullRequestBusy(_) => Self::SlowDown,
             E::RecordsBusy(cause) => busy(cause.as_ref()),
             E::ConcurrentChange(_) => Self::Conflict,
             error @ (E::NotUnique { .. }

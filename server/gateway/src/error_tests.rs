@@ -88,6 +88,7 @@ fn errors_map_to_code_and_status() {
             "SlowDown",
         ),
         (catalog::Error::Stopping.into(), 503, "SlowDown"),
+        (catalog::Error::TooManyChanges.into(), 503, "SlowDown"),
         (
             catalog::Error::ConcurrentChange(name()).into(),
             409,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use http::request::Parts;
+use http::{HeaderMap, Uri};
 use s3s::S3Result;
 use s3s::host::{S3Host, VirtualHost};
 use s3s::validation::NameValidation;
@@ -29,8 +30,12 @@ impl Domains {
 
     /// Returns whether a request's host contains the bucket.
     pub(crate) fn names_bucket(&self, request: &Parts) -> bool {
-        let host = host_of(request);
-        matches!(self.find(&host), Some((_, Some(_))))
+        self.is_bucket_host(&host_of(request))
+    }
+
+    /// Returns whether a host, in any spelling, contains a bucket.
+    pub(crate) fn is_bucket_host(&self, host: &str) -> bool {
+        matches!(self.find(&normalize_host(host)), Some((_, Some(_))))
     }
 
     /// Splits a normalized host into its domain and bucket. Returns `None` if no domain matches.
@@ -62,12 +67,17 @@ impl S3Host for Domains {
 
 /// Returns the normalized host of a request, or an empty string if it has none.
 fn host_of(request: &Parts) -> String {
-    let header = request
-        .headers
+    normalize_host(authority_of(&request.headers, &request.uri))
+}
+
+/// Returns the host and port that a request is addressed to, or an empty string. HTTP/2 has them in the target.
+pub(crate) fn authority_of<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> &'a str {
+    let header = headers
         .get(http::header::HOST)
         .and_then(|host| host.to_str().ok());
-    let host = header.or_else(|| request.uri.authority().map(http::uri::Authority::as_str));
-    host.map(normalize_host).unwrap_or_default()
+    header
+        .or_else(|| uri.authority().map(http::uri::Authority::as_str))
+        .unwrap_or_default()
 }
 
 /// Converts a host to lower case and removes its port.

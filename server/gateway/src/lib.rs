@@ -37,6 +37,8 @@ mod service;
 mod subresource;
 mod xml;
 
+pub use xml::MAX_DOCUMENT_MEMORY_BYTES;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -101,7 +103,12 @@ impl Gateway {
         config.xml_max_body_size = 2 * xml::MAX_BYTES;
         config.presigned_url_max_skew_time_secs = MAX_CLOCK_SKEW_SECS;
 
-        let mut builder = S3ServiceBuilder::new(S3Api::new(catalog, auth.clone(), options.region));
+        let mut builder = S3ServiceBuilder::new(S3Api::new(
+            catalog,
+            auth.clone(),
+            options.region,
+            domains.clone(),
+        ));
         // s3s skips the access check unless an auth provider is set. Set both, or unsigned requests pass.
         builder.set_auth(auth::SecretKeys::new(auth.clone()));
         builder.set_access(auth::AccessCheck::new(auth));

@@ -83,10 +83,14 @@ impl S3Api {
                 .delimiter
                 .as_deref()
                 .map(|delimiter| encode.text(delimiter)),
-            // S3 omits the marker if there is no delimiter; clients then continue after the last key.
+            // S3 omits the marker if there is no delimiter; clients then continue after the last key. A key that is not
+            // UTF-8 is not shown as it is, so clients need the marker to continue after it.
             next_marker: page
                 .next
-                .filter(|_| !query.delimiter.is_empty())
+                .filter(|next| {
+                    let last = page.objects.last().and_then(|object| object.key.as_ref());
+                    !query.delimiter.is_empty() || last.is_some_and(|last| last != next)
+                })
                 .map(|next| encode.text(&next)),
             contents: Some(encode.objects(page.objects)),
             common_prefixes: Some(encode.prefixes(&page.prefixes)),
@@ -178,13 +182,25 @@ impl S3Api {
             .reader()
             .list_branches(repository, query.prefix, after, false, limit)
             .await?;
+        let mut branches: Vec<String> = Vec::with_capacity(page.results.len() + 1);
+        // The folder `BRANCH/` follows the key `BRANCH`.
+        if !after.is_empty() && after == query.after && after.starts_with(query.prefix) {
+            match self.catalog.reader().branch(repository, after).await {
+                Ok(branch) if branch.record.hidden => {}
+                Ok(branch) => branches.push(branch.id.as_str().to_owned()),
+                Err(catalog::Error::NotFound { .. } | catalog::Error::InvalidName { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        branches.extend(page.results.iter().map(|b| b.id.as_str().to_owned()));
+        let mut next = page.has_more.then_some(page.next_offset);
+        if branches.len() > limit {
+            branches.truncate(limit);
+            next = branches.last().cloned();
+        }
         Ok(ListPage {
-            prefixes: page
-                .results
-                .iter()
-                .map(|branch| key(branch.id.as_str(), ""))
-                .collect(),
-            next: page.has_more.then(|| key(&page.next_offset, "")),
+            next: next.map(|branch| key(&branch, "")),
+            prefixes: branches.iter().map(|branch| key(branch, "")).collect(),
             is_root: true,
             ..ListPage::default()
         })

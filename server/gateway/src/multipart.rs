@@ -2,7 +2,7 @@
 
 use auth::arn;
 use catalog::{CompletedPart, ObjectTarget, Repository, UploadOptions};
-use http::{Extensions, HeaderMap, header};
+use http::{Extensions, HeaderMap, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
@@ -15,6 +15,7 @@ use s3s::{S3Request, S3Response};
 
 use crate::conditions::Conditions;
 use crate::error::{Result, S3Error, write_error};
+use crate::host::authority_of;
 use crate::list::KeyEncoding;
 use crate::path::ObjectPath;
 use crate::put::if_absent;
@@ -205,7 +206,7 @@ impl S3Api {
             .await?;
         let if_absent = if_absent(input.if_none_match.as_ref())?;
         let to = object_target(&repository, &input.key);
-        self.refuse_if_match(to, input.if_match.as_ref(), if_absent)
+        self.refuse_if_match(&request.extensions, to, input.if_match.as_ref(), if_absent)
             .await?;
         let named = input
             .multipart_upload
@@ -237,7 +238,12 @@ impl S3Api {
             .await
             .map_err(write_error)?;
         Ok(S3Response::new(CompleteMultipartUploadOutput {
-            location: Some(location(&request.headers, &input.bucket, &input.key)),
+            location: Some(self.location(
+                &request.headers,
+                &request.uri,
+                &input.bucket,
+                &input.key,
+            )),
             bucket: Some(input.bucket),
             key: Some(input.key),
             e_tag: Some(ETag::Strong(object.entry.etag)),
@@ -343,6 +349,26 @@ impl S3Api {
         .await?;
         self.repository(request, bucket).await
     }
+
+    /// Returns the URL of an object at the host that the client addressed, with the bucket in the path unless the host
+    /// contains it.
+    fn location(&self, headers: &HeaderMap, uri: &Uri, bucket: &str, key: &str) -> String {
+        let proto = headers.get("x-forwarded-proto");
+        let proto = proto.and_then(|value| value.to_str().ok()).unwrap_or("");
+        // Each proxy of a chain appends its scheme. The first scheme is the client's.
+        let first = proto.split(',').next().unwrap_or("").trim();
+        let scheme = match first.eq_ignore_ascii_case("https") {
+            true => "https",
+            false => "http",
+        };
+        let host = authority_of(headers, uri);
+        let key = utf8_percent_encode(key, &URL_KEY);
+        if self.domains.is_bucket_host(host) {
+            format!("{scheme}://{host}/{key}")
+        } else {
+            format!("{scheme}://{host}/{bucket}/{key}")
+        }
+    }
 }
 
 fn object_target<'a>(repository: &'a Repository, key: &'a str) -> ObjectTarget<'a> {
@@ -397,19 +423,6 @@ pub(crate) fn copy_range(text: &str, size: u64) -> Result<std::ops::Range<u64>> 
         return Err(S3Error::InvalidRange { size });
     }
     Ok(first..last + 1)
-}
-
-/// Returns the path-style URL of the object at the host that the client addressed.
-fn location(headers: &HeaderMap, bucket: &str, key: &str) -> String {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = text("x-forwarded-proto")
-        .filter(|scheme| *scheme == "https")
-        .unwrap_or("http");
-    let host = text(header::HOST.as_str()).unwrap_or_default();
-    format!(
-        "{scheme}://{host}/{bucket}/{}",
-        utf8_percent_encode(key, &URL_KEY)
-    )
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use auth::arn;
 use catalog::{ObjectTarget, Repository, UploadOptions};
-use http::StatusCode;
+use http::{Extensions, StatusCode};
 use s3s::dto::{ETag, ETagCondition, PutObjectInput, PutObjectOutput};
 use s3s::{S3Request, S3Response};
 
@@ -41,7 +41,7 @@ impl S3Api {
             path,
         };
         let if_absent = if_absent(input.if_none_match.as_ref())?;
-        self.refuse_if_match(to, input.if_match.as_ref(), if_absent)
+        self.refuse_if_match(&request.extensions, to, input.if_match.as_ref(), if_absent)
             .await?;
         let options = UploadOptions {
             content_type: input.content_type.unwrap_or_default(),
@@ -91,9 +91,11 @@ impl S3Api {
     /// Rejects writes with an `If-Match` condition.
     ///
     /// If the condition does not hold, the error is 412, as in S3. If it holds, the error is 501: the
-    /// catalog cannot guarantee that it still holds when the write is applied.
+    /// catalog cannot guarantee that it still holds when the write is applied. The difference reveals the object's
+    /// existence and tag, so the caller must have the permission to read it.
     pub(crate) async fn refuse_if_match(
         &self,
+        request: &Extensions,
         to: ObjectTarget<'_>,
         condition: Option<&ETagCondition>,
         if_absent: bool,
@@ -106,6 +108,8 @@ impl S3Api {
                 "If-Match and If-None-Match exclude each other: send one of them".into(),
             ));
         }
+        let object = arn::object(to.repository.id.as_str(), to.path);
+        self.allow(request, "fs:ReadObject", object).await?;
         match self
             .catalog
             .reader()
@@ -130,5 +134,69 @@ pub(crate) fn if_absent(condition: Option<&ETagCondition>) -> Result<bool> {
         None => Ok(false),
         Some(ETagCondition::Any) => Ok(true),
         Some(ETagCondition::ETag(_)) => Err(S3Error::not_implemented()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use auth::Principal;
+    use base::{SystemClock, SystemIds};
+    use catalog::testing::TestCatalog;
+
+    use super::*;
+    use crate::host::Domains;
+
+    fn auth(lake: &TestCatalog) -> auth::Auth {
+        let clock = Arc::new(SystemClock);
+        let ids = Arc::new(SystemIds::new(Arc::<SystemClock>::clone(&clock)));
+        let options = auth::Options {
+            secret_key: "a key of the installation".to_owned(),
+            login_duration: Duration::from_secs(60),
+            cache_enabled: false,
+            cache_size: 1,
+            cache_ttl: Duration::from_secs(1),
+            fixed_installation_id: None,
+        };
+        let records = Arc::clone(&lake.kv);
+        auth::Auth::new(records, clock, ids, options)
+    }
+
+    fn caller(username: &str) -> Extensions {
+        let mut request = Extensions::new();
+        request.insert(Principal {
+            username: username.to_owned(),
+            committer: String::new(),
+        });
+        request
+    }
+
+    /// Guards against a bug: a caller who may only write learned from the status whether an object has a tag.
+    #[tokio::test]
+    async fn if_match_needs_the_permission_to_read() {
+        let lake = TestCatalog::new();
+        let repository = lake.repository("lake").await;
+        let object = lake.put(&repository, "main", "a", "x").await;
+        let domains = Domains::new(&[]);
+        let api = S3Api::new(lake.catalog.clone(), auth(&lake), String::new(), domains);
+        let tag = ETagCondition::ETag(ETag::Strong(object.entry.etag));
+        for path in ["a", "missing"] {
+            let to = ObjectTarget {
+                repository: &repository,
+                branch: "main",
+                path,
+            };
+            // The auth service refuses callers without a name.
+            let (nobody, admin) = (caller(""), caller("admin"));
+            let refused = api.refuse_if_match(&nobody, to, Some(&tag), false).await;
+            assert!(matches!(refused, Err(S3Error::AccessDenied)), "{path}");
+            let answered = api.refuse_if_match(&admin, to, Some(&tag), false).await;
+            match path {
+                "a" => assert!(matches!(answered, Err(S3Error::NotImplemented(_)))),
+                _ => assert!(matches!(answered, Err(S3Error::NoSuchKey))),
+            }
+        }
     }
 }

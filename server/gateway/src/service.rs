@@ -22,6 +22,7 @@ use s3s::dto::{
 use s3s::{S3, S3Request, S3Response, S3Result};
 
 use crate::error::{Result, S3Error};
+use crate::host::Domains;
 
 /// Implements the S3 operations on top of the catalog.
 #[derive(Debug)]
@@ -29,14 +30,16 @@ pub(crate) struct S3Api {
     pub(crate) catalog: Catalog,
     auth: Auth,
     pub(crate) region: String,
+    pub(crate) domains: Domains,
 }
 
 impl S3Api {
-    pub(crate) fn new(catalog: Catalog, auth: Auth, region: String) -> Self {
+    pub(crate) fn new(catalog: Catalog, auth: Auth, region: String, domains: Domains) -> Self {
         Self {
             catalog,
             auth,
             region,
+            domains,
         }
     }
 

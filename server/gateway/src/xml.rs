@@ -26,6 +26,8 @@ pub(crate) const MAX_TAGS: usize = 200_000;
 const BYTES_PER_TAG: usize = 400;
 /// A document's bytes are held twice: as received and as the texts of its elements.
 const COPIES: usize = 2;
+/// Memory that the largest document reserves from the budget of request bodies.
+pub const MAX_DOCUMENT_MEMORY_BYTES: usize = MAX_BYTES * COPIES + MAX_TAGS * BYTES_PER_TAG;
 
 /// Returns whether a request's body, if it has one, is an XML document. All other bodies are objects or parts.
 pub(crate) fn is_document(request: &Parts, domains: &Domains) -> bool {
@@ -177,5 +179,40 @@ mod tests {
         let (body, refused) = metered(Body::from("<a/>".repeat(MAX_TAGS + 1)), &budget);
         body.collect().await.unwrap_err();
         assert!(matches!(refused.error(), Some(S3Error::MalformedXml)));
+    }
+
+    /// Guards against a bug: with the smallest budget that the configuration allowed, such a document was always refused
+    /// with `SlowDown`.
+    #[tokio::test]
+    async fn completion_with_all_checksums_fits_the_largest_document() {
+        let sums = [
+            ("CRC32", 8),
+            ("CRC32C", 8),
+            ("CRC64NVME", 12),
+            ("SHA1", 28),
+            ("SHA256", 44),
+        ];
+        let sums: String = sums
+            .iter()
+            .map(|(name, length)| {
+                let text = "A".repeat(*length);
+                format!("<Checksum{name}>{text}</Checksum{name}>")
+            })
+            .collect();
+        let tag = "0".repeat(32);
+        let parts: String = (1..=10_000)
+            .map(|number| {
+                format!("<Part><PartNumber>{number}</PartNumber><ETag>&quot;{tag}&quot;</ETag>{sums}</Part>")
+            })
+            .collect();
+        let document = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+        let budget = ByteBudget::new("documents", MAX_DOCUMENT_MEMORY_BYTES);
+        let (body, meter) = metered(Body::from(document), &budget);
+        body.collect().await.unwrap();
+        assert!(meter.error().is_none());
+        assert!(
+            budget.used_bytes() > 64 << 20,
+            "the example must need more than the former minimum"
+        );
     }
 }

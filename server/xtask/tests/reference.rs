@@ -52,6 +52,9 @@ setup token; 16 characters; server/app/src; MIN_SETUP_TOKEN_BYTES
 secret key; 16 bytes; server/auth/src; MIN_SECRET_KEY_BYTES
 attempts of a commit or merge; 50; server/graveler/src/change/mod.rs; MAX_TRIES
 changes of one branch that wait; 1,024; server/graveler/src/queue.rs; MAX_WAITING
+changes of a server; 4,096; server/catalog/src; MAX_DETACHED_CHANGES
+dumps, restores and additions; 16; server/catalog/src; MAX_DETACHED_REPOSITORY_CHANGES
+page of `ListMultipartUploads`; 4 MiB; server/catalog/src; MAX_PAGE_BYTES
 running tasks; 32; server/catalog/src; MAX_RUNNING_TASKS
 unfinished tasks; 1,000; server/catalog/src; MAX_OPEN_TASKS
 attempts of a task; 3; server/catalog/src/tasks; MAX_ATTEMPTS

@@ -60,6 +60,7 @@ pub(super) fn of_catalog(error: &Error, during: During<'_>) -> ErrorText {
         | E::ConcurrentChange(_)
         | E::PullRequestBusy(_)
         | E::TooManyTasks
+        | E::TooManyChanges
         | E::Stopping
         | E::RecordsBusy(_)
         | E::TaskPanicked
@@ -134,6 +135,9 @@ fn of_race(error: &Error) -> ErrorText {
         }
         E::TooManyTasks => ErrorText::message("too many tasks on this server")
             .hint("try again when some have ended"),
+        E::TooManyChanges => ErrorText::message("too many changes on this server").hint(
+            "try again when some have ended; to dump or restore a large repository, submit a task",
+        ),
         E::Stopping => ErrorText::message("the server is stopping")
             .hint("try again: another server or the next start accepts the request"),
         E::RecordsBusy(_) => ErrorText::of(error).hint(DATABASE_BUSY),

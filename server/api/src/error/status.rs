@@ -45,7 +45,9 @@ pub(super) fn of_catalog(error: &catalog::Error) -> StatusCode {
         E::TooManyTries(_) | E::PullRequestBusy(_) | E::TooManyTasks => {
             StatusCode::TOO_MANY_REQUESTS
         }
-        E::RecordsBusy(_) | E::Stopping | E::ServerDied { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        E::RecordsBusy(_) | E::TooManyChanges | E::Stopping | E::ServerDied { .. } => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         E::Records(_) | E::StoredData(_) | E::Storage { .. }
             if error.disk_problem() == Some(DiskProblem::NoSpace) =>
         {

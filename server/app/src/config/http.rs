@@ -159,8 +159,9 @@ pub(super) fn http(source: &Source) -> Result<Http, Error> {
     })
 }
 
-/// Enough to decode the largest JSON body. The largest XML document needs more.
-const MIN_BODY_MEMORY_BYTES: usize = 64 << 20;
+/// Enough to decode the largest JSON body or the largest XML document, such as a completion with 10,000 parts and all
+/// checksums. Bodies without credentials have an eighth of it.
+const MIN_BODY_MEMORY_BYTES: usize = 128 << 20;
 /// Shorter timeouts would cut off well-behaved clients on a busy machine.
 const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 
@@ -224,5 +225,13 @@ mod tests {
         ] {
             assert!(wrong.parse::<Network>().is_err(), "{wrong}");
         }
+    }
+
+    /// Guards against a bug: with the smallest budget, the largest XML documents were always refused with `SlowDown`.
+    #[test]
+    fn smallest_body_memory_fits_the_largest_document() {
+        let bodies = api::BodyBudgets::new(super::MIN_BODY_MEMORY_BYTES);
+        let mut held = bodies.known.reservation();
+        held.grow(gateway::MAX_DOCUMENT_MEMORY_BYTES).unwrap();
     }
 }

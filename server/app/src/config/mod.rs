@@ -133,7 +133,7 @@ impl Config {
             listen_address: listen_address(&source)?,
             quickstart,
             data,
-            logging: logging(&source)?,
+            logging: logging(&mut source)?,
             database: database(&source)?,
             blockstore: blockstore(&source)?,
             committed: committed(&source)?,
@@ -238,8 +238,15 @@ fn warn_of_keys_without_effect(source: &mut Source) {
 fn refuse_quickstart_on_the_network(source: &Source) -> Result<(), Error> {
     let address = listen_address(source)?;
     let host = address.rsplit_once(':').map_or("", |(host, _)| host);
-    let is_own = host == "localhost" || host == "[::1]" || host.starts_with("127.");
-    if is_own {
+    // Only an address or `localhost`: a name such as `127.example.com` can resolve to any address.
+    let unbracketed = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let is_own_address = unbracketed
+        .unwrap_or(host)
+        .parse::<std::net::IpAddr>()
+        .is_ok_and(|address| address.to_canonical().is_loopback());
+    if host == "localhost" || is_own_address {
         return Ok(());
     }
     Err(source.unusable(

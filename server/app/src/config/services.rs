@@ -86,7 +86,7 @@ impl fmt::Debug for Installation {
     }
 }
 
-pub(super) fn logging(source: &Source) -> Result<Logging, Error> {
+pub(super) fn logging(source: &mut Source) -> Result<Logging, Error> {
     let format = source.text_or("logging.format", "text")?;
     if !["text", "json"].contains(&format.as_str()) {
         return Err(source.unusable("logging.format", "is neither `text` nor `json`"));
@@ -104,10 +104,17 @@ pub(super) fn logging(source: &Source) -> Result<Logging, Error> {
             ));
         }
     };
-    let output = source
+    let mut outputs = source
         .list("logging.output")?
-        .and_then(|l| l.into_iter().next())
-        .unwrap_or_else(|| "-".to_owned());
+        .unwrap_or_default()
+        .into_iter();
+    let output = outputs.next().unwrap_or_else(|| "-".to_owned());
+    if outputs.len() > 0 {
+        source.warnings.push(format!(
+            "configuration key logging.output has several outputs, and this version writes to one: it uses {output} and ignores {}",
+            outputs.collect::<Vec<_>>().join(", ")
+        ));
+    }
     Ok(Logging {
         json: format == "json",
         level: level.to_owned(),

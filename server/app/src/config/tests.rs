@@ -344,7 +344,21 @@ fn quickstart_listens_on_loopback_only() {
     };
     let config = Config::from_yaml("", &overrides).unwrap();
     assert_eq!(config.listen_address, "127.0.0.1:8000");
-    for open in ["0.0.0.0:8000", "192.168.0.7:80", ":8000"] {
+    for own in ["localhost:80", "127.0.0.2:80", "[::1]:80"] {
+        let own = Overrides {
+            listen_address: Some(own.to_owned()),
+            ..overrides.clone()
+        };
+        Config::from_yaml("", &own).unwrap();
+    }
+    for open in [
+        "0.0.0.0:8000",
+        "192.168.0.7:80",
+        ":8000",
+        "127.example.com:8000",
+        "127.0.0.1.example.com:8000",
+        "[::]:8000",
+    ] {
         let open = Overrides {
             listen_address: Some(open.to_owned()),
             ..overrides.clone()
@@ -513,4 +527,16 @@ fn oversized_files_are_rejected_before_parsing() {
         let error = Config::from_yaml(&text, &Overrides::default()).unwrap_err();
         assert!(error.to_string().contains(reason), "{error}");
     }
+}
+
+/// Guards against a bug: all outputs but the first were ignored silently.
+#[test]
+fn several_log_outputs_cause_a_warning() {
+    let yaml = format!("{MINIMAL}logging: {{output: ['=', /var/log/weir.log]}}\n");
+    let config = Config::from_yaml(&yaml, &Overrides::default()).unwrap();
+    assert_eq!(config.logging.output, "=");
+    let [warning] = &config.warnings[..] else {
+        panic!("{:?}", config.warnings)
+    };
+    assert!(warning.contains("ignores /var/log/weir.log"), "{warning}");
 }

@@ -41,8 +41,6 @@ const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 512 << 10;
 /// Maximum size of buffered response data per stream.
 const MAX_SEND_BUFFER_BYTES: usize = 256 << 10;
-/// Maximum number of query parameters. A parsed parameter can use much more memory than its text.
-const MAX_QUERY_PARAMETERS: usize = 1000;
 
 /// HTTP/1 and HTTP/2 settings of a server.
 #[derive(Debug, Clone)]
@@ -164,15 +162,6 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
 }
 
 async fn answer(app: Router, request: Request<Incoming>, limits: &Http) -> Response {
-    let query = request.uri().query().unwrap_or_default();
-    if query.bytes().filter(|b| *b == b'&').count() >= MAX_QUERY_PARAMETERS {
-        let message = format!("the query has more than {MAX_QUERY_PARAMETERS} parameters");
-        return refusal(
-            StatusCode::URI_TOO_LONG,
-            &message,
-            "send fewer parameters in one request",
-        );
-    }
     let (parts, body) = request.into_parts();
     let (body, was_too_slow) = Paced::new(body, limits);
     let request = Request::from_parts(parts, Body::new(body));

@@ -62,6 +62,8 @@ pub(super) struct ConnectionState {
     closing_since: AtomicU64,
     closing: CancellationToken,
     killed: CancellationToken,
+    /// Whether the connection is counted as closed by the server.
+    is_counted: AtomicBool,
 }
 
 /// What to do with a connection.
@@ -90,6 +92,7 @@ impl ConnectionState {
             closing_since: AtomicU64::new(0),
             closing: CancellationToken::new(),
             killed: CancellationToken::new(),
+            is_counted: AtomicBool::new(false),
         })
     }
 
@@ -147,6 +150,16 @@ impl ConnectionState {
             self.closing_since.store(self.now(), Ordering::Relaxed);
         }
         self.closing.cancel();
+    }
+
+    /// Returns whether the connection must be counted as closed by the server: true only once.
+    pub(super) fn count_as_closed(&self) -> bool {
+        !self.is_counted.swap(true, Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_killed(&self) -> bool {
+        self.killed.is_cancelled()
     }
 
     pub(super) fn kill(&self) {

@@ -86,8 +86,12 @@ mod tests {
 
     #[test]
     fn limit_is_raised() {
-        assert_eq!(affordable_connections(1), 1);
+        let wanted = 1 << 40;
+        let affordable = affordable_connections(wanted);
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(limit.current, limit.maximum);
+        let expected = limit.maximum.map_or(wanted, connections_of);
+        assert_eq!(affordable, expected.min(wanted));
+        assert_eq!(affordable_connections(1), 1, "not more than wanted");
     }
 }

@@ -10,6 +10,7 @@
 //!   socket.rs            the socket of a connection
 //!   bodies.rs            request and response bodies; wait_budget.rs: limit for slow clients
 //! coding.rs              transfer codings of request bodies
+//! parameters.rs          limit of query parameters
 //! reserved.rs            one short response for connections beyond the limit
 //! ```
 
@@ -19,6 +20,7 @@ mod coding;
 mod connection;
 mod connection_state;
 mod descriptors;
+mod parameters;
 mod registry;
 mod reserved;
 mod socket;
@@ -45,7 +47,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower::util::MapRequestLayer;
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 
 use crate::config::Config;
@@ -164,11 +165,8 @@ impl Server {
             .local_addr()
             .context("failed to read the bound address")?;
         let stop = CancellationToken::new();
-        let app = router(&layers, metrics.clone(), &installation_id);
-        let app = match LocalNames::of(&config) {
-            Some(names) => app.layer(from_fn_with_state(names, local_only::guard)),
-            None => app,
-        };
+        let names = LocalNames::of(&config);
+        let app = router(&layers, metrics.clone(), &installation_id, names);
         // Logged before the first response, so that the log is complete when a client gets a
         // response.
         first_start.announce(address);
@@ -255,7 +253,12 @@ async fn within_record_timeout<T>(step: impl Future<Output = T>, warning: &str) 
 }
 
 /// Builds all routes and the middleware around them. Called once; connections clone the result.
-fn router(layers: &Layers, metrics: PrometheusHandle, installation_id: &str) -> Router {
+fn router(
+    layers: &Layers,
+    metrics: PrometheusHandle,
+    installation_id: &str,
+    names: Option<LocalNames>,
+) -> Router {
     let ids = RequestIds(Arc::new(SystemIds::new(Arc::new(SystemClock))));
     let alive = format!("alive! {installation_id}");
     let routes = Router::new()
@@ -277,8 +280,10 @@ fn router(layers: &Layers, metrics: PrometheusHandle, installation_id: &str) -> 
                 .layer(SetRequestIdLayer::new(REQUEST_ID, ids))
                 .layer(PropagateRequestIdLayer::new(REQUEST_ID))
                 .layer(from_fn(telemetry::observe))
-                .layer(CatchPanicLayer::custom(telemetry::respond_to_panic))
+                .layer(from_fn(telemetry::catch_panics))
                 // Below `observe`, so that the refusals are logged and counted.
+                .layer(from_fn_with_state(names, local_only::guard))
+                .layer(from_fn(parameters::refuse_too_many))
                 .layer(from_fn(coding::refuse_other_codings))
                 .layer(from_fn_with_state(layers.gateway.clone(), route_s3)),
         )
@@ -287,7 +292,10 @@ fn router(layers: &Layers, metrics: PrometheusHandle, installation_id: &str) -> 
 /// Middleware: determines the interface and the nesting depth of a request, and counts it.
 async fn classify(State(layers): State<Layers>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let interface = if layers.gateway.is_s3_request(&parts) {
+    let interface = if parameters::are_too_many(&parts.uri) {
+        // Refused below, unparsed.
+        Interface::Other
+    } else if layers.gateway.is_s3_request(&parts) {
         Interface::S3
     } else if parts.uri.path().starts_with("/api/") {
         Interface::Rest
@@ -404,6 +412,66 @@ mod tests {
                 .filter(|line| line.starts_with("http_requests_total{"))
                 .filter(|line| line.contains(surface) && line.contains("code=\"501\""));
             assert_eq!(counted.count(), 1, "{surface}: {metrics}");
+        }
+    }
+
+    /// Guards against a bug: refusals of other hosts and of long queries bypassed the log and the metrics, and had no request
+    /// id. S3 clients got JSON.
+    #[test]
+    fn refusals_of_hosts_and_queries_are_counted() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        metrics::with_local_recorder(&recorder, || {
+            runtime.block_on(async {
+                let quickstart = Config {
+                    quickstart: true,
+                    ..config()
+                };
+                let server = Server::start(quickstart).await.unwrap();
+                let query = "a&".repeat(2000);
+                for (target, headers, status, body) in [
+                    (
+                        "/",
+                        "host: other.example\r\n",
+                        403,
+                        "\"message\":\"a quickstart",
+                    ),
+                    (
+                        "/lake",
+                        "host: 127.example.com\r\nauthorization: AWS4-HMAC-SHA256 \r\n",
+                        403,
+                        "<Code>AccessDenied</Code>",
+                    ),
+                    (
+                        &format!("/?{query}"),
+                        "host: localhost\r\n",
+                        414,
+                        "fewer parameters",
+                    ),
+                ] {
+                    let mut client = TcpStream::connect(server.address()).await.unwrap();
+                    let request =
+                        format!("GET {target} HTTP/1.1\r\n{headers}connection: close\r\n\r\n");
+                    client.write_all(request.as_bytes()).await.unwrap();
+                    let mut response = String::new();
+                    client.read_to_string(&mut response).await.unwrap();
+                    let start = format!("HTTP/1.1 {status}");
+                    assert!(response.starts_with(&start), "{response}");
+                    assert!(response.contains("\r\nx-request-id: "), "{response}");
+                    assert!(response.contains(body), "{response}");
+                }
+            });
+        });
+        let metrics = recorder.handle().render();
+        for (surface, status) in [("other", 403), ("s3", 403), ("other", 414)] {
+            let counted = metrics
+                .lines()
+                .filter(|line| line.starts_with("http_requests_total{"))
+                .filter(|line| line.contains(surface) && line.contains(&format!("\"{status}\"")));
+            assert_eq!(counted.count(), 1, "{surface} {status}: {metrics}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::config::Http;
 
-use super::connection_state::{ConnectionState, Epoch, Verdict};
+use super::connection_state::{ConnectionState, Epoch, Millis, Verdict};
 
 /// Number of connections beyond the limit that get one short response each; see [`super::reserved`].
 pub(super) const RESERVED_CONNECTIONS: usize = 64;
@@ -141,7 +141,7 @@ impl Registry {
         };
         if let Some(entry) = table.remove(id) {
             entry.track.kill();
-            closed_because("room");
+            closed_because(&entry.track, "room");
         }
         true
     }
@@ -169,17 +169,20 @@ impl Registry {
 
     /// Closes the connections that are past a deadline.
     pub(super) fn sweep(&self) {
-        let now = self.shared.epoch.now();
+        self.sweep_at(self.shared.epoch.now());
+    }
+
+    fn sweep_at(&self, now: Millis) {
         for Entry { track, .. } in self.table().open.values() {
             match track.verdict(now, &self.shared.limits) {
                 Verdict::Keep => {}
                 Verdict::Close => {
-                    closed_because("idle");
+                    closed_because(track, "idle");
                     track.close();
                 }
                 Verdict::Kill(reason) => {
                     tracing::debug!(address = %track.address, reason, "closing the connection");
-                    closed_because(reason);
+                    closed_because(track, reason);
                     track.kill();
                 }
             }
@@ -246,8 +249,12 @@ fn origin(address: IpAddr) -> IpAddr {
     }
 }
 
-fn closed_because(reason: &'static str) {
-    metrics::counter!("http_connections_closed_total", "reason" => reason).increment(1);
+/// Counts a closed connection once, for the first reason: a client that was asked to disconnect and lingers is closed
+/// later.
+fn closed_because(track: &ConnectionState, reason: &'static str) {
+    if track.count_as_closed() {
+        metrics::counter!("http_connections_closed_total", "reason" => reason).increment(1);
+    }
 }
 
 #[expect(
@@ -357,5 +364,25 @@ mod tests {
             () = ticket.track.killed() => {}
             () = swept => {}
         }
+    }
+
+    /// Guards against a bug: an idle connection was counted when its client was asked to disconnect, and again when it was
+    /// closed.
+    #[test]
+    fn closed_connection_is_counted_once() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            let registry = registry(2, 2);
+            let ticket = served(&registry, "192.0.2.1");
+            drop(ticket.track.begin_request());
+            let now = registry.shared.epoch.now();
+            for hour in 1..4 {
+                registry.sweep_at(now + hour * 3_600_000);
+            }
+            assert!(ticket.track.is_killed());
+        });
+        let metrics = recorder.handle().render();
+        let counted = "http_connections_closed_total{reason=\"idle\"} 1\n";
+        assert!(metrics.contains(counted), "{metrics}");
     }
 }

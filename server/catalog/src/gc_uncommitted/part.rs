@@ -12,6 +12,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
+use crate::joined::joined;
 use crate::{Error, Result};
 
 const SCHEMA: &str = "message uncommitted {
@@ -79,10 +80,7 @@ impl Part {
         let written = tokio::task::spawn_blocking(move || {
             write_group(&mut file.0, &addresses, &created_secs).map(|()| file)
         });
-        let written = written
-            .await
-            .expect("compression does not panic, and the task is never cancelled");
-        self.file = Some(written.map_err(failed)?);
+        self.file = Some(joined(written).await.map_err(failed)?);
         self.groups += 1;
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base::{OffsetDateTime, from_timestamp_or_epoch, to_timestamp};
 use bytes::Bytes;
+use futures::future::join_all;
 use prost::Message as _;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
@@ -19,6 +20,8 @@ use crate::Result;
 /// The maximum age of an open task's record, even without progress. A recent record shows clients that the task is
 /// alive, and keeps a lakeFS server on the same stores from expiring it.
 const MAX_RECORD_AGE: Duration = Duration::from_secs(60);
+/// How many records are updated, concurrently, before the next heartbeat.
+const RECORDS_PER_HEARTBEAT: usize = 16;
 
 impl Tasks {
     /// Writes heartbeats while this server has tasks.
@@ -40,19 +43,35 @@ impl Tasks {
     }
 
     /// Writes one heartbeat and updates stale records. Returns false if there are no tasks, which stops the heartbeat.
+    ///
+    /// Writes another heartbeat after each page of records: on a slow store, all records together take longer than
+    /// [`HEARTBEAT_TIMEOUT`], and other servers would take over the tasks of a live server.
     async fn heartbeat_once(&self) -> bool {
         let Some(stale) = self.take_stale() else {
             return false;
         };
+        self.beat().await;
+        for page in stale.chunks(RECORDS_PER_HEARTBEAT) {
+            // After a hand-over there must be no heartbeat.
+            if self.abandoned.is_cancelled() {
+                return true;
+            }
+            join_all(page.iter().map(|open_task| self.report(open_task))).await;
+            self.beat().await;
+        }
+        true
+    }
+
+    async fn beat(&self) {
         if let Err(error) = self.write_heartbeat().await {
             warn!(error = %base::error_chain(&error), "failed to write the heartbeat; other servers take over the tasks if this continues");
         }
-        for open_task in stale {
-            if let Err(error) = self.write_progress(&open_task).await {
-                warn!(error = %base::error_chain(&error), "failed to store the progress of task {}", open_task.task_id);
-            }
+    }
+
+    async fn report(&self, open_task: &OpenTask) {
+        if let Err(error) = self.write_progress(open_task).await {
+            warn!(error = %base::error_chain(&error), "failed to store the progress of task {}", open_task.task_id);
         }
-        true
     }
 
     /// Returns the tasks whose records are out of date, or none if there are no tasks.
@@ -143,8 +162,18 @@ pub(super) fn last_beat(stored: Bytes) -> Result<OffsetDateTime> {
 #[cfg(test)]
 mod tests {
     use std::future::pending;
+    use std::sync::{Arc, Mutex, OnceLock};
+    use std::time::Duration;
 
-    use super::{HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT};
+    use base::Clock as _;
+    use base::testing::{FaultSchedule, Turn};
+    use kv::Store as _;
+    use kv::testing::{Faults, FaultyStore};
+
+    use super::{
+        HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, INSTANCES_PARTITION, MAX_RECORD_AGE, instance_key,
+        last_beat,
+    };
     use crate::TaskKind;
     use crate::testing::TestCatalog;
 
@@ -187,5 +216,76 @@ mod tests {
             found.expect("the task").done,
             "the server must not overwrite the end of a task that it lost"
         );
+    }
+
+    /// Advances the clock with every call to the store, and remembers the age of the oldest heartbeat that it saw.
+    #[derive(Debug)]
+    struct SlowStore {
+        lake: TestCatalog,
+        instance: OnceLock<String>,
+        oldest: Mutex<Duration>,
+    }
+
+    impl FaultSchedule for SlowStore {
+        fn should_fail(&self, _rate: u8) -> bool {
+            false
+        }
+
+        fn turn(&self) -> Turn<'_> {
+            Box::pin(async move {
+                let Some(instance) = self.instance.get() else {
+                    return;
+                };
+                self.lake.clock.advance(Duration::from_millis(250));
+                let key = instance_key(instance);
+                let stored = self.lake.kv.get(INSTANCES_PARTITION, &key).await;
+                let beat = stored.expect("a store in memory").expect("a heartbeat");
+                let beat = last_beat(beat.value).expect("a valid heartbeat");
+                let age = (self.lake.clock.now() - beat).unsigned_abs();
+                let mut oldest = self.oldest.lock().expect("no panic");
+                *oldest = age.max(*oldest);
+            })
+        }
+    }
+
+    /// Guards against a bug: the records of a thousand tasks were written one after another before the next heartbeat, so
+    /// that other servers took over the tasks of a live server.
+    #[tokio::test]
+    async fn many_stale_records_do_not_delay_the_heartbeat() {
+        let lake = TestCatalog::new();
+        let repository = lake.repository("lake").await;
+        let schedule = Arc::new(SlowStore {
+            lake: lake.clone(),
+            instance: OnceLock::new(),
+            oldest: Mutex::default(),
+        });
+        let inner = Arc::<kv::MemoryStore>::clone(&lake.kv);
+        let shared = Arc::<SlowStore>::clone(&schedule);
+        let store = FaultyStore::with_schedule(inner, Faults::default(), shared);
+        let store: Arc<dyn kv::Store> = Arc::new(store);
+        let server = lake.through(&store);
+        for _ in 0..100 {
+            server
+                .submit_task::<Nothing, _>(&repository, TaskKind::PREPARE_GC_COMMITS, |_| pending())
+                .await
+                .expect("there is capacity");
+        }
+        let tasks = &server.shared.tasks;
+        assert!(tasks.heartbeat_once().await);
+        lake.clock.advance(MAX_RECORD_AGE);
+        tasks.beat().await;
+        let began = lake.clock.now();
+        schedule
+            .instance
+            .set(tasks.instance.clone())
+            .expect("set once");
+        assert!(tasks.heartbeat_once().await);
+        let took = lake.clock.now() - began;
+        assert!(
+            took > 2 * HEARTBEAT_TIMEOUT,
+            "{took}: the store is not slow enough"
+        );
+        let oldest = *schedule.oldest.lock().expect("no panic");
+        assert!(oldest < HEARTBEAT_TIMEOUT, "{oldest:?}");
     }
 }

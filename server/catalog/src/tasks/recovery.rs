@@ -18,7 +18,7 @@ use super::records::{
 };
 use super::registry::Tasks;
 use super::work::decode_work;
-use super::{DescribeFailure, Failure, MAX_ATTEMPTS, TASK_RETENTION};
+use super::{DescribeFailure, Failure, MAX_ATTEMPTS, MAX_OPEN_TASKS, TASK_RETENTION};
 use crate::{Catalog, Error, Result};
 
 /// How many repositories are listed at a time when expired tasks are deleted.
@@ -258,8 +258,22 @@ impl Catalog {
                     is_alive
                 }
             };
-            if !is_alive && let Err(error) = self.take_over(&claim).await {
-                warn!(error = %base::error_chain(&error), "failed to take over task {}; will retry", claim.task_id);
+            if is_alive {
+                continue;
+            }
+            match self.take_over(&claim).await {
+                Ok(()) => {}
+                // The other claims would fail in the same way.
+                Err(Error::TooManyTasks) => {
+                    warn!(
+                        "cannot take over task {} and those after it: this server has {MAX_OPEN_TASKS} tasks; will retry",
+                        claim.task_id
+                    );
+                    return Ok(());
+                }
+                Err(error) => {
+                    warn!(error = %base::error_chain(&error), "failed to take over task {}; will retry", claim.task_id);
+                }
             }
         }
         Ok(())

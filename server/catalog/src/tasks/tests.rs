@@ -16,8 +16,7 @@ use kv::testing::{Faults, FaultyStore};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
-use super::work::Work;
-use super::{Conflicts, HEARTBEAT_TIMEOUT, MAX_ATTEMPTS, TASK_RETENTION, TaskKind, TaskStatus};
+use super::{Conflicts, HEARTBEAT_TIMEOUT, MAX_ATTEMPTS, TASK_RETENTION, TaskStatus};
 use crate::testing::{TestCatalog, commit_params, creation, merge_params};
 use crate::{Catalog, LogQuery, Reader};
 
@@ -545,55 +544,4 @@ async fn dump_and_restore_run_as_tasks() {
     lake.clock.advance(TASK_RETENTION + Duration::from_secs(1));
     lake.prune_tasks().await.unwrap();
     lake.restore_status(&anew, &id).await.unwrap_err();
-}
-
-#[tokio::test]
-async fn interrupted_restore_is_continued_by_another_server() {
-    let lake = TestCatalog::new();
-    let repository = lake.repository("lake").await;
-    lake.put(&repository, "main", "a", "1").await;
-    lake.commit(&repository, "main", "one").await;
-    let dump = lake.dump_refs(&repository).await.unwrap();
-    for seed in 0..40 {
-        let anew = CreateRepository {
-            storage_namespace: repository.storage_namespace.clone(),
-            bare: true,
-            ..creation(&format!("anew-{seed}"))
-        };
-        let anew = lake.create_repository(anew).await.unwrap();
-        // Any write of this server may fail or lose its acknowledgement.
-        let faults = Faults {
-            before_write: 100,
-            after_write: 100,
-            ..Faults::default()
-        };
-        let store = FaultyStore::new(Arc::<kv::MemoryStore>::clone(&lake.kv), seed, faults);
-        let dying = server_on(&lake, Arc::new(store), seed + 1_000);
-        let Ok(ticket) = dying
-            .shared
-            .tasks
-            .submit(
-                &anew,
-                TaskKind::RESTORE_REFS,
-                Work::restore(&dump, false, "tests").to_stored(),
-                None,
-            )
-            .await
-        else {
-            continue;
-        };
-        let token = ticket.id().to_owned();
-        let restore = graveler::RestoreRefs {
-            dump: &dump,
-            force: false,
-            actor: "tests",
-            token: &token,
-        };
-        let interrupted = dying.restore(&anew, &restore, &ticket.progress()).await;
-        drop((interrupted, ticket));
-        recover_with(&lake, &lake).await;
-        wait_until_idle(&lake).await;
-        result(lake.restore_status(&anew, &token).await.unwrap());
-        assert_eq!(lake.paths(&anew, "main").await, "a");
-    }
 }

@@ -3,10 +3,15 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use base::testing::{FaultSchedule, Turn};
 use catalog::testing::{TestCatalog, commit_params, creation, merge_params};
-use catalog::{CompletedPart, ObjectTarget, UploadOptions};
+use catalog::{
+    CompletedPart, Error, MAX_DETACHED_CHANGES, MAX_DETACHED_REPOSITORY_CHANGES, ObjectTarget,
+    UploadOptions,
+};
 use graveler::{Event, EventKind, HookOutcome, Hooks, Rejection};
-use tokio::sync::Notify;
+use kv::testing::{Faults, FaultyStore};
+use tokio::sync::{Notify, Semaphore};
 
 /// More turns than any test here needs; only a failing test uses all of them.
 const MAX_TURNS: usize = 10_000;
@@ -184,4 +189,77 @@ async fn shutdown_waits_for_changes_of_disconnected_clients() {
         hooks.received.lock().unwrap().last(),
         Some(&EventKind::PostCommit)
     );
+}
+
+/// A store whose calls wait until the test opens it.
+#[derive(Debug)]
+struct Barred {
+    waiting: Semaphore,
+    open: Semaphore,
+}
+
+impl FaultSchedule for Barred {
+    fn should_fail(&self, _rate: u8) -> bool {
+        false
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        Box::pin(async {
+            self.waiting.add_permits(1);
+            drop(self.open.acquire().await.unwrap());
+        })
+    }
+}
+
+/// Guards against a bug: a client that repeatedly requested a dump and disconnected started dumps without limit.
+#[tokio::test]
+async fn changes_of_clients_that_disconnected_are_limited() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let barred = Arc::new(Barred {
+        waiting: Semaphore::new(0),
+        open: Semaphore::new(0),
+    });
+    let schedule = Arc::<Barred>::clone(&barred);
+    let inner = Arc::<kv::MemoryStore>::clone(&lake.kv);
+    let store: Arc<dyn kv::Store> = Arc::new(FaultyStore::with_schedule(
+        inner,
+        Faults::default(),
+        schedule,
+    ));
+    let server = lake.through(&store);
+    for _ in 0..MAX_DETACHED_REPOSITORY_CHANGES {
+        let dump = server.dump_refs(&repository);
+        tokio::select! {
+            outcome = dump => panic!("{outcome:?}"),
+            waiting = barred.waiting.acquire() => waiting.unwrap().forget(),
+        }
+    }
+    let refused = server.dump_refs(&repository).await;
+    assert!(matches!(refused, Err(Error::TooManyChanges)), "{refused:?}");
+    // Other changes have their own limit.
+    let tag = async |n: usize| {
+        let name = format!("t{n}");
+        let tagged = server.create_tag(&repository, &name, "main", false, "me");
+        tokio::select! {
+            outcome = tagged => Some(outcome),
+            waiting = barred.waiting.acquire() => { waiting.unwrap().forget(); None },
+        }
+    };
+    for n in 0..MAX_DETACHED_CHANGES {
+        let outcome = tag(n).await;
+        assert!(outcome.is_none(), "{outcome:?}");
+    }
+    let refused = tag(MAX_DETACHED_CHANGES).await;
+    assert!(
+        matches!(refused, Some(Err(Error::TooManyChanges))),
+        "{refused:?}"
+    );
+
+    barred.open.add_permits(1);
+    server.drain().await;
+    server.dump_refs(&repository).await.unwrap();
+    let tags = lake.catalog.reader();
+    let tags = tags.list_tags(&repository, "", "", 10_000).await.unwrap();
+    assert_eq!(tags.results.len(), MAX_DETACHED_CHANGES);
 }

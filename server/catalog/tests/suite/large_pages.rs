@@ -190,3 +190,43 @@ async fn pull_request_pages_are_limited_in_bytes() {
     assert_eq!(found, expected);
     assert_eq!(pages, 2);
 }
+
+/// Guards against a bug: a page of uploads in progress was limited in number only, and could have 64 MiB of metadata.
+#[tokio::test]
+async fn pages_of_uploads_are_limited_in_bytes() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let mut expected = Vec::new();
+    for n in 0..150 {
+        let path = format!("a/{n:03}");
+        let to = catalog::ObjectTarget {
+            repository: &repository,
+            branch: "main",
+            path: &path,
+        };
+        let options = UploadOptions {
+            metadata: metadata(MAX_USER_METADATA_BYTES),
+            ..UploadOptions::default()
+        };
+        lake.create_multipart(to, &options).await.unwrap();
+        expected.push(format!("main/{path}"));
+    }
+    let (mut found, mut after, mut pages) = (Vec::new(), (String::new(), String::new()), 0);
+    loop {
+        let page = lake
+            .list_multiparts(&repository, "", (&after.0, &after.1), 1000)
+            .await
+            .unwrap();
+        found.extend(page.results.iter().map(|upload| upload.path.clone()));
+        pages += 1;
+        if !page.has_more {
+            break;
+        }
+        let bytes = page.results.iter().map(|u| size_of(&u.metadata)).sum();
+        check_full(page.results.len(), bytes, MAX_USER_METADATA_BYTES);
+        let last = page.results.last().unwrap();
+        assert_eq!(page.next_offset, last.path);
+        after = (last.path.clone(), last.upload_id.clone());
+    }
+    assert_eq!((found, pages), (expected, 3));
+}

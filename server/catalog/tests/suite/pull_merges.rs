@@ -1,8 +1,10 @@
 //! Merging pull requests: through the request, without the request, and with hooks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use base::testing::{FaultSchedule, Turn};
 use catalog::testing::{TestCatalog, merge_params};
 use catalog::{Error, PullRequest, PullRequestUpdate, PullStatus, Repository};
 use graveler::{EventKind, HookOutcome, Hooks, Rejection};
@@ -315,4 +317,67 @@ async fn rejection_by_a_hook_leaves_the_request_open() {
     let pull = lake.pull_request(&repository, &id).await.unwrap();
     assert_eq!(pull.status, PullStatus::Open);
     assert_eq!(lake.paths(&repository, "main").await, "");
+}
+
+/// Replaces the branch `dev` by a tag of that name at a given turn of the store.
+#[derive(Debug)]
+struct Replacing {
+    lake: TestCatalog,
+    repository: Repository,
+    turns_left: AtomicUsize,
+}
+
+impl FaultSchedule for Replacing {
+    fn should_fail(&self, _rate: u8) -> bool {
+        false
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        Box::pin(async {
+            if self.turns_left.fetch_sub(1, Ordering::Relaxed) == 1 {
+                let (lake, repository) = (&self.lake, &self.repository);
+                let deleted = lake.delete_branch(repository, "dev", false, "me").await;
+                deleted.unwrap();
+                let tagged = lake.create_tag(repository, "dev", "other", false, "me");
+                tagged.await.unwrap();
+            }
+        })
+    }
+}
+
+/// Guards against a bug: after the source branch was checked, its name was resolved as any reference. If the branch was
+/// deleted in between, a tag of that name was merged.
+#[tokio::test]
+async fn tag_with_the_name_of_the_source_branch_is_never_merged() {
+    let mut merged = 0;
+    for turn in 1..=60 {
+        let (lake, repository) = lake().await;
+        lake.create_branch(&repository, "other", "main", false, false, "me")
+            .await
+            .unwrap();
+        lake.put(&repository, "other", "wrong", "1").await;
+        lake.commit(&repository, "other", "wrong").await;
+        let id = open(&lake, &repository).await.id;
+        let schedule = Arc::new(Replacing {
+            lake: lake.clone(),
+            repository: repository.clone(),
+            turns_left: AtomicUsize::new(turn),
+        });
+        let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
+        let store = FaultyStore::with_schedule(kv, Faults::default(), schedule);
+        let store: Arc<dyn Store> = Arc::new(store);
+        let outcome = lake
+            .through(&store)
+            .merge_pull_request(&repository, &id, "me")
+            .await;
+        let paths = lake.paths(&repository, "main").await;
+        assert!(!paths.contains("wrong"), "turn {turn}: {outcome:?}");
+        if outcome.is_ok() {
+            assert_eq!(paths, "a", "turn {turn}");
+            let head = lake.catalog.reader().commit(&repository, "main").await;
+            assert_eq!(head.unwrap().message, "Merge 'dev' into 'main'");
+            merged += 1;
+        }
+    }
+    assert!((10..60).contains(&merged), "{merged}");
 }

@@ -135,3 +135,57 @@ async fn unknown_uploads_and_invalid_part_numbers_are_rejected() {
     );
     assert_eq!(lake.paths().await, "");
 }
+
+/// Guards against two bugs: with the bucket in the host, the location contained it twice; behind two proxies, its scheme
+/// was `http` although the client used `https`.
+#[tokio::test]
+async fn location_is_the_address_that_the_client_used() {
+    let lake = Lake::new().await;
+    for (host, prefix, proto, expected) in [
+        (
+            "127.0.0.1:8000",
+            "/lake",
+            "",
+            "http://127.0.0.1:8000/lake/main/a%20b",
+        ),
+        (
+            "lake.s3.example.com",
+            "",
+            "",
+            "http://lake.s3.example.com/main/a%20b",
+        ),
+        (
+            "s3.example.com",
+            "/lake",
+            "https",
+            "https://s3.example.com/lake/main/a%20b",
+        ),
+        (
+            "s3.example.com",
+            "/lake",
+            "https, http",
+            "https://s3.example.com/lake/main/a%20b",
+        ),
+        (
+            "s3.example.com",
+            "/lake",
+            "http, https",
+            "http://s3.example.com/lake/main/a%20b",
+        ),
+    ] {
+        let id = start(&lake, "main/a b").await;
+        let part = format!("/lake/main/a b?partNumber=1&uploadId={id}");
+        let tag = lake.put(&part, "x").await.header("etag").to_owned();
+        let call = lake
+            .call("POST", &format!("{prefix}/main/a b?uploadId={id}"))
+            .header("host", host)
+            .body(completion(&[(1, &tag)]));
+        let mut request = call.sign();
+        if !proto.is_empty() {
+            let headers = request.headers_mut();
+            headers.insert("x-forwarded-proto", proto.parse().unwrap());
+        }
+        let done = lake.raw(request).await;
+        assert_eq!(done.all("Location"), expected, "{}", done.body);
+    }
+}

@@ -218,11 +218,31 @@ impl Graveler {
     ) -> Result<MergeOutcome> {
         check_read_only(repository, params.force)?;
         self.refs.branch(repository, destination).await?;
-        let source_id = self.refs.resolve_commit(repository, source).await?;
+        let commit = self.refs.resolve_commit(repository, source).await?;
+        let source = (source, &commit);
+        self.merge_commit_with(repository, destination, source, params, hooks, participant)
+            .await
+    }
+
+    /// Like [`Self::merge_with`], but merges a given commit. The name that the caller resolved to it appears in the message
+    /// and in events.
+    ///
+    /// # Errors
+    /// The same as for [`Self::merge_with`].
+    pub async fn merge_commit_with(
+        &self,
+        repository: &Repository,
+        destination: &BranchId,
+        (name, source): (&str, &CommitId),
+        params: MergeParams,
+        hooks: &dyn Hooks,
+        participant: &dyn CommitParticipant,
+    ) -> Result<MergeOutcome> {
+        check_read_only(repository, params.force)?;
         let change = Merge {
-            commit: self.refs.commit(repository, &source_id).await?,
-            name: source.to_owned(),
-            message: message_of(&params, source, destination),
+            commit: self.refs.commit(repository, source).await?,
+            name: name.to_owned(),
+            message: message_of(&params, name, destination),
             metadata: metadata_of(&params),
             date: self.clock.now(),
             params,

@@ -299,6 +299,12 @@ fn engine_failures() -> Vec<(Error, u16, &'static str, Hint)> {
         ),
         (E::Stopping, 503, "the server is stopping", Given),
         (
+            E::TooManyChanges,
+            503,
+            "too many changes on this server",
+            Given,
+        ),
+        (
             E::RecordsBusy(io().into()),
             503,
             "failed to access records",

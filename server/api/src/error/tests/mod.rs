@@ -226,15 +226,34 @@ fn rejection_lists_its_findings() {
     assert_eq!(Error::NoEndpoint.findings(), None);
 }
 
-#[test]
-fn causes_are_logged_but_not_sent() {
-    let source = std::io::Error::other("disk on fire");
-    let error = Error::from(auth::Error::Records(source.into()));
-    assert_eq!(
-        base::error_chain(&error),
-        "failed to access auth records: disk on fire"
-    );
-    assert_eq!(error.text().message, "failed to access auth records");
+#[tokio::test]
+async fn causes_are_logged_but_not_sent() {
+    let cause = || std::io::Error::other("disk on fire").into();
+    let storage = catalog::Error::Storage {
+        message: "failed to write mem://lake/x".to_owned(),
+        source: cause(),
+    };
+    for (error, message) in [
+        (
+            Error::from(auth::Error::Records(cause())),
+            "failed to access auth records",
+        ),
+        (
+            catalog::Error::Records(cause()).into(),
+            "failed to access records",
+        ),
+        (storage.into(), "failed to write mem://lake/x"),
+    ] {
+        let logged = base::error_chain(&error);
+        assert_eq!(logged, format!("{message}: disk on fire"));
+        let response = error.into_response();
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX);
+        let body = body.await.expect("a body in memory");
+        let sent: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(sent["message"], message);
+        let sent = String::from_utf8_lossy(&body);
+        assert!(!sent.contains("on fire"), "{sent}");
+    }
 }
 
 /// Hints advise only what the caller of the operation can do, and say nothing about the machine.

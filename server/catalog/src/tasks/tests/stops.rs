@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use base::testing::{FaultSchedule, Turn};
 use bytes::Bytes;
-use graveler::Repository;
+use graveler::{CreateRepository, Repository};
 use kv::Store as _;
-use kv::testing::{Faults, FaultyStore};
+use kv::testing::{CountingStore, Faults, FaultyStore};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
@@ -17,8 +17,11 @@ use super::{
     result, server_on, wait_until_idle,
 };
 use crate::tasks::records::Claim;
-use crate::tasks::{HEARTBEAT_TIMEOUT, MAX_ATTEMPTS, MAX_RUNNING_TASKS, TASK_RETENTION, TaskKind};
-use crate::testing::{TestCatalog, commit_params, merge_params};
+use crate::tasks::work::Work;
+use crate::tasks::{
+    HEARTBEAT_TIMEOUT, MAX_ATTEMPTS, MAX_OPEN_TASKS, MAX_RUNNING_TASKS, TASK_RETENTION, TaskKind,
+};
+use crate::testing::{TestCatalog, commit_params, creation, merge_params};
 use crate::{Catalog, Error};
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -466,4 +469,98 @@ async fn status_requires_the_original_branches() {
             .await
             .unwrap(),
     );
+}
+
+/// Guards against a bug: a server with the maximum number of tasks tried to take over every orphaned task in every round,
+/// and logged a warning for each.
+#[tokio::test]
+async fn full_server_does_not_try_to_take_over_tasks() {
+    const ORPHANS: u64 = 20;
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.put(&repository, "main", "a", "1").await;
+    let runtime = Runtime::new().unwrap();
+    let gate = Gate::closed();
+    let dying = lake.another_server_with_hooks(hooks_at(&gate));
+    let on = repository.clone();
+    let submitted = runtime.spawn(async move {
+        for _ in 0..ORPHANS {
+            let params = commit_params("slow");
+            dying.submit_commit(&on, "main", params).await.unwrap();
+        }
+        gate.wait_until_entered().await;
+    });
+    submitted.await.unwrap();
+    runtime.shutdown_background();
+
+    let inner = Arc::<kv::MemoryStore>::clone(&lake.kv);
+    let counting = Arc::new(CountingStore::new(inner));
+    let store: Arc<dyn kv::Store> = Arc::<CountingStore>::clone(&counting);
+    let full = lake.through(&store);
+    for _ in 0..MAX_OPEN_TASKS {
+        let kind = TaskKind::PREPARE_GC_COMMITS;
+        full.submit_task::<Nothing, _>(&repository, kind, |_| std::future::pending())
+            .await
+            .unwrap();
+    }
+    counting.take();
+    recover_with(&lake, &full).await;
+    let reads = counting.take().reads;
+    assert!((3..ORPHANS).contains(&reads), "{reads} reads");
+    let claims = lake.records("weir-tasks").await;
+    assert_eq!(claims.len(), MAX_OPEN_TASKS + ORPHANS as usize);
+}
+
+#[tokio::test]
+async fn interrupted_restore_is_continued_by_another_server() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.put(&repository, "main", "a", "1").await;
+    lake.commit(&repository, "main", "one").await;
+    let dump = lake.dump_refs(&repository).await.unwrap();
+    let mut continued = 0;
+    for seed in 0..40 {
+        let anew = CreateRepository {
+            storage_namespace: repository.storage_namespace.clone(),
+            bare: true,
+            ..creation(&format!("anew-{seed}"))
+        };
+        let anew = lake.create_repository(anew).await.unwrap();
+        // Any write of this server may fail or lose its acknowledgement.
+        let faults = Faults {
+            before_write: 100,
+            after_write: 100,
+            ..Faults::default()
+        };
+        let store = FaultyStore::new(Arc::<kv::MemoryStore>::clone(&lake.kv), seed, faults);
+        let dying = server_on(&lake, Arc::new(store), seed + 1_000);
+        let Ok(ticket) = dying
+            .shared
+            .tasks
+            .submit(
+                &anew,
+                TaskKind::RESTORE_REFS,
+                Work::restore(&dump, false, "tests").to_stored(),
+                None,
+            )
+            .await
+        else {
+            continue;
+        };
+        let token = ticket.id().to_owned();
+        let restore = graveler::RestoreRefs {
+            dump: &dump,
+            force: false,
+            actor: "tests",
+            token: &token,
+        };
+        let interrupted = dying.restore(&anew, &restore, &ticket.progress()).await;
+        continued += usize::from(interrupted.is_err());
+        drop((interrupted, ticket));
+        recover_with(&lake, &lake).await;
+        wait_until_idle(&lake).await;
+        result(lake.restore_status(&anew, &token).await.unwrap());
+        assert_eq!(lake.paths(&anew, "main").await, "a");
+    }
+    assert!(continued >= 5, "only {continued} were interrupted");
 }

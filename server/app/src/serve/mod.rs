@@ -373,9 +373,9 @@ mod tests {
         Config::from_yaml(yaml, &Overrides::default()).unwrap()
     }
 
-    /// Guards against a bug: these refusals bypassed the log and the metrics, and had no request id.
-    #[test]
-    fn refusals_of_transfer_codings_are_counted() {
+    /// Sends each request on a connection of its own, and checks that the response starts with the status, has a request
+    /// id and contains the text. Returns the metrics afterwards.
+    fn metrics_after(config: Config, requests: &[(&str, u16, &str)]) -> String {
         let recorder = PrometheusBuilder::new().build_recorder();
         // Runs all tasks on this thread, to which the recorder belongs.
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -384,94 +384,83 @@ mod tests {
             .unwrap();
         metrics::with_local_recorder(&recorder, || {
             runtime.block_on(async {
-                let server = Server::start(config()).await.unwrap();
-                for (headers, body) in [
-                    ("", "\"message\":\"the body has"),
-                    (
-                        "authorization: AWS4-HMAC-SHA256 \r\n",
-                        "<Code>NotImplemented</Code>",
-                    ),
-                ] {
+                let server = Server::start(config).await.unwrap();
+                for (request, status, text) in requests {
                     let mut client = TcpStream::connect(server.address()).await.unwrap();
-                    let request = format!(
-                        "PUT /lake/main/a HTTP/1.1\r\nhost: localhost\r\n{headers}transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
-                    );
-                    client.write_all(request.as_bytes()).await.unwrap();
-                    let mut response = String::new();
-                    client.read_to_string(&mut response).await.unwrap();
-                    assert!(response.starts_with("HTTP/1.1 501"), "{response}");
-                    assert!(response.contains("\r\nx-request-id: "), "{response}");
-                    assert!(response.contains(body), "{response}");
-                }
-            });
-        });
-        let metrics = recorder.handle().render();
-        for surface in ["other", "s3"] {
-            let counted = metrics
-                .lines()
-                .filter(|line| line.starts_with("http_requests_total{"))
-                .filter(|line| line.contains(surface) && line.contains("code=\"501\""));
-            assert_eq!(counted.count(), 1, "{surface}: {metrics}");
-        }
-    }
-
-    /// Guards against a bug: refusals of other hosts and of long queries bypassed the log and the metrics, and had no request
-    /// id. S3 clients got JSON.
-    #[test]
-    fn refusals_of_hosts_and_queries_are_counted() {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        metrics::with_local_recorder(&recorder, || {
-            runtime.block_on(async {
-                let quickstart = Config {
-                    quickstart: true,
-                    ..config()
-                };
-                let server = Server::start(quickstart).await.unwrap();
-                let query = "a&".repeat(2000);
-                for (target, headers, status, body) in [
-                    (
-                        "/",
-                        "host: other.example\r\n",
-                        403,
-                        "\"message\":\"a quickstart",
-                    ),
-                    (
-                        "/lake",
-                        "host: 127.example.com\r\nauthorization: AWS4-HMAC-SHA256 \r\n",
-                        403,
-                        "<Code>AccessDenied</Code>",
-                    ),
-                    (
-                        &format!("/?{query}"),
-                        "host: localhost\r\n",
-                        414,
-                        "fewer parameters",
-                    ),
-                ] {
-                    let mut client = TcpStream::connect(server.address()).await.unwrap();
-                    let request =
-                        format!("GET {target} HTTP/1.1\r\n{headers}connection: close\r\n\r\n");
                     client.write_all(request.as_bytes()).await.unwrap();
                     let mut response = String::new();
                     client.read_to_string(&mut response).await.unwrap();
                     let start = format!("HTTP/1.1 {status}");
                     assert!(response.starts_with(&start), "{response}");
                     assert!(response.contains("\r\nx-request-id: "), "{response}");
-                    assert!(response.contains(body), "{response}");
+                    assert!(response.contains(text), "{response}");
                 }
             });
         });
-        let metrics = recorder.handle().render();
+        recorder.handle().render()
+    }
+
+    /// Checks that one request of the surface was counted with the status.
+    #[track_caller]
+    fn assert_counted(metrics: &str, surface: &str, status: u16) {
+        let code = format!("code=\"{status}\"");
+        let counted = metrics
+            .lines()
+            .filter(|line| line.starts_with("http_requests_total{"))
+            .filter(|line| line.contains(surface) && line.contains(&code));
+        assert_eq!(counted.count(), 1, "{surface} {status}: {metrics}");
+    }
+
+    /// Guards against a bug: these refusals bypassed the log and the metrics, and had no request id.
+    #[test]
+    fn refusals_of_transfer_codings_are_counted() {
+        let with = |headers: &str| {
+            format!(
+                "PUT /lake/main/a HTTP/1.1\r\nhost: localhost\r\n{headers}transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+            )
+        };
+        let metrics = metrics_after(
+            config(),
+            &[
+                (&with(""), 501, "\"message\":\"the body has"),
+                (
+                    &with("authorization: AWS4-HMAC-SHA256 \r\n"),
+                    501,
+                    "<Code>NotImplemented</Code>",
+                ),
+            ],
+        );
+        assert_counted(&metrics, "other", 501);
+        assert_counted(&metrics, "s3", 501);
+    }
+
+    /// Guards against a bug: refusals of other hosts and of long queries bypassed the log and the metrics, and had no request
+    /// id. S3 clients got JSON.
+    #[test]
+    fn refusals_of_hosts_and_queries_are_counted() {
+        let quickstart = Config {
+            quickstart: true,
+            ..config()
+        };
+        let get = |target: &str, headers: &str| {
+            format!("GET {target} HTTP/1.1\r\n{headers}connection: close\r\n\r\n")
+        };
+        let signed = "host: 127.example.com\r\nauthorization: AWS4-HMAC-SHA256 \r\n";
+        let long = format!("/?{}", "a&".repeat(2000));
+        let metrics = metrics_after(
+            quickstart,
+            &[
+                (
+                    &get("/", "host: other.example\r\n"),
+                    403,
+                    "\"message\":\"a quickstart",
+                ),
+                (&get("/lake", signed), 403, "<Code>AccessDenied</Code>"),
+                (&get(&long, "host: localhost\r\n"), 414, "fewer parameters"),
+            ],
+        );
         for (surface, status) in [("other", 403), ("s3", 403), ("other", 414)] {
-            let counted = metrics
-                .lines()
-                .filter(|line| line.starts_with("http_requests_total{"))
-                .filter(|line| line.contains(surface) && line.contains(&format!("\"{status}\"")));
-            assert_eq!(counted.count(), 1, "{surface} {status}: {metrics}");
+            assert_counted(&metrics, surface, status);
         }
     }
 

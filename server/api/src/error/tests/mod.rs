@@ -2,6 +2,7 @@
 
 mod contexts;
 mod failures;
+mod own_failures;
 
 use std::collections::BTreeSet;
 

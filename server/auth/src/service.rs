@@ -8,7 +8,7 @@ mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, IdGenerator, OffsetDateTime, from_timestamp_or_epoch};
+use base::{Clock, IdGenerator, OffsetDateTime, from_timestamp_or_epoch, joined};
 use bytes::Bytes;
 use kv::{Predicate, Store};
 use prost::Message as _;
@@ -182,9 +182,10 @@ impl Auth {
     /// Decrypts on the blocking pool, because deriving the key takes about a millisecond of CPU time.
     async fn unseal(&self, stored: Vec<u8>) -> Result<String> {
         let secret_key = self.inner.options.secret_key.clone();
-        tokio::task::spawn_blocking(move || secrets::open(&secret_key, &stored))
-            .await
-            .expect("decrypting does not panic and is not cancelled")
+        joined(tokio::task::spawn_blocking(move || {
+            secrets::open(&secret_key, &stored)
+        }))
+        .await
     }
 
     /// Returns the installation's id. The first call creates it.

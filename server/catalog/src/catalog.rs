@@ -9,7 +9,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use base::{Clock, IdGenerator};
+use base::{Clock, IdGenerator, joined};
 use block::BlockStore;
 use graveler::{
     Branch, BranchId, Commit, CommitParams, Graveler, Hooks, MergeOutcome, MergeParams, RefKind,
@@ -19,7 +19,6 @@ use tokio::sync::Semaphore;
 use tracing::{Instrument as _, info, instrument};
 
 use crate::addresses::Addresses;
-use crate::joined::joined;
 use crate::limits::check_commit;
 use crate::pending::Pending;
 use crate::tasks::{DescribeFailure, Tasks, describe_by_message};

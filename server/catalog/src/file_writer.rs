@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use base::joined;
 use block::{BlockStore, ByteStream, Location, PutResult};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
@@ -12,7 +13,6 @@ use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use crate::Result;
-use crate::joined::joined;
 
 /// How many bytes are buffered before they are sent to the store.
 const PIECE_BYTES: usize = 64 << 10;

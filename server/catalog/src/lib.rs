@@ -28,7 +28,6 @@ mod gc_commits;
 mod gc_uncommitted;
 mod history;
 mod internal_files;
-mod joined;
 mod limits;
 mod listing;
 mod log;

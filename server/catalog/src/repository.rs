@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use base::joined;
 use graveler::{BranchId, CommitParams, CreateRepository, Kind, Repository, RepositoryId};
 use tracing::{info, instrument};
 
-use crate::joined::joined;
 use crate::marker::Marker;
 use crate::{
     Catalog, Error, MAX_REPOSITORY_METADATA_BYTES, NamespaceProblem, ObjectTarget, Result,

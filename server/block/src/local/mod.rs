@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use base::IdGenerator;
+use base::{IdGenerator, joined};
 use bytes::Bytes;
 
 use self::multipart::UploadLocks;
@@ -119,17 +119,7 @@ impl LocalStore {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(stopped) => Err(Error::failed(
-                "finish",
-                &"disk work",
-                io::Error::other(stopped),
-            )),
-        },
-    }
+    joined(tokio::task::spawn_blocking(work)).await
 }
 
 impl Inner {
@@ -176,7 +166,7 @@ fn stream_range(file: File, first: Option<Bytes>, range: Range<u64>) -> ByteStre
                 let read = tokio::task::spawn_blocking(move || {
                     read_chunk(&file, &mut range).map(|chunk| (chunk, range))
                 });
-                let (chunk, range) = read.await.map_err(io::Error::other)??;
+                let (chunk, range) = joined(read).await?;
                 Ok(chunk.map(|chunk| (chunk, (None, range))))
             }
         },

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use base::{SeededIds, SystemClock};
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use md5::{Digest as _, Md5};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 use super::write::{self, CreateSink, Sink};
 use super::{LocalOptions, LocalStore};
@@ -503,4 +504,16 @@ async fn cancelled_put_leaves_no_file() {
         futures::future::Either::Right((_, put)) => drop(put),
     }
     assert_eq!(files(root.path()), names(&[]));
+}
+
+/// Guards against a bug: disk work that the runtime cancelled at its shutdown was reported as an error of the disk.
+#[test]
+fn disk_work_waits_when_the_runtime_shuts_down() {
+    let dir = TempDir::new().unwrap();
+    let runtime = Runtime::new().unwrap();
+    let store = runtime.block_on(open(dir.path()));
+    let stopped = runtime.handle().clone();
+    runtime.shutdown_background();
+    let _inside = stopped.enter();
+    assert!(read(&store, "local://b/a").now_or_never().is_none());
 }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use base::joined;
 use bytes::Bytes;
 use parquet::basic::{Compression, GzipLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
@@ -12,7 +13,6 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
-use crate::joined::joined;
 use crate::{Error, Result};
 
 const SCHEMA: &str = "message uncommitted {

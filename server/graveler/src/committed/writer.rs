@@ -5,10 +5,12 @@
 //! durable. Dropping a writer leaves at most some unreferenced ranges.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::ready;
 use std::sync::Arc;
 
+use base::joined;
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::metarange::RangeRef;
 use super::tables::{RangeSplitter, TableKind, Tables, add_error};
@@ -103,10 +105,10 @@ impl TreeWriter {
     pub(super) async fn finish(mut self) -> Result<MetaRangeId> {
         self.close_range().await?;
         while let Some(stored) = self.uploads.join_next().await {
-            joined(stored)?;
+            joined(ready(stored)).await?;
         }
         let (ranges, extra) = (self.ranges, self.properties);
-        let metarange = joined(spawn_heavy(move || encode_metarange(&ranges, &extra)).await)?;
+        let metarange = joined(spawn_heavy(move || encode_metarange(&ranges, &extra))).await?;
         let id = MetaRangeId::trusted(metarange.id.as_str());
         self.tables.store(&self.namespace, metarange).await?;
         Ok(id)
@@ -140,7 +142,7 @@ impl TreeWriter {
         let Some(encoding) = self.encoding.take() else {
             return Ok(());
         };
-        let (encoder, finished) = joined(encoding.await)?;
+        let (encoder, finished) = joined(encoding).await?;
         self.encoder = encoder;
         for range in finished {
             self.upload(range).await?;
@@ -161,7 +163,7 @@ impl TreeWriter {
         if self.uploads.len() == MAX_UPLOADS
             && let Some(stored) = self.uploads.join_next().await
         {
-            joined(stored)?;
+            joined(ready(stored)).await?;
         }
         let (tables, namespace) = (self.tables.clone(), Arc::clone(&self.namespace));
         self.uploads
@@ -233,14 +235,5 @@ fn spawn_heavy<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::CurrentThread => tokio::spawn(async { work() }),
         _ => tokio::task::spawn_blocking(work),
-    }
-}
-
-/// The result of a task. Propagates its panic.
-fn joined<T>(result: std::result::Result<Result<T>, JoinError>) -> Result<T> {
-    match result.map_err(JoinError::try_into_panic) {
-        Ok(result) => result,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        Err(Err(error)) => panic!("a task of the writer was cancelled: {error}"),
     }
 }

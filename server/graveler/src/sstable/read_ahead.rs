@@ -6,12 +6,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use base::joined;
 use bytes::Bytes;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::JoinHandle;
 
 use super::block::{Block, KeyForm};
-use super::error::{Error, Result};
+use super::error::Result;
 use super::format::BlockHandle;
 use super::reader::Reader;
 use super::table::read_exact;
@@ -106,11 +107,9 @@ impl DecodeAhead {
             && let Some(running) = &mut self.running
             && (running.first..=running.last).contains(&handle.offset)
         {
-            let decoded = (&mut running.task).await;
+            let decoded = joined(&mut running.task).await;
             self.running = None;
-            self.ready = decoded
-                .map_err(|error| Error::Read(interrupted(error)))?
-                .into();
+            self.ready = decoded.into();
         }
         while let Some((offset, block)) = self.ready.pop_front() {
             if offset == handle.offset {
@@ -183,13 +182,6 @@ fn multi_thread_runtime() -> Option<Handle> {
     Handle::try_current()
         .ok()
         .filter(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
-}
-
-fn interrupted(error: tokio::task::JoinError) -> block::Error {
-    match error.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(error) => block::Error::Body(std::io::Error::other(error)),
-    }
 }
 
 #[cfg(test)]

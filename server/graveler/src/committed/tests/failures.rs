@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 
 use futures::FutureExt as _;
+use tokio::runtime::Runtime;
 
 use crate::committed::testing::{NAMESPACE, Trees, changes, model, show_diffs};
 use crate::sstable::Reader;
@@ -173,4 +174,18 @@ async fn seek_after_a_dropped_future_skips_earlier_keys() {
         comparison.seek(b"c");
         assert_eq!(read_polling_once(comparison).0, "!c:2>3 ~d:1>3");
     }
+}
+
+/// Guards against a bug: work that the runtime cancelled at its shutdown made the writer panic. The task of the
+/// writer then ended as failed, and no other server continued it.
+#[test]
+fn write_waits_when_the_runtime_shuts_down() {
+    let runtime = Runtime::new().unwrap();
+    let stopped = runtime.handle().clone();
+    runtime.shutdown_background();
+    let _inside = stopped.enter();
+    let trees = Trees::with_raggedness(1);
+    let (empty, changes) = (MetaRangeId::trusted(""), changes("a=1"));
+    let write = trees.try_apply(&empty, &changes);
+    assert!(write.now_or_never().is_none());
 }

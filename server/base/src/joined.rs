@@ -6,8 +6,9 @@ use tokio::task::JoinError;
 
 /// Returns the result of spawned work that nobody aborts. If the work panicked, panics in the same way.
 ///
-/// A runtime that shuts down cancels such work. Then this waits until the runtime drops the caller too.
-pub(crate) async fn joined<T>(work: impl Future<Output = Result<T, JoinError>>) -> T {
+/// A runtime that shuts down cancels such work. Then this waits until the runtime drops the caller too. An error
+/// instead would be recorded as the outcome of a task that another server is to continue.
+pub async fn joined<T>(work: impl Future<Output = Result<T, JoinError>>) -> T {
     match work.await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
@@ -21,8 +22,6 @@ pub(crate) async fn joined<T>(work: impl Future<Output = Result<T, JoinError>>) 
 mod tests {
     use std::future::pending;
 
-    use futures::FutureExt as _;
-
     use super::joined;
 
     /// Guards against a bug: work that the runtime cancelled at its shutdown made the caller panic.
@@ -33,7 +32,11 @@ mod tests {
         while !work.is_finished() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(joined(work).now_or_never(), None);
+        tokio::select! {
+            biased;
+            () = joined(work) => panic!("cancelled work has no result"),
+            () = tokio::task::yield_now() => {}
+        }
         assert_eq!(joined(tokio::spawn(async { 1 })).await, 1);
     }
 

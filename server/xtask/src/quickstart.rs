@@ -29,7 +29,7 @@ const PROFILE: &str = "quickstart";
 /// The hook that guards `main`. The other examples are not built.
 const HOOK: &str = "parquet-guard";
 /// Estimated cost of a first build (docs/decisions/0018-checks-and-first-start.md).
-const FIRST_BUILD: &str = "about 6 minutes on 2 cores, and 2 GB in target/";
+const FIRST_BUILD: &str = "about 5 minutes on 2 cores, and 2.5 GB in target/";
 /// Timeout of the server's start. A first start on a slow disk takes long.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// Interval at which the server process is polled.

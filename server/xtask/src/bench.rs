@@ -7,7 +7,14 @@ use crate::postgres::Postgres;
 use crate::shell::{cargo, run, target_dir};
 
 /// The benchmarks in `tests/src/bin/bench`.
-const NAMES: &[&str] = &["serve", "hooks", "start", "attacks", "compare"];
+const NAMES: &[&str] = &[
+    "serve",
+    "hooks",
+    "start",
+    "attacks",
+    "compare",
+    "instructions",
+];
 /// The benchmark in `server/catalog/benches/engine`, which does not start a server.
 const ENGINE: &str = "engine";
 

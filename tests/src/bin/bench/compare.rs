@@ -28,19 +28,13 @@ const COMMIT_TIME: Duration = Duration::from_secs(60);
 type Row = Vec<Vec<f64>>;
 
 pub(crate) async fn run(binaries: &[&str]) -> Result<()> {
-    let built = built_binary()?;
-    let built = built.to_string_lossy();
-    let binaries: Vec<&str> = match binaries {
-        [baseline] => vec![baseline, &built],
-        _ => binaries.to_vec(),
-    };
-    ensure!(
-        binaries.len() > 1,
-        "usage: bench compare BASELINE [BINARY...]"
-    );
+    let binaries = given_or_built(binaries)?;
     let mut rows: BTreeMap<usize, (&'static str, Row)> = BTreeMap::new();
-    for _ in 0..TURNS {
-        for (at, binary) in binaries.iter().enumerate() {
+    for round in 0..TURNS {
+        for place in 0..binaries.len() {
+            // What one binary leaves behind, such as data that is still being written, slows the next one.
+            let at = (round + place) % binaries.len();
+            let binary = &binaries[at];
             for (order, (name, value)) in turn(binary).await?.into_iter().enumerate() {
                 let (_, row) = rows
                     .entry(order)
@@ -72,6 +66,19 @@ pub(crate) async fn run(binaries: &[&str]) -> Result<()> {
         say(&line);
     }
     Ok(())
+}
+
+/// The given binaries. If it is one, the binary that was just built is compared with it.
+pub(crate) fn given_or_built(binaries: &[&str]) -> Result<Vec<String>> {
+    let mut binaries: Vec<String> = binaries.iter().map(ToString::to_string).collect();
+    ensure!(
+        !binaries.is_empty(),
+        "usage: bench NAME BASELINE [BINARY...]"
+    );
+    if binaries.len() == 1 {
+        binaries.push(built_binary()?.to_string_lossy().into_owned());
+    }
+    Ok(binaries)
 }
 
 /// Measures one binary. The rows are always the same, in the same order.
@@ -115,7 +122,7 @@ async fn turn(binary: &str) -> Result<Vec<(&'static str, f64)>> {
 }
 
 /// Change from `from` to `to` in percent.
-fn change(from: f64, to: f64) -> f64 {
+pub(crate) fn change(from: f64, to: f64) -> f64 {
     (to / from - 1.0) * 100.0
 }
 

@@ -1,4 +1,5 @@
-//! Benchmarks of a release build: `cargo xtask bench serve | hooks | start | attacks | compare`.
+//! Benchmarks of a release build: `cargo xtask bench serve | hooks | start | attacks | compare |
+//! instructions`.
 //!
 //! Each benchmark prints Markdown tables. Results depend on the machine, mainly on how long it takes to
 //! flush data to disk. CPU time per operation is the most stable figure.
@@ -12,6 +13,7 @@ mod compare;
 )]
 mod components;
 mod hooks;
+mod instructions;
 mod load;
 mod process;
 mod serve;
@@ -33,8 +35,9 @@ async fn main() -> Result<()> {
         ["start"] => start::run().await,
         ["attacks"] => attacks::run().await,
         ["compare", binaries @ ..] => compare::run(binaries).await,
+        ["instructions", binaries @ ..] => instructions::run(binaries).await,
         _ => bail!(
-            "usage: bench serve [SECONDS] | hooks | start | attacks | compare BASELINE [BINARY...]"
+            "usage: bench serve [SECONDS] | hooks | start | attacks | compare BASELINE [BINARY...] | instructions BASELINE [BINARY...]"
         ),
     }
 }

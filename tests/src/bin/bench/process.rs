@@ -43,9 +43,16 @@ impl Server {
     }
 
     pub(crate) async fn start_binary(binary: &Path, database: Database) -> Result<Self> {
+        Self::start_with(|data, port| command(binary, database, data, port)).await
+    }
+
+    /// Starts the command that `command` returns for a folder of data and a port.
+    pub(crate) async fn start_with(
+        command: impl FnOnce(&tempfile::TempDir, u16) -> Result<Command>,
+    ) -> Result<Self> {
         let data = tempfile::tempdir()?;
         let port = free_port()?;
-        let child = command(binary, database, &data, port)?
+        let child = command(&data, port)?
             .spawn()
             .context("failed to start the server")?;
         let url = format!("http://127.0.0.1:{port}");
@@ -61,7 +68,7 @@ impl Server {
     }
 
     async fn wait_until_ready(&mut self) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let mut pause = tokio::time::interval(Duration::from_millis(20));
         while Instant::now() < deadline {
             pause.tick().await;
@@ -73,7 +80,11 @@ impl Server {
                 return Ok(());
             }
         }
-        bail!("the server is not ready after 30 seconds")
+        bail!("the server is not ready after 60 seconds")
+    }
+
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Returns the user and system time of the server so far.

@@ -12,6 +12,10 @@
 //!
 //! If a server dies before step 2, the upload is still listed and the client can complete it with the same call.
 //! A repeated completion gets the stored result for [`COMPLETION_RETENTION`].
+//!
+//! An abort first decides the race in the same way, and stores in the same batch that the upload was aborted. Then it
+//! deletes the parts. In the other order, a completion could find no parts although another call with the same parts
+//! still completes the upload. If the server dies in between, [`Catalog::prune_completions`] deletes the parts.
 
 use std::time::Duration;
 
@@ -125,14 +129,7 @@ impl Catalog {
         let object = self
             .stage_with(to, staged, |object| {
                 let mut ops = end_ops(to, upload_id, &stored);
-                ops.push(Op::Set {
-                    partition: Bytes::from_static(COMPLETIONS),
-                    key: completion_key(to, upload_id),
-                    value: CompletionData::new(to, parts, object, now)
-                        .encode_to_vec()
-                        .into(),
-                    predicate: Some(Predicate::Absent),
-                });
+                ops.push(CompletionData::new(to, parts, object, now).op(to, upload_id));
                 ops
             })
             .await?;
@@ -162,12 +159,20 @@ impl Catalog {
             return Ok(None);
         };
         let completion = CompletionData::read(stored.value)?;
-        if completion.path != key_of(to) || completion.parts != digest_of(parts) {
-            return Err(Error::NoSuchUpload(upload_id.to_owned()));
+        let unknown = || Error::NoSuchUpload(upload_id.to_owned());
+        if completion.path != key_of(to) {
+            return Err(unknown());
+        }
+        if completion.is_aborted() {
+            // This call may have joined the parts after the abort deleted them.
+            self.delete_remains(&completion, upload_id).await;
+            return Err(unknown());
+        }
+        if completion.parts != digest_of(parts) {
+            return Err(unknown());
         }
         // The server that stored the result may have died before step 3.
-        self.discard_upload(&Location::full(&completion.physical_address), upload_id)
-            .await;
+        self.delete_remains(&completion, upload_id).await;
         let value = Value {
             identity: completion.identity.into(),
             data: completion.entry.into(),
@@ -177,10 +182,19 @@ impl Catalog {
         Ok(Some(object?))
     }
 
-    /// Makes the block store forget a completed upload, best effort. [`Catalog::prune_completions`] tries again.
+    /// Makes the block store forget an upload that has ended, best effort. [`Catalog::prune_completions`] tries again.
     async fn discard_upload(&self, at: &Location, upload_id: &str) {
         if let Err(error) = self.block.abort_multipart(at, upload_id).await {
-            warn!(%error, "failed to forget completed upload {upload_id}");
+            warn!(%error, "failed to forget upload {upload_id}, which has ended");
+        }
+    }
+
+    /// Deletes what an upload that has ended may have left: its parts and, if it was aborted, joined bytes.
+    async fn delete_remains(&self, completion: &CompletionData, upload_id: &str) {
+        let at = Location::full(&completion.physical_address);
+        self.discard_upload(&at, upload_id).await;
+        if completion.is_aborted() {
+            self.delete_bytes(&at).await;
         }
     }
 
@@ -191,21 +205,21 @@ impl Catalog {
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
     pub async fn abort_multipart(&self, to: ObjectTarget<'_>, upload_id: &str) -> Result<()> {
         let (record, stored) = self.stored_upload(to, upload_id).await?;
-        let at = record.at(to.repository);
-        self.block.abort_multipart(&at, upload_id).await?;
-        let ops = end_ops(to, upload_id, &stored);
+        let now = self.shared.clock.now();
+        let aborted = CompletionData::aborted(to, &record.at(to.repository), now);
+        let mut ops = end_ops(to, upload_id, &stored);
+        ops.push(aborted.op(to, upload_id));
         match self.shared.kv.batch(ops).await {
             Err(kv::Error::PredicateFailed { .. }) => {
                 return Err(Error::NoSuchUpload(upload_id.to_owned()));
             }
             ended => ended?,
         }
-        // A concurrent completion that loses this race may have joined the parts.
-        self.delete_bytes(&at).await;
+        self.delete_remains(&aborted, upload_id).await;
         Ok(())
     }
 
-    /// Deletes results of completions older than [`COMPLETION_RETENTION`] and returns their number.
+    /// Deletes outcomes of uploads older than [`COMPLETION_RETENTION`] and returns their number.
     /// Safe to run concurrently on several servers. Skips records that it cannot read, with a warning.
     ///
     /// # Errors
@@ -235,8 +249,7 @@ impl Catalog {
                 let id = row.key.rsplit(|byte| *byte == b'/').next();
                 let id = id.and_then(|id| std::str::from_utf8(id).ok());
                 if let Some(id) = id {
-                    self.discard_upload(&Location::full(&completion.physical_address), id)
-                        .await;
+                    self.delete_remains(&completion, id).await;
                 }
                 ops.push(Op::Delete {
                     partition: Bytes::from_static(COMPLETIONS),
@@ -254,16 +267,16 @@ impl Catalog {
     }
 }
 
-/// The stored result of a completion.
+/// The stored outcome of an upload: the result of its completion, or that it was aborted.
 #[derive(Clone, PartialEq, prost::Message)]
 struct CompletionData {
     /// `branch/path`.
     #[prost(string, tag = "1")]
     path: String,
-    /// SHA-256 of the part numbers and `ETag`s.
+    /// SHA-256 of the part numbers and `ETag`s. Empty if the upload was aborted.
     #[prost(bytes = "vec", tag = "2")]
     parts: Vec<u8>,
-    /// Identity and value of the staged entry.
+    /// Identity and value of the staged entry. Empty if the upload was aborted.
     #[prost(bytes = "vec", tag = "3")]
     identity: Vec<u8>,
     #[prost(bytes = "vec", tag = "4")]
@@ -271,7 +284,7 @@ struct CompletionData {
     /// The full URI, by which the block store identifies the upload.
     #[prost(string, tag = "5")]
     physical_address: String,
-    /// Time of the completion, in seconds since 1970.
+    /// Time of the completion or abort, in seconds since 1970.
     #[prost(int64, tag = "6")]
     completed_secs: i64,
 }
@@ -297,9 +310,32 @@ impl CompletionData {
             completed_secs: now.unix_timestamp(),
         }
     }
+
+    fn aborted(to: ObjectTarget<'_>, at: &Location, now: OffsetDateTime) -> Self {
+        Self {
+            path: key_of(to),
+            physical_address: at.as_str().to_owned(),
+            completed_secs: now.unix_timestamp(),
+            ..Self::default()
+        }
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Stores the outcome, unless the upload has one.
+    fn op(&self, to: ObjectTarget<'_>, upload_id: &str) -> Op {
+        Op::Set {
+            partition: Bytes::from_static(COMPLETIONS),
+            key: completion_key(to, upload_id),
+            value: self.encode_to_vec().into(),
+            predicate: Some(Predicate::Absent),
+        }
+    }
 }
 
-/// Reads the record of a completed upload, for [`crate::fuzzing`].
+/// Reads the outcome of an upload, for [`crate::fuzzing`].
 #[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_record(stored: Bytes) {
     drop(CompletionData::read(stored));

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::testing::{FaultSchedule, SeededFaults};
-use block::BlockStore as _;
 use block::testing::Faults as BlockFaults;
+use block::{BlockStore as _, Location};
 use bytes::Bytes;
 use catalog::testing::TestCatalog;
 use catalog::{
@@ -426,4 +426,32 @@ async fn unreadable_record_does_not_stop_the_pruning() {
         .await;
     assert!(is_unknown(&forgotten), "{forgotten:?}");
     assert_eq!(lake.prune_completions().await.unwrap(), 0);
+}
+
+/// A server may die, or its store fail, after an upload is aborted and before its parts are deleted.
+#[tokio::test]
+async fn parts_that_an_abort_left_are_deleted_after_a_day() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let (id, _) = upload(&lake, &repository).await;
+    let open = lake.list_multiparts(&repository, "", ("", ""), 1);
+    let at = Location::full(&open.await.unwrap().results[0].physical_address);
+    let failing = BlockFaults {
+        before_write: u8::MAX,
+        ..BlockFaults::default()
+    };
+    let failing = server(&lake, 1, Faults::default(), failing);
+    let abort = failing.abort_multipart(to(&repository), &id);
+    abort.await.unwrap();
+    let put = async || {
+        lake.block
+            .put_part(&at, &id, 1, from_bytes("1".into()))
+            .await
+    };
+    put().await.expect("the store still knows the upload");
+
+    lake.clock
+        .advance(COMPLETION_RETENTION + Duration::from_secs(1));
+    assert_eq!(lake.prune_completions().await.unwrap(), 1);
+    put().await.expect_err("the job made the store forget it");
 }

@@ -9,11 +9,13 @@ mod fuzz;
 mod hooks;
 mod import_cycles;
 mod links;
+mod measurements;
 mod mentions;
 mod postgres;
 mod quickstart;
 mod setup;
 mod shell;
+mod sources;
 mod test;
 mod tidy;
 mod tool;
@@ -47,7 +49,7 @@ usage: cargo xtask COMMAND
   hooks [--fixtures]     build the example hooks as components (--fixtures: and rebuild the test guests)
   codegen                generate wire types, client, request checks and docs/reference/rest.md from
                          server/api/openapi.yaml
-  bench NAME             run a benchmark with a release build: serve, hooks, start, attacks or engine
+  bench NAME             run a benchmark with a release build: serve, hooks, start, attacks, engine or compare
   dist                   build a release in target/dist: stripped server, debug symbols, checksums, container file
   setup                  install the tools that these commands need
 ";

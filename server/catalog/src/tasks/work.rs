@@ -1,7 +1,7 @@
 //! Repeatable work. Claims store it, so a server that takes over a task can run it again.
 //!
 //! A commit or merge lands in the same batch as the end of its task, so repeating it never makes a second
-//! commit: a server whose claim was taken cannot write the batch, and a task that has ended is not started
+//! commit. A server whose claim was taken cannot write the batch. A task that has ended is not started
 //! again. Dumps and restores are idempotent.
 
 use std::collections::BTreeMap;

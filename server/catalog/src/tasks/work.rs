@@ -19,9 +19,9 @@ use tracing::instrument;
 
 use super::records::TaskBranches;
 use super::registry::{HeldClaim, Tasks, Ticket};
-use super::{TaskKind, TaskOperation, TaskStatus, decode_result};
+use super::{TaskKind, TaskOperation, TaskStatus};
 use crate::limits::check_commit;
-use crate::{Catalog, Result};
+use crate::{Catalog, Error, Result};
 
 /// The work as stored in a claim.
 #[derive(Clone, PartialEq, Message)]
@@ -513,4 +513,12 @@ pub(super) fn decode_work(stored: &Bytes) -> Option<Work> {
         return None;
     }
     WorkData::decode(stored.clone()).ok()?.work
+}
+
+/// Decodes the stored result of a task.
+pub(super) fn decode_result<I: Message + Default>(id: &str, stored: Bytes) -> Result<I> {
+    I::decode(stored).map_err(|e| Error::Corrupt {
+        what: format!("result of task {id}"),
+        reason: e.to_string(),
+    })
 }

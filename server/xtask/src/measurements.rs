@@ -37,9 +37,7 @@ fn problems(text: &str) -> Vec<String> {
         let claim = summary(met, missed);
         if met + missed > 0 && !section.contains(&claim) {
             let title = section.lines().next().unwrap_or_default();
-            problems.push(format!(
-                "section {title}: expected the sentence: {claim}"
-            ));
+            problems.push(format!("section {title}: expected the sentence: {claim}"));
         }
     }
     problems
@@ -125,9 +123,7 @@ fn row_verdict(row: &[&str], at: usize) -> Result<Option<Verdict>, String> {
     };
     let figures = row.get(..at).unwrap_or_default();
     match expected(figures, cell(at)) {
-        Some(expected) if expected != verdict => {
-            Err(format!("expected the verdict {expected:?}"))
-        }
+        Some(expected) if expected != verdict => Err(format!("expected the verdict {expected:?}")),
         _ => Ok(Some(verdict)),
     }
 }
@@ -181,7 +177,8 @@ fn quantity(cell: &str) -> Option<(f64, &str)> {
 mod tests {
     use super::{Verdict, expected, problems};
 
-    const TABLE: &str = "# Measurements\n\n## `one`\n\n| what | figure | target | verdict |\n|---|--:|--:|---|\n";
+    const TABLE: &str =
+        "# Measurements\n\n## `one`\n\n| what | figure | target | verdict |\n|---|--:|--:|---|\n";
 
     fn with_rows(rows: &str) -> Vec<String> {
         problems(&format!("{TABLE}{rows}"))
@@ -217,8 +214,16 @@ mod tests {
             (&["5.09 to 5.11"][..], "5.5", Some(Verdict::Met)),
             (&["5.53 to 10.68"], "5.5", Some(Verdict::Missed)),
             (&["22"], "100: pages", Some(Verdict::Met)),
-            (&["1.2 transactions a write, 3/s"], "grouped: 0.5", Some(Verdict::Missed)),
-            (&["960.5", "+12.7 %", "+49.4 %"], "5 %", Some(Verdict::Missed)),
+            (
+                &["1.2 transactions a write, 3/s"],
+                "grouped: 0.5",
+                Some(Verdict::Missed),
+            ),
+            (
+                &["960.5", "+12.7 %", "+49.4 %"],
+                "5 %",
+                Some(Verdict::Missed),
+            ),
             (&["1560.6", "-10.1 %", "+31.1 %"], "5 %", Some(Verdict::Met)),
             (&["3.05 (1.43 s)"], "both of 2 cores", None),
             (&["0 reads, 1 writes"], "1 write", None),

@@ -136,7 +136,10 @@ fn guide_has_the_example_of_the_readme() {
         ("rust", "#[object_gate("),
         ("yaml", "csv_columns.wasm"),
     ] {
-        assert_eq!(block(&guide, language, text), block(&readme, language, text));
+        assert_eq!(
+            block(&guide, language, text),
+            block(&readme, language, text)
+        );
     }
     let build_commands = |page: &str, info: &str| -> Vec<String> {
         let lines = blocks(page, info).into_iter().flat_map(str::lines);

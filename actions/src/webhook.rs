@@ -38,6 +38,8 @@ use transcript::{
     Call, TextLog, failure, hint_of_failure, read_body, request_head, response_head, root_cause,
 };
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use airflow::try_state as try_dag_run;
 pub use targets::WebhookTargets;
 
 /// Interval at which Airflow is polled for the state of a DAG run.
@@ -320,12 +322,6 @@ fn with_params(url: &Url, params: &[(String, Expanded)]) -> Url {
     let mut url = url.clone();
     url.query_pairs_mut().clear().extend_pairs(pairs);
     url
-}
-
-/// Reads the state from Airflow's description of a run, for [`crate::fuzzing`].
-#[cfg(any(test, feature = "testing"))]
-pub(crate) fn try_dag_run(description: &[u8]) {
-    airflow::try_state(description);
 }
 
 /// Masks a response as for the log, for [`crate::fuzzing`].

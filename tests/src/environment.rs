@@ -46,6 +46,21 @@ pub fn fixture(name: &str) -> Vec<u8> {
 /// # Panics
 /// If the script fails, with its output.
 pub fn python(script: &str, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    try_python(script, arguments, variables).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+/// Like [`python`], for a script that may fail.
+///
+/// # Errors
+/// If the script fails: its exit code and its output.
+///
+/// # Panics
+/// If it cannot be started.
+pub fn try_python(
+    script: &str,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Result<String, String> {
     let mut command = Command::new(required("WEIR_TEST_PYTHON"));
     command
         .arg(here().join(script))
@@ -69,14 +84,15 @@ pub fn python(script: &str, arguments: &[&str], variables: &[(&str, &str)]) -> S
         .output()
         .unwrap_or_else(|e| panic!("failed to start {script}: {e}"));
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
+    if output.status.success() {
+        return Ok(printed);
+    }
+    Err(format!(
         "{script} {} failed ({}):\n{printed}\n{}",
         arguments.join(" "),
         output.status,
         String::from_utf8_lossy(&output.stderr)
-    );
-    printed
+    ))
 }
 
 /// Compares a server's responses, including message texts, with lakeFS's recorded responses in

@@ -10,7 +10,7 @@ mod repo;
 mod server;
 mod sstables;
 
-pub use environment::{conformance, effort, fixture, hooks, python};
+pub use environment::{conformance, effort, fixture, hooks, python, try_python};
 pub use museum::{Museum, Records};
 pub use random::Random;
 pub use repo::{MAIN, Repo, read_all, refusal};

@@ -335,6 +335,12 @@ impl TestServer {
         std::fs::read_to_string(self.log_path()).expect("failed to read the server's log")
     }
 
+    /// Returns the administrator's access key and secret.
+    #[must_use]
+    pub fn keys(&self) -> (&'static str, &'static str) {
+        self.keys
+    }
+
     /// Returns a client with the administrator's keys.
     ///
     /// # Panics

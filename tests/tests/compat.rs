@@ -3,9 +3,11 @@
 //! `compat/conformance` has recordings and scripts and is not edited here. `compat/AREA_later.txt`
 //! lists the steps of an area that wait for a feature.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use system_tests::{Backend, Museum, Records, Setup, TestServer};
+use system_tests::{Backend, Museum, Records, Setup, TestServer, python, try_python};
 
 /// The webhook receiver of area `hooks` needs the port that is in the recordings.
 static HOOKS_PORT: Mutex<()> = Mutex::new(());
@@ -160,4 +162,64 @@ fn sqlite_matches_lakefs_on_its_installation() {
 #[test]
 fn postgres_matches_lakefs_on_its_installation() {
     museum(Backend::Postgres);
+}
+
+fn compat() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("compat")
+}
+
+/// The files below a folder of [`compat`], relative to that.
+fn files_below(folder: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for entry in compat().join(folder).read_dir().unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let path = format!("{folder}/{name}");
+        if !entry.path().is_dir() {
+            files.push(path);
+        } else if name != "__pycache__" {
+            files.extend(files_below(&path));
+        }
+    }
+    files.sort();
+    files
+}
+
+/// A recording that was edited to describe Weir would no longer tell what lakeFS does.
+#[test]
+fn recordings_are_not_edited() {
+    let checked = Command::new("sha256sum")
+        .args(["--check", "--strict", "--quiet", "recordings.sha256"])
+        .current_dir(compat())
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+    let list = std::fs::read_to_string(compat().join("recordings.sha256")).unwrap();
+    let listed: Vec<&str> = list
+        .lines()
+        .filter_map(|line| Some(line.split_once("  ")?.1))
+        .collect();
+    let existing = [files_below("conformance"), files_below("museum")].concat();
+    assert_eq!(listed, existing, "the list does not match the files");
+}
+
+/// Weir's line `s3/list v1: 200 ~ main/tagged` was met by every listing with that object, lakeFS's wrong one included.
+#[test]
+fn intended_differences_are_not_met_by_lakefs() {
+    python("compat/check_lines.py", &["compat/better.txt"], &[]);
+}
+
+#[test]
+fn line_that_lakefs_meets_is_found() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let lines = "s3/list v1: 200 ~ main/tagged | vague\ns3/list v1: 200 ~ \"KeyCount\": [\"7\"] | exact\ns3/none: 200 | unknown\n";
+    std::fs::write(file.path(), lines).unwrap();
+    let path = file.path().to_str().unwrap();
+    let error = try_python("compat/check_lines.py", &[path], &[]).unwrap_err();
+    assert!(
+        error.contains(":1: lakeFS's own response meets this line")
+            && !error.contains(":2:")
+            && error.contains(":3: no such step was recorded"),
+        "{error}"
+    );
 }

@@ -11,7 +11,7 @@
 
 use std::path::Path;
 
-use system_tests::{ADMIN, Backend, Setup, TestServer, hooks};
+use system_tests::{Backend, Museum, Setup, TestServer, hooks};
 
 use self::blocks::{Block, blocks, is_quiet_by_nature};
 use self::shell::{BASH, Ran, Shell, ZSH, run};
@@ -34,14 +34,22 @@ struct Page {
 }
 
 impl Page {
-    /// Returns [`Setup::Open`] if an example of the page creates the administrator.
-    fn setup(&self) -> Setup {
-        let is_alone = |block: &Block| block.alone;
-        if blocks(&self.text).run.iter().any(is_alone) {
-            Setup::Open
+    /// Starts the server that the page needs: without an administrator if an example creates it, on lakeFS's
+    /// installation if an example reads that.
+    fn server(&self) -> TestServer {
+        let run = blocks(&self.text).run;
+        if self.needs_museum() {
+            // lakeFS uses PostgreSQL.
+            Museum::open(Backend::Postgres).server
+        } else if run.iter().any(|block| block.alone) {
+            TestServer::start_with(Backend::Sqlite, Setup::Open)
         } else {
-            Setup::Done
+            TestServer::start(Backend::Sqlite)
         }
+    }
+
+    fn needs_museum(&self) -> bool {
+        blocks(&self.text).run.iter().any(|block| block.museum)
     }
 }
 
@@ -81,7 +89,8 @@ impl Placeholders {
             ("9000", free_port().to_string()),
             ("8080", airflow_port.to_string()),
         ]);
-        found.set_keys(ADMIN.1, ADMIN.2);
+        let (key, secret) = server.keys();
+        found.set_keys(key, secret);
         found
     }
 
@@ -152,16 +161,15 @@ fn working_folder() -> tempfile::TempDir {
 
 /// Runs all blocks of the pages on one server and returns the errors. Blocks that are not `alone`
 /// share one shell.
-fn faults(pages: &[&Page], setup: Setup, shell: Shell) -> Vec<String> {
-    let server = TestServer::start_with(Backend::Sqlite, setup);
+fn run_pages(pages: &[&Page], server: &TestServer, shell: Shell) -> Vec<String> {
     let folder = working_folder();
-    let mut values = Placeholders::new(&server, airflow::start());
-    let mut faults = Vec::new();
+    let mut values = Placeholders::new(server, airflow::start());
+    let mut errors = Vec::new();
     let mut found: Vec<(&str, Block)> = Vec::new();
     for page in pages {
         let read = blocks(&page.text);
         let at = |(line, why): &(usize, &str)| format!("{}:{line}: {why}", page.file);
-        faults.extend(read.mistakes.iter().map(at));
+        errors.extend(read.mistakes.iter().map(at));
         found.extend(
             read.run
                 .into_iter()
@@ -185,7 +193,7 @@ fn faults(pages: &[&Page], setup: Setup, shell: Shell) -> Vec<String> {
         if let Some((key, secret)) = keys {
             values.set_keys(&key, &secret);
         }
-        faults.extend(judge(file, block, &ran, &values, shell));
+        errors.extend(check_block(file, block, &ran, &values, shell));
     }
     let all: Vec<String> = together
         .iter()
@@ -195,10 +203,10 @@ fn faults(pages: &[&Page], setup: Setup, shell: Shell) -> Vec<String> {
     let mut rest = ran.as_slice();
     for (file, block) in together {
         let (own, others) = rest.split_at(block.commands.len());
-        faults.extend(judge(file, block, own, &values, shell));
+        errors.extend(check_block(file, block, own, &values, shell));
         rest = others;
     }
-    faults
+    errors
 }
 
 fn run_filled(commands: &[String], values: &Placeholders, folder: &Path, shell: Shell) -> Vec<Ran> {
@@ -208,7 +216,7 @@ fn run_filled(commands: &[String], values: &Placeholders, folder: &Path, shell: 
 }
 
 /// Returns the errors of a block that was run.
-fn judge(
+fn check_block(
     file: &str,
     block: &Block,
     ran: &[Ran],
@@ -216,34 +224,34 @@ fn judge(
     shell: Shell,
 ) -> Vec<String> {
     let at = format!("{file}:{}: {}", block.line, shell.0);
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     let mut is_any_silent = false;
     for (number, (command, ran)) in block.commands.iter().zip(ran).enumerate() {
         let must_fail = block.fails && number + 1 == block.commands.len();
         if (ran.status != "0") != must_fail {
-            faults.push(format!(
+            errors.push(format!(
                 "{at}: `{command}` ended with {}: {}",
                 ran.status, ran.output
             ));
         }
         let is_file = command.starts_with("cat > ");
         if !is_file && command.split_whitespace().any(|word| word.starts_with('#')) {
-            faults.push(format!(
+            errors.push(format!(
                 "{at}: `{command}`: interactive zsh does not support comments"
             ));
         }
         if ran.output.starts_with('{') && !ran.ends_line {
-            faults.push(format!(
+            errors.push(format!(
                 "{at}: `{command}`: the output has no line break at its end; pass `-w '\\n'` to curl"
             ));
         }
         is_any_silent |= ran.output.is_empty() && !is_quiet_by_nature(command);
     }
     match &block.shown {
-        Some(shown) => faults.extend(compare(&at, shown, ran, values)),
-        None => faults.extend(silence(&at, block, ran, is_any_silent)),
+        Some(shown) => errors.extend(compare(&at, shown, ran, values)),
+        None => errors.extend(check_silence(&at, block, ran, is_any_silent)),
     }
-    faults
+    errors
 }
 
 /// Compares the output that the page shows.
@@ -260,7 +268,7 @@ fn compare(at: &str, shown: &str, ran: &[Ran], values: &Placeholders) -> Option<
 }
 
 /// Checks that the page says so if a command prints nothing.
-fn silence(at: &str, block: &Block, ran: &[Ran], is_any_silent: bool) -> Option<String> {
+fn check_silence(at: &str, block: &Block, ran: &[Ran], is_any_silent: bool) -> Option<String> {
     let text: Vec<&str> = block.text_behind.split_whitespace().collect();
     let text = text.join(" ");
     let is_told = text.contains("print nothing") || text.contains("prints nothing");
@@ -293,16 +301,17 @@ fn examples_work(shell: Shell) {
     assert!(!pages.is_empty(), "no page matches WEIR_TEST_PAGE");
     let mut all = Vec::new();
     for page in &pages {
-        all.extend(faults(&[page], page.setup(), shell));
+        all.extend(run_pages(&[page], &page.server(), shell));
     }
     assert!(all.is_empty(), "{} errors:\n{}", all.len(), all.join("\n"));
 }
 
-/// Runs all pages on one new server in one shell, in the order in which a newcomer reads them.
+/// Runs all pages that need no installation on one new server in one shell, in the order in which a newcomer reads them.
 fn examples_work_one_after_another(shell: Shell) {
     let pages = pages();
-    let pages: Vec<&Page> = pages.iter().collect();
-    let all = faults(&pages, Setup::Open, shell);
+    let pages: Vec<&Page> = pages.iter().filter(|page| !page.needs_museum()).collect();
+    let server = TestServer::start_with(Backend::Sqlite, Setup::Open);
+    let all = run_pages(&pages, &server, shell);
     assert!(all.is_empty(), "{} errors:\n{}", all.len(), all.join("\n"));
 }
 

@@ -1,5 +1,5 @@
-//! The SDK as its users get it: the crates are packaged, and the example in the SDK's README is built outside of this
-//! workspace against the packages, tested, uploaded and run.
+//! The SDK as its users get it: the crates are packaged, and the example in the SDK's README and in the guide is built
+//! outside of this workspace against the packages, with the commands of the page, tested, uploaded and run.
 //!
 //! Dependencies come from cargo's cache. The network is used only if one is missing there.
 
@@ -85,24 +85,80 @@ fn packages() -> Vec<(&'static str, PathBuf)> {
     CRATES.iter().map(package).collect()
 }
 
-/// The first fenced block of this language that contains `text`.
-fn block(page: &str, language: &str, text: &str) -> String {
-    let opening = format!("```{language}\n");
-    let blocks = page.split(&opening).skip(1);
-    let mut bodies = blocks.filter_map(|rest| Some(rest.split_once("\n```")?.0));
-    let body = bodies.find(|body| body.contains(text));
-    body.unwrap_or_else(|| panic!("hooks-sdk/README.md has no {language} block with {text:?}"))
-        .to_owned()
+const README: &str = "hooks-sdk/README.md";
+const GUIDE: &str = "docs/guides/write-a-hook.md";
+
+fn page(file: &str) -> String {
+    let path = root().join(file);
+    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("failed to read {file}: {e}"))
 }
 
-/// Creates the crate of the README in `directory`.
-fn create_hook(directory: &Path, readme: &str, packages: &[(&str, PathBuf)]) {
+/// The fenced blocks with this info string.
+fn blocks<'a>(page: &'a str, info: &str) -> Vec<&'a str> {
+    let opening = format!("```{info}\n");
+    let found = page.split(&opening).skip(1);
+    found
+        .filter_map(|rest| Some(rest.split_once("\n```")?.0))
+        .collect()
+}
+
+/// The first fenced block of this language that contains `text`.
+fn block(page: &str, language: &str, text: &str) -> String {
+    let found = blocks(page, language);
+    let body = found.iter().find(|body| body.contains(text));
+    let body = body.unwrap_or_else(|| panic!("the page has no {language} block with {text:?}"));
+    (*body).to_owned()
+}
+
+/// The commands of the guide that create, test and build a hook, by program.
+fn commands_of_the_guide(program: &str) -> Vec<Vec<String>> {
+    let page = page(GUIDE);
+    let lines = blocks(&page, "sh sdk").into_iter().flat_map(str::lines);
+    let words = lines.map(|line| line.split(' ').map(str::to_owned).collect());
+    let commands: Vec<Vec<String>> = words.collect();
+    let known = |command: &&Vec<String>| ["rustup", "cargo"].contains(&command[0].as_str());
+    assert_eq!(
+        commands.iter().filter(known).count(),
+        commands.len(),
+        "{commands:?}: only commands of rustup and cargo are run"
+    );
+    let mut of_program = commands;
+    of_program.retain(|command| command[0] == program);
+    of_program
+}
+
+/// The SDK's test runs the README's files with the guide's commands, so both pages must have the same.
+#[test]
+fn guide_has_the_example_of_the_readme() {
+    let (readme, guide) = (page(README), page(GUIDE));
+    for (language, text) in [
+        ("toml", "[package]"),
+        ("rust", "#[object_gate("),
+        ("yaml", "csv_columns.wasm"),
+    ] {
+        assert_eq!(
+            block(&guide, language, text),
+            block(&readme, language, text)
+        );
+    }
+    let build_commands = |page: &str, info: &str| -> Vec<String> {
+        let lines = blocks(page, info).into_iter().flat_map(str::lines);
+        let known = lines.filter(|l| l.starts_with("cargo ") || l.starts_with("rustup "));
+        known.map(str::to_owned).collect()
+    };
+    assert_eq!(
+        build_commands(&guide, "sh sdk"),
+        build_commands(&readme, "sh")
+    );
+}
+
+/// Writes the files of the README to the crate in `directory`.
+fn write_hook(directory: &Path, readme: &str, packages: &[(&str, PathBuf)]) {
     let mut manifest = block(readme, "toml", "[package]");
     manifest.push_str("\n\n[patch.crates-io]\n");
     for (name, path) in packages {
         manifest.push_str(&format!("{name} = {{ path = {path:?} }}\n"));
     }
-    std::fs::create_dir(directory.join("src")).unwrap();
     std::fs::write(directory.join("Cargo.toml"), manifest).unwrap();
     std::fs::write(
         directory.join("src/lib.rs"),
@@ -120,9 +176,10 @@ fn create_hook(directory: &Path, readme: &str, packages: &[(&str, PathBuf)]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn example_of_the_readme_builds_outside_of_the_workspace_and_guards_a_branch() {
-    let readme = std::fs::read_to_string(root().join("hooks-sdk/README.md")).unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let directory = directory.path();
+    let readme = page(README);
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("csv-columns");
+    let directory = directory.as_path();
     let target = folder().join("hook");
 
     let packages = packages();
@@ -136,13 +193,21 @@ async fn example_of_the_readme_builds_outside_of_the_workspace_and_guards_a_bran
         assert!(path.join("LICENSE").is_file(), "{name} contains no license");
     }
 
-    create_hook(directory, &readme, &packages);
-    cargo(directory, &target, &["test", "--quiet"]);
-    cargo(
-        directory,
-        &target,
-        &["build", "--quiet", "--release", "--target", "wasm32-wasip2"],
-    );
+    // `cargo xtask test` has installed the target.
+    let target_of_hooks = [["rustup", "target", "add", "wasm32-wasip2"]];
+    assert_eq!(commands_of_the_guide("rustup"), target_of_hooks);
+    for command in commands_of_the_guide("cargo") {
+        let mut arguments: Vec<&str> = command.iter().skip(1).map(String::as_str).collect();
+        arguments.push("--quiet");
+        if arguments.contains(&"new") {
+            // Without a repository, which would be a side effect in the temporary folder.
+            arguments.extend(["--vcs", "none"]);
+            cargo(parent.path(), &target, &arguments);
+            write_hook(directory, &readme, &packages);
+        } else {
+            cargo(directory, &target, &arguments);
+        }
+    }
     // Copy the component to where the commands of the README look for it.
     let component = "wasm32-wasip2/release/csv_columns.wasm";
     let place = directory.join("target").join(component);

@@ -4,12 +4,20 @@ use std::collections::BTreeMap;
 
 use graveler::EventKind;
 
-use super::EventFilter;
 use super::suspicious::{warn_of_branches, warn_of_paths, warn_unknown_keys};
 use super::units::nearest;
 use super::yaml::{Diagnostic, Node};
 use crate::error::Malformed;
 use crate::glob;
+
+/// The filters of one event.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct EventFilter {
+    /// Branch globs. If empty, every branch matches.
+    pub(crate) branches: Vec<String>,
+    /// Path globs. At least one must match a changed object. If empty, the filter does not apply.
+    pub(crate) paths: Vec<String>,
+}
 
 /// Maximum number of items in a list: the number of globs that can be compiled together.
 const MAX_GLOBS: usize = base::glob::MAX_PATTERNS;

@@ -7,8 +7,8 @@ use regex::Regex;
 use super::suspicious::{MOVE_BELOW, warn_unknown_keys_above};
 use super::yaml::{Diagnostic, Node, Position, Value};
 use super::{
-    AirflowProperties, WasmProperties, WebhookProperties, airflow_properties, check_description,
-    lua_properties, wasm_properties, webhook_properties,
+    AirflowProperties, WasmProperties, WebhookProperties, airflow_properties, lua_properties,
+    wasm_properties, webhook_properties,
 };
 use crate::condition::Condition;
 use crate::env;
@@ -226,4 +226,15 @@ fn misplaced(hook: &Node, type_name: &str) -> String {
     found.map_or_else(String::new, |(key, _)| {
         format!("; '{}' stands directly in the hook: {MOVE_BELOW}", key.text)
     })
+}
+
+/// Validates the optional description, which must be a string. It has no effect.
+pub(super) fn check_description(node: &Node) -> Result<(), Diagnostic> {
+    match node.get("description") {
+        Some(description) if description.text().is_none() => Err(Diagnostic::new(
+            description.at,
+            "'description' must be a string",
+        )),
+        _ => Ok(()),
+    }
 }

@@ -26,6 +26,7 @@ use graveler::EventKind;
 use regex::Regex;
 
 pub(crate) use airflow_properties::AirflowProperties;
+pub(crate) use events::EventFilter;
 pub(crate) use hook::{Hook, HookKind};
 pub(crate) use units::{edit_distance, format_duration};
 pub(crate) use wasm_properties::{Reaction, WasmProperties};
@@ -34,7 +35,7 @@ pub(crate) use webhook_properties::{
 };
 pub(crate) use yaml::{Diagnostic, Node, Position};
 
-use hook::read_hook;
+use hook::{check_description, read_hook};
 use suspicious::warn_unknown_keys;
 
 /// Folder of the action files in a tree.
@@ -120,15 +121,6 @@ pub(crate) struct Action {
     pub(crate) weight_bytes: u64,
     /// Total size of the action's branch and path patterns.
     pub(crate) pattern_bytes: u64,
-}
-
-/// The filters of one event.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct EventFilter {
-    /// Branch globs. If empty, every branch matches.
-    pub(crate) branches: Vec<String>,
-    /// Path globs. At least one must match a changed object. If empty, the filter does not apply.
-    pub(crate) paths: Vec<String>,
 }
 
 impl Action {
@@ -269,15 +261,4 @@ fn read_hooks(root: &Node, warnings: &mut Vec<Diagnostic>) -> Result<Vec<Hook>, 
         read.push(hook);
     }
     Ok(read)
-}
-
-/// Validates the optional description, which must be a string. It has no effect.
-fn check_description(node: &Node) -> Result<(), Diagnostic> {
-    match node.get("description") {
-        Some(description) if description.text().is_none() => Err(Diagnostic::new(
-            description.at,
-            "'description' must be a string",
-        )),
-        _ => Ok(()),
-    }
 }

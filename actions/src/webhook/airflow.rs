@@ -250,9 +250,9 @@ fn state(body: &[u8]) -> Result<Cow<'_, str>, HookFailure> {
     }
 }
 
-/// Extracts the state from arbitrary bytes, for [`crate::fuzzing`].
+/// Reads the state from Airflow's description of a run, for [`crate::fuzzing`].
 #[cfg(any(test, feature = "testing"))]
-pub(super) fn try_state(body: &[u8]) {
+pub(crate) fn try_state(body: &[u8]) {
     drop(state(body));
 }
 

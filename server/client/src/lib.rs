@@ -10,10 +10,8 @@ mod objects;
 mod request;
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use reqwest::Method;
 use url::Url;
 
@@ -21,10 +19,8 @@ pub use api_types as types;
 pub use error::{Error, Result};
 pub use generated::*;
 pub use objects::PutObject;
+pub use request::ByteStream;
 use request::Request;
-
-/// A body as a stream of pieces.
-pub type ByteStream = Pin<Box<dyn futures::Stream<Item = Result<Bytes>> + Send>>;
 
 /// The credentials of the caller.
 #[derive(Clone)]

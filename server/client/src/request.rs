@@ -1,6 +1,8 @@
 //! Builds and sends requests, and reads responses.
 
-use bytes::BytesMut;
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, TryStreamExt as _};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{RequestBuilder, Response};
@@ -8,7 +10,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::types;
-use crate::{ByteStream, Error, Result};
+use crate::{Error, Result};
+
+/// A body as a stream of pieces.
+pub type ByteStream = Pin<Box<dyn futures::Stream<Item = Result<Bytes>> + Send>>;
 
 /// A request under construction.
 #[derive(Debug)]

@@ -11,8 +11,10 @@ use s3s::dto::{Range, Timestamp, TimestampFormat};
 use time::macros::format_description;
 use time::{Duration, PrimitiveDateTime};
 
-use crate::MAX_CLOCK_SKEW_SECS;
 use crate::error::{Result, S3Error};
+
+/// Maximum difference between a signature's timestamp and the server's clock.
+pub(crate) const MAX_CLOCK_SKEW_SECS: u32 = 15 * 60;
 
 /// Headers that need not be signed: the digest of the body is part of every V4 signature, and `CloudFront` adds its id.
 const HARMLESS_HEADERS: [&str; 2] = ["x-amz-content-sha256", "x-amz-cf-id"];

@@ -51,12 +51,10 @@ use http::{Request, Response};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 
+use crate::admission::MAX_CLOCK_SKEW_SECS;
 use crate::error::S3Error;
 use crate::host::Domains;
 use crate::service::S3Api;
-
-/// Maximum difference between a signature's timestamp and the server's clock.
-const MAX_CLOCK_SKEW_SECS: u32 = 15 * 60;
 
 /// Settings of the gateway.
 #[derive(Debug, Clone)]

@@ -20,7 +20,7 @@ mod restores;
 use self::entity::Entity;
 pub use self::restores::RestoreRefs;
 pub(crate) use self::restores::Restores;
-use crate::{Error, MetaRangeId};
+use crate::MetaRangeId;
 
 /// Parses a record of a dump, for [`crate::fuzzing`].
 #[cfg(any(test, feature = "testing"))]
@@ -48,8 +48,4 @@ impl RefsDump {
             (Entity::Branch, &self.branches),
         ]
     }
-}
-
-fn invalid(reason: impl Into<String>) -> Error {
-    Error::InvalidValue(reason.into())
 }

@@ -15,9 +15,9 @@
 //!   [`Predicate::Unchanged`], at most one succeeds.
 //! - **A batch is all or nothing** if [`Store::is_transactional`] is true, as it is for every driver here.
 //! - **A guarded write is visible to everyone who changes its guard.** If [`Store::guarded`] returns
-//!   [`GuardOutcome::Written`], every scan that follows a change of the guarded record sees the write, no
-//!   matter whether the record changed before or after the call returned. The staging protocol
-//!   depends on this: a commit seals a branch, then scans the staged entries, and must find every
+//!   [`GuardOutcome::Written`], every scan that follows a change of the guarded record sees the write. It
+//!   does not matter whether the record changed before or after the call returned. The staging protocol
+//!   depends on this: a commit seals a branch and then scans the staged entries. It must find every
 //!   acknowledged write.
 //! - **A page of a scan is ordered and complete.** Several pages are not one snapshot.
 //! - **After an error, the outcome of a write is unknown**, except for [`Error::PredicateFailed`],

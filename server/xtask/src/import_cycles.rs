@@ -237,9 +237,7 @@ fn imports(modules: &Crate) -> Imports {
             let Some(definer) = definition(modules, &names, MAX_REEXPORTS) else {
                 continue;
             };
-            let is_nested =
-                |inner: &Names, outer: &Names| inner.starts_with(outer) && inner != outer;
-            if is_nested(at, definer) || is_nested(definer, at) || definer == at {
+            if definer == at {
                 continue;
             }
             targets.insert(modules[definer].file.clone(), names.join("::"));
@@ -429,7 +427,20 @@ mod tests {
     }
 
     #[test]
-    fn parents_children_and_tests_form_no_cycle() {
+    fn parent_and_child_form_a_cycle() {
+        let cycles = found(&[
+            ("", "mod a;\n"),
+            ("a", "mod b;\nfn a() { b::b(); }\npub(crate) struct A;\n"),
+            ("a::b", "pub(super) fn b() -> super::A {}\n"),
+        ]);
+        assert_eq!(
+            cycles,
+            [["a.rs (uses a::b::b)", "a/b.rs (uses a::A)", "a.rs"]]
+        );
+    }
+
+    #[test]
+    fn parents_that_only_reexport_and_tests_form_no_cycle() {
         let cycles = found(&[
             ("", "mod a;\npub use a::A;\npub struct Error;\n"),
             (

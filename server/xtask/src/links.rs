@@ -11,12 +11,12 @@ use anyhow::{Context as _, Result, bail};
 use pulldown_cmark::{BrokenLink, Event, LinkType, Options, Parser, Tag, TagEnd};
 
 use crate::book::{self, BOOK};
-use crate::mentions;
-use crate::shell::{command, output, root, say};
+use crate::shell::{root, say};
+use crate::{mentions, sources};
 
 /// Folders that are not checked: recordings and third-party texts, and the page of the sample repository, whose links
 /// refer to files in that repository.
-const NOT_OURS: &[&str] = &[
+const UNCHECKED_FOLDERS: &[&str] = &[
     "tests/compat/conformance/",
     "tests/compat/museum/",
     "server/catalog/src/sample/",
@@ -24,18 +24,14 @@ const NOT_OURS: &[&str] = &[
 
 /// Checks every Markdown file that git lists and the files that descriptions of the code mention, and lists all broken links.
 pub(crate) fn run() -> Result<()> {
-    let listed =
-        output(command("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]));
-    // Without git, as in a source archive, nothing is checked.
-    let Ok(listed) = listed else { return Ok(()) };
-    let all: Vec<&str> = listed
-        .lines()
-        .filter(|f| root().join(f).is_file())
-        .collect();
+    let Some(all) = sources::list("links")? else {
+        return Ok(());
+    };
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
     let ours = all
         .iter()
         .copied()
-        .filter(|f| !NOT_OURS.iter().any(|folder| f.starts_with(folder)));
+        .filter(|f| !UNCHECKED_FOLDERS.iter().any(|folder| f.starts_with(folder)));
     let files: Vec<&str> = ours.clone().filter(|f| f.ends_with(".md")).collect();
     let mut broken = check(&root(), &files)?;
     broken.extend(book::unlisted(&root(), &files)?);

@@ -28,6 +28,9 @@ fn steps(filter: Option<&str>) -> &'static [Step] {
 
 /// Runs all checks and tests, or only the Rust tests whose name contains `filter`.
 pub(crate) fn run_all(filter: Option<&str>) -> Result<()> {
+    if filter.is_some() {
+        say("NOTE: the checks are not run, because of the filter");
+    }
     for step in steps(filter) {
         match step {
             Step::Check => check::run_all()?,
@@ -65,7 +68,7 @@ fn empty_folder(name: &str) -> Result<PathBuf> {
 }
 
 /// Name filters of the tests that the soak runs.
-const SOAKED: &[&str] = &[
+const SOAK_FILTERS: &[&str] = &[
     "model",
     "rebase",
     "completions",
@@ -91,12 +94,15 @@ pub(crate) fn soak(filter: Option<&str>) -> Result<()> {
         .args(["--lib", "--tests", "--"]);
     match filter {
         Some(filter) => tests.arg(filter),
-        None => tests.args(SOAKED),
+        None => tests.args(SOAK_FILTERS),
     };
     let done = run(&mut tests).and_then(|()| environment.read_back(&sstables, filter));
     drop(environment);
     let fuzzed = match filter {
-        Some(_) => Ok(()),
+        Some(_) => {
+            say("NOTE: the parsers were not fuzzed, because of the filter");
+            Ok(())
+        }
         None => fuzz::all(None, fuzz::SECONDS),
     };
     done?;
@@ -131,6 +137,7 @@ impl TestEnvironment {
     fn read_back(&self, sstables: &Path, filter: Option<&str>) -> Result<()> {
         // With a filter, the selected tests may not write any table.
         if filter.is_some() && sstables.read_dir()?.next().is_none() {
+            say("NOTE: RocksDB read nothing back: the selected tests wrote no tables");
             return Ok(());
         }
         run(command(&self.python)
@@ -155,7 +162,7 @@ impl TestEnvironment {
 mod tests {
     use std::path::Path;
 
-    use super::{SOAKED, Step, steps};
+    use super::{SOAK_FILTERS, Step, steps};
     use crate::shell::root;
 
     #[test]
@@ -177,7 +184,7 @@ mod tests {
         assert!(tested.len() > 10, "{tested:?}");
         tested.retain(|file| {
             let module = file.trim_end_matches(".rs").replace('/', "::");
-            !SOAKED.iter().any(|filter| module.contains(filter))
+            !SOAK_FILTERS.iter().any(|filter| module.contains(filter))
         });
         assert!(tested.is_empty(), "not in the soak: {tested:?}");
     }

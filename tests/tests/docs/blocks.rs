@@ -5,11 +5,12 @@
 //! | `sh run` | commands, run in the page's shell |
 //! | `sh run fails` | the same; the last command must fail, for example because the server refuses the request |
 //! | `sh run alone` | commands, run before all others in a shell of their own |
+//! | `sh run museum` | commands, run on the installation that lakeFS made |
+//! | `sh sdk` | commands, run by `sdk.rs` with the hook of the page |
 //! | `LANGUAGE save=FILE` | the content of a file that later commands use |
 //! | `output` | what the commands of the block before it print |
 //!
-//! Blocks with other info strings are not run. They must not look like commands for a server or
-//! like its output.
+//! Blocks with other info strings are not run. They must not look like commands or like a server's output.
 
 /// A block that is run.
 #[derive(Debug, PartialEq)]
@@ -17,6 +18,8 @@ pub(super) struct Block {
     /// Line number of its first command.
     pub(super) line: usize,
     pub(super) alone: bool,
+    /// Whether it needs the installation that lakeFS made.
+    pub(super) museum: bool,
     /// Whether the last command must fail.
     pub(super) fails: bool,
     pub(super) commands: Vec<String>,
@@ -34,7 +37,7 @@ pub(super) struct Blocks {
     pub(super) mistakes: Vec<(usize, &'static str)>,
 }
 
-const NEVER_RUN: &str = "commands in a block without `sh run` are never tried";
+const NEVER_RUN: &str = "commands in a block without `sh run` or `sh sdk` are never tried";
 const NEVER_COMPARED: &str = "output in a block without `output` is never compared";
 const WITHOUT_COMMANDS: &str = "an `output` block must follow its commands, once";
 
@@ -64,6 +67,7 @@ pub(super) fn blocks(text: &str) -> Blocks {
             ["sh", "run", modes @ ..] => found.run.push(Block {
                 line: number + 2,
                 alone: modes.contains(&"alone"),
+                museum: modes.contains(&"museum"),
                 fails: modes.contains(&"fails"),
                 commands: commands(&body),
                 shown: None,
@@ -76,11 +80,14 @@ pub(super) fn blocks(text: &str) -> Blocks {
             [_, save] if save.starts_with("save=") => found.run.push(Block {
                 line: number + 2,
                 alone: false,
+                museum: false,
                 fails: false,
                 commands: vec![save_command(&save["save=".len()..], &body)],
                 shown: None,
                 text_behind: String::new(),
             }),
+            ["sh", "sdk"] => {}
+            ["sh", ..] => found.mistakes.push((number + 1, NEVER_RUN)),
             _ if body.iter().any(|l| l.starts_with("curl ")) => {
                 found.mistakes.push((number + 1, NEVER_RUN));
             }
@@ -152,6 +159,14 @@ fn blocks_have_continuations_and_following_text() {
         assert!(is_quiet_by_nature(quiet), "{quiet}");
     }
     assert!(!is_quiet_by_nature("curl -X PUT a=b"));
+}
+
+#[test]
+fn commands_are_run_by_some_test() {
+    let text = "```sh\ncargo test\n```\n```sh sdk\ncargo test\n```\n```sh run museum\na\n```\n";
+    let found = blocks(text);
+    assert_eq!(found.mistakes, [(1, NEVER_RUN)]);
+    assert!(found.run.len() == 1 && found.run[0].museum);
 }
 
 #[test]

@@ -8,7 +8,8 @@
 
 use catalog::{Error, Kind, NamespaceProblem, ReferenceProblem};
 
-use super::{During, ErrorText};
+use super::during::During;
+use super::error_text::ErrorText;
 
 pub(super) fn of_catalog(error: &Error, during: During<'_>) -> ErrorText {
     use Error as E;

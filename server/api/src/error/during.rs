@@ -1,6 +1,6 @@
 //! The operation that failed, where the text of the error depends on it.
 
-use super::Error;
+use super::failure::Error;
 
 /// The operation that failed.
 ///

@@ -6,7 +6,9 @@
 use catalog::DiskProblem;
 
 use super::catalog_text::{DATABASE_BUSY, of_catalog};
-use super::{During, Error, ErrorText};
+use super::during::During;
+use super::error_text::ErrorText;
+use super::failure::Error;
 
 /// The message of lakeFS for a path or method that the API does not have.
 const INVALID_ENDPOINT: &str = "invalid API endpoint";

@@ -8,7 +8,9 @@ mod folder;
 mod multipart;
 mod parts;
 mod paths;
+mod sink;
 mod temp;
+mod upload_locks;
 mod write;
 
 #[cfg(test)]
@@ -29,12 +31,12 @@ use async_trait::async_trait;
 use base::{IdGenerator, joined};
 use bytes::Bytes;
 
-use self::multipart::UploadLocks;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::paths::try_address;
 use self::paths::{Paths, split};
+use self::sink::{CreateSink, write_to_file};
 use self::temp::TempFolder;
-use self::write::CreateSink;
+use self::upload_locks::UploadLocks;
 use crate::store::clamp_range;
 use crate::{
     BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, PutResult,
@@ -79,7 +81,7 @@ impl LocalStore {
     /// # Errors
     /// [`Error::Storage`] if the folder cannot be created or written.
     pub async fn open(options: LocalOptions, ids: Arc<dyn IdGenerator>) -> Result<Self> {
-        Self::open_with(options, ids, write::write_to_file).await
+        Self::open_with(options, ids, write_to_file).await
     }
 
     async fn open_with(

@@ -10,13 +10,10 @@
 //! Storing a part takes no lock. After writing the part, the process checks the upload again. If the upload is
 //! still open, the process that ends it finds the part. If it has ended, the storing process removes the part.
 
-use std::collections::HashMap;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, Weak};
 
 use md5::{Digest as _, Md5};
-use tokio::sync::OwnedMutexGuard;
 
 use super::folder::Folder;
 use super::parts::{
@@ -36,33 +33,6 @@ const MAX_UPLOAD_ID_BYTES: usize = 128;
 /// If an upload with this suffix has parts but no marker, it has ended.
 const OWN_SUFFIX: &str = "77";
 const OWN_ID_BYTES: usize = 34;
-/// Number of entries above which unused locks are removed from the map.
-const MAX_IDLE_LOCKS: usize = 1_024;
-
-/// In-process locks by upload id. Tasks of this process wait for each other here, without blocking a thread.
-#[derive(Debug, Default)]
-pub(super) struct UploadLocks(Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>);
-
-impl UploadLocks {
-    async fn lock(&self, id: &str) -> OwnedMutexGuard<()> {
-        let lock = {
-            let mut locks = self
-                .0
-                .lock()
-                .expect("no code panics while it holds this lock");
-            if locks.len() > MAX_IDLE_LOCKS {
-                locks.retain(|_, lock| lock.strong_count() > 0);
-            }
-            let existing = locks.get(id).and_then(Weak::upgrade);
-            existing.unwrap_or_else(|| {
-                let lock = Arc::default();
-                locks.insert(id.to_owned(), Arc::downgrade(&lock));
-                lock
-            })
-        };
-        lock.lock_owned().await
-    }
-}
 
 /// An existing upload, open or completed.
 pub(super) struct Upload {

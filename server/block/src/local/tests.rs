@@ -14,7 +14,7 @@ use md5::{Digest as _, Md5};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::write::{self, CreateSink, Sink};
+use super::sink::{CreateSink, Sink, write_to_file};
 use super::{LocalOptions, LocalStore};
 use crate::{BlockStore as _, CompletedPart, Error, Location, from_bytes};
 
@@ -33,7 +33,7 @@ async fn open_with(path: &Path, external: &[&Path], create: CreateSink) -> Local
 }
 
 pub(super) async fn open(path: &Path) -> LocalStore {
-    open_with(path, &[], write::write_to_file).await
+    open_with(path, &[], write_to_file).await
 }
 
 pub(super) fn at(address: &str) -> Location {
@@ -271,7 +271,7 @@ async fn allowed_external_folders_are_read_only() {
     let outside = TempDir::new().unwrap();
     std::fs::write(outside.path().join("import"), "bytes").unwrap();
     let root = TempDir::new().unwrap();
-    let store = open_with(root.path(), &[outside.path()], write::write_to_file).await;
+    let store = open_with(root.path(), &[outside.path()], write_to_file).await;
     let address = format!("local://{}/import", outside.path().display());
     assert_eq!(read(&store, &address).await.unwrap(), b"bytes");
     let refused = store.put(&at(&address), from_bytes(Bytes::new())).await;

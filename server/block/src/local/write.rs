@@ -1,7 +1,6 @@
 //! Writes a file: creates it in the temporary folder, flushes it to disk and renames it.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,31 +12,13 @@ use md5::{Digest as _, Md5};
 
 use super::folder::modified;
 use super::paths::split;
+use super::sink::Sink;
 use super::temp::TempFolder;
 use super::{Inner, LocalStore};
 use crate::{ByteStream, Error, Location, Result};
 
 /// Number of bytes of a body that are collected before they are written.
 const WRITE_CHUNK_BYTES: usize = 256 << 10;
-
-/// A file being written. Tests replace it to simulate disk failures.
-pub(super) trait Sink: Write + Send {
-    /// Flushes the written bytes to disk.
-    fn sync(&mut self) -> io::Result<()>;
-}
-
-impl Sink for File {
-    fn sync(&mut self) -> io::Result<()> {
-        self.sync_all()
-    }
-}
-
-/// Wraps a new file in a [`Sink`].
-pub(super) type CreateSink = fn(File) -> Box<dyn Sink>;
-
-pub(super) fn write_to_file(file: File) -> Box<dyn Sink> {
-    Box::new(file)
-}
 
 /// A stored file.
 #[derive(Debug)]

@@ -69,6 +69,7 @@ pub(crate) fn objects() -> Result<Vec<SampleObject>> {
     });
     for (path, picture) in [
         ("images/lake.png", pictures::lake()),
+        ("images/lake-at-night.png", pictures::lake_at_night()),
         ("images/branches.png", pictures::branches()),
     ] {
         objects.push(SampleObject {

@@ -1,4 +1,4 @@
-//! Draws the pictures of the sample data: a lake, and a branch with its merge.
+//! Draws the pictures of the sample data: a lake by day and by night, and a branch with its merge.
 
 use std::io::{self, Write as _};
 
@@ -10,12 +10,33 @@ const WIDTH: usize = 320;
 const HEIGHT: usize = 180;
 
 type Colour = [u8; 3];
-const SKY: Colour = [222, 236, 246];
-const SUN: Colour = [250, 214, 120];
-const FAR: Colour = [134, 160, 186];
-const NEAR: Colour = [74, 104, 110];
-const WATER: Colour = [84, 148, 190];
-const GLINT: Colour = [160, 204, 228];
+/// The colours of a landscape.
+#[derive(Debug)]
+struct Light {
+    sky: Colour,
+    sun: Colour,
+    far: Colour,
+    near: Colour,
+    water: Colour,
+    glint: Colour,
+}
+
+const DAY: Light = Light {
+    sky: [222, 236, 246],
+    sun: [250, 214, 120],
+    far: [134, 160, 186],
+    near: [74, 104, 110],
+    water: [84, 148, 190],
+    glint: [160, 204, 228],
+};
+const NIGHT: Light = Light {
+    sky: [22, 30, 58],
+    sun: [238, 238, 224],
+    far: [40, 54, 88],
+    near: [18, 28, 40],
+    water: [30, 48, 84],
+    glint: [96, 112, 150],
+};
 const PAPER: Colour = [250, 250, 246];
 const MAIN: Colour = [52, 84, 140];
 const BRANCH: Colour = [214, 112, 62];
@@ -104,17 +125,26 @@ fn ridge(x: usize, period: usize, top: usize, bottom: usize) -> usize {
     bottom - rise * (bottom - top) / period
 }
 
-/// Draws mountains behind a lake.
+/// Draws mountains behind a lake, by day.
 pub(super) fn lake() -> Picture {
-    let mut picture = Picture::plain(SKY);
-    picture.disc((250, 38), 18, SUN);
-    picture.ground(|x| ridge(x + 30, 120, 40, 96), FAR);
-    picture.ground(|x| ridge(x + 75, 86, 78, 112), NEAR);
-    picture.ground(|_| 112, WATER);
+    landscape(&DAY)
+}
+
+/// Draws the lake of [`lake`], by night.
+pub(super) fn lake_at_night() -> Picture {
+    landscape(&NIGHT)
+}
+
+fn landscape(light: &Light) -> Picture {
+    let mut picture = Picture::plain(light.sky);
+    picture.disc((250, 38), 18, light.sun);
+    picture.ground(|x| ridge(x + 30, 120, 40, 96), light.far);
+    picture.ground(|x| ridge(x + 75, 86, 78, 112), light.near);
+    picture.ground(|_| 112, light.water);
     for (row, y) in (120..HEIGHT).step_by(9).enumerate() {
         for x in ((row % 3) * 17..WIDTH).step_by(52) {
             for right in 0..18 {
-                picture.set(x + right, y, GLINT);
+                picture.set(x + right, y, light.glint);
             }
         }
     }

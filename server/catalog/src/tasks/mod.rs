@@ -19,160 +19,39 @@
 mod describe;
 mod end;
 mod heartbeat;
+mod kind;
 mod limits;
 mod records;
 mod recovery;
 mod registry;
 mod run;
+mod status;
 #[cfg(test)]
 mod tests;
 mod work;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
-use base::{OffsetDateTime, from_timestamp_or_epoch};
+use base::from_timestamp_or_epoch;
 use bytes::Bytes;
-use graveler::{Finding, Repository};
+use graveler::Repository;
 use prost::Message;
 use tracing::instrument;
 
 pub(crate) use self::describe::describe_by_message;
 pub use self::describe::{DescribeFailure, Description, TaskOperation};
+pub use self::kind::TaskKind;
+use self::kind::is_valid_id;
 pub use self::limits::{
     HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, MAX_ATTEMPTS, MAX_CONFLICT_BYTES, MAX_FINDINGS,
     MAX_OPEN_TASKS, MAX_RUNNING_TASKS, TASK_RETENTION,
 };
 use self::records::TaskBranches;
 pub(crate) use self::registry::Tasks;
+pub use self::status::{Conflicts, Failure, Progress, TaskStatus};
+use self::work::decode_result;
 use crate::{Catalog, Error, Result};
-
-/// The length of the random part of a task id.
-const NANOID_LENGTH: usize = 20;
-
-/// The kind of work that a task performs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TaskKind {
-    /// The prefix of its task ids.
-    pub prefix: &'static str,
-    /// Its name in the task's record.
-    pub operation: &'static str,
-}
-
-impl TaskKind {
-    /// Preparing the list of commits that garbage collection keeps.
-    pub const PREPARE_GC_COMMITS: Self = Self {
-        prefix: "GCPC",
-        operation: "gc_prepare_commits",
-    };
-}
-
-/// The progress of a task, in units that depend on its kind. Cheap to clone; clones share the count.
-#[derive(Debug, Clone, Default)]
-pub struct Progress(Arc<AtomicI64>);
-
-impl Progress {
-    /// Adds completed units.
-    pub fn add(&self, units: u64) {
-        let units = i64::try_from(units).unwrap_or(i64::MAX);
-        self.0.fetch_add(units, Ordering::Relaxed);
-    }
-
-    /// Sets the total of completed units.
-    pub fn set(&self, units: u64) {
-        let units = i64::try_from(units).unwrap_or(i64::MAX);
-        self.0.store(units, Ordering::Relaxed);
-    }
-
-    /// The number of completed units.
-    #[must_use]
-    pub fn units(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// The status of a task.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TaskStatus<I> {
-    pub id: String,
-    /// Whether the task has ended, successfully or not.
-    pub done: bool,
-    pub updated_at: OffsetDateTime,
-    /// In units that depend on the task's kind.
-    pub progress: i64,
-    pub failure: Option<Failure>,
-    /// The result, after success.
-    pub info: Option<I>,
-}
-
-impl<I> TaskStatus<I> {
-    /// Converts the result.
-    pub fn map<T>(self, convert: impl FnOnce(I) -> T) -> TaskStatus<T> {
-        TaskStatus {
-            id: self.id,
-            done: self.done,
-            updated_at: self.updated_at,
-            progress: self.progress,
-            failure: self.failure,
-            info: self.info.map(convert),
-        }
-    }
-
-    fn map_info<T>(self, convert: impl FnOnce(I) -> Result<T>) -> Result<TaskStatus<T>> {
-        let status = self.map(convert);
-        Ok(TaskStatus {
-            info: status.info.transpose()?,
-            id: status.id,
-            done: status.done,
-            updated_at: status.updated_at,
-            progress: status.progress,
-            failure: status.failure,
-        })
-    }
-}
-
-/// A failure, as clients see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// A number that the layer which describes failures defines, such as an HTTP status. Stored in the task's record.
-    pub code: i32,
-    pub message: String,
-    /// What the caller can do about it.
-    pub hint: Option<String>,
-    /// Findings of the hooks that rejected the change, at most [`MAX_FINDINGS`].
-    pub findings: Vec<Finding>,
-    /// The conflicts of a merge, revert or cherry-pick.
-    pub conflicts: Option<Conflicts>,
-}
-
-/// The conflicting keys of a merge, revert or cherry-pick.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conflicts {
-    /// The first keys in ascending order, up to [`MAX_CONFLICT_BYTES`].
-    pub keys: Vec<Vec<u8>>,
-    /// The total number of conflicting keys.
-    pub count: u64,
-}
-
-impl Conflicts {
-    /// Returns the conflicts if `error` is [`Error::Conflict`].
-    #[must_use]
-    pub fn of(error: &Error) -> Option<Self> {
-        let Error::Conflict { keys, count } = error else {
-            return None;
-        };
-        let mut bytes = 0;
-        let fits = |key: &&Vec<u8>| {
-            bytes += key.len();
-            bytes <= MAX_CONFLICT_BYTES
-        };
-        Some(Self {
-            keys: keys.iter().take_while(fits).cloned().collect(),
-            count: *count,
-        })
-    }
-}
 
 impl Catalog {
     /// Starts a task and returns its id. `work` reports its progress and returns the result message.
@@ -276,22 +155,4 @@ pub(crate) fn try_record(kind: u8, stored: &Bytes) {
         4 => drop(work::decode_work(&stored)),
         _ => drop(heartbeat::last_beat(stored)),
     }
-}
-
-/// Decodes the stored result of a task.
-fn decode_result<I: Message + Default>(id: &str, stored: Bytes) -> Result<I> {
-    I::decode(stored).map_err(|e| Error::Corrupt {
-        what: format!("result of task {id}"),
-        reason: e.to_string(),
-    })
-}
-
-/// Whether this is a well-formed id for a task of this kind. Checked because the id becomes part of a key.
-fn is_valid_id(kind: TaskKind, id: &str) -> bool {
-    id.strip_prefix(kind.prefix).is_some_and(|rest| {
-        rest.len() == NANOID_LENGTH
-            && rest
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
-    })
 }

@@ -21,11 +21,13 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::kind::{NANOID_LENGTH, TaskKind};
+use super::limits::{MAX_OPEN_TASKS, MAX_RUNNING_TASKS};
 use super::records::{
     BRANCHES, CLAIMS, Claim, INSTANCES_PARTITION, InstanceHeartbeat, TaskBranches, TaskData,
     TaskRecord, instance_key, task_key,
 };
-use super::{MAX_OPEN_TASKS, MAX_RUNNING_TASKS, NANOID_LENGTH, Progress, TaskKind};
+use super::status::Progress;
 use crate::{Error, Result};
 
 /// The maximum number of attempts to release a claim. While this server owns the claim, it changes at most once.

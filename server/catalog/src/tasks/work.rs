@@ -1,7 +1,7 @@
 //! Repeatable work. Claims store it, so a server that takes over a task can run it again.
 //!
 //! A commit or merge lands in the same batch as the end of its task, so repeating it never makes a second
-//! commit: a server whose claim was taken cannot write the batch, and a task that has ended is not started
+//! commit. A server whose claim was taken cannot write the batch. A task that has ended is not started
 //! again. Dumps and restores are idempotent.
 
 use std::collections::BTreeMap;
@@ -19,9 +19,9 @@ use tracing::instrument;
 
 use super::records::TaskBranches;
 use super::registry::{HeldClaim, Tasks, Ticket};
-use super::{TaskKind, TaskOperation, TaskStatus, decode_result};
+use super::{TaskKind, TaskOperation, TaskStatus};
 use crate::limits::check_commit;
-use crate::{Catalog, Result};
+use crate::{Catalog, Error, Result};
 
 /// The work as stored in a claim.
 #[derive(Clone, PartialEq, Message)]
@@ -513,4 +513,12 @@ pub(super) fn decode_work(stored: &Bytes) -> Option<Work> {
         return None;
     }
     WorkData::decode(stored.clone()).ok()?.work
+}
+
+/// Decodes the stored result of a task.
+pub(super) fn decode_result<I: Message + Default>(id: &str, stored: Bytes) -> Result<I> {
+    I::decode(stored).map_err(|e| Error::Corrupt {
+        what: format!("result of task {id}"),
+        reason: e.to_string(),
+    })
 }

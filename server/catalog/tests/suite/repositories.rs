@@ -305,7 +305,7 @@ async fn sample_data_is_committed() {
     assert_eq!(
         lake.paths(&repository, "main@").await,
         "README.md data/gates/require-owner.yaml data/lakes.source.md data/levels/year=2023/levels.csv \
-         data/levels/year=2024/levels.csv images/branches.png images/lake.png lakes.parquet"
+         data/levels/year=2024/levels.csv images/branches.png images/lake-at-night.png images/lake.png lakes.parquet"
     );
     assert!(
         lake.read(&repository, "main", "README.md")

@@ -4,11 +4,11 @@
 
 use std::cmp::Ordering;
 
+use super::change::{Change, ChangeCursor, Summary};
 use super::record::{frame, same_identity};
 use super::tables::Tables;
 use super::walker::{Front, Walker};
 use super::writer::TreeWriter;
-use super::{Change, ChangeCursor, Summary};
 use crate::{MetaRangeId, Result};
 
 /// What to do next, given the front of the base and the next change.

@@ -1,9 +1,8 @@
 //! Merges three trees, range by range where possible, otherwise record by record.
 //!
 //! Base, source and destination are walked side by side. Where two sides have the same range, the
-//! outcome is known without opening it: if source and base are equal, the destination wins; if
-//! destination and base are equal, the source wins; if source and destination are equal, either is
-//! the result. Ranges that still overlap are entered.
+//! outcome is known without opening it. The side that differs from the base wins. If source and
+//! destination are equal, either is the result. Ranges that still overlap are entered.
 //!
 //! Records are compared only if they have the same key. (lakeFS's merge compares only identities in
 //! two places, so it can lose an object whose neighbor has the same content.)

@@ -18,6 +18,7 @@
 //! few ranges that are being uploaded.
 
 mod apply;
+mod change;
 mod compare;
 mod cursor;
 mod diff;
@@ -37,7 +38,6 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use block::BlockStore;
 use bytes::Bytes;
 use futures::future::{try_join, try_join3};
@@ -52,6 +52,7 @@ use self::walker::Walker;
 use self::writer::TreeWriter;
 use crate::{Cursor, DiffCursor, MergeStrategy, MetaRangeId, Options, Record, Result, Value};
 
+pub use self::change::{Change, ChangeCursor, Summary};
 pub use self::merge::MAX_REPORTED_CONFLICTS;
 pub use self::rebase::Merged;
 
@@ -64,35 +65,6 @@ pub(crate) fn try_range(record: &Record) {
         value: crate::sstable::encode_value(&id, &record.value.data).into(),
     };
     drop(metarange::RangeRef::parse(&record, ""));
-}
-
-/// A staged change: a new value, or `None` for a deletion.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    pub key: Bytes,
-    pub value: Option<Value>,
-}
-
-/// Changes in ascending key order, each key once.
-#[async_trait]
-pub trait ChangeCursor: std::fmt::Debug + Send {
-    async fn next(&mut self) -> Result<Option<Change>>;
-}
-
-/// Numbers of keys that were added, removed, or got a value with another identity.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Summary {
-    pub added: u64,
-    pub changed: u64,
-    pub removed: u64,
-}
-
-impl Summary {
-    /// Whether nothing changed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// Writes a tree from records in ascending key order.

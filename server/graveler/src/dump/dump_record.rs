@@ -3,11 +3,10 @@
 use bytes::Bytes;
 
 use super::entity::Entity;
-use super::invalid;
 use crate::ident::commit_id;
 use crate::records::{Stored as _, branch_key, commit_key, tag_key};
 use crate::reflog::{RefChange, RefTarget};
-use crate::{Branch, BranchId, Commit, CommitId, Operation, Record, Result, Tag, TagId};
+use crate::{Branch, BranchId, Commit, CommitId, Error, Operation, Record, Result, Tag, TagId};
 
 /// A parsed and checked record of a dump.
 #[derive(Debug)]
@@ -124,4 +123,8 @@ fn check_commit(commit: &Commit) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+fn invalid(reason: impl Into<String>) -> Error {
+    Error::InvalidValue(reason.into())
 }

@@ -2,15 +2,14 @@
 //!
 //! Reads use a pool of read-only connections, each with its own thread. Writes go through a bounded queue
 //! to the single [`writer`]. Readers and the writer do not block each other. Several processes may
-//! open the file; a writer waits up to [`BUSY_TIMEOUT`] for the writer of another process.
+//! open the file; a writer waits up to [`options::BUSY_TIMEOUT`] for the writer of another process.
 
+mod failure;
 mod group;
 mod job;
 mod open;
+mod options;
 mod writer;
-
-use std::path::PathBuf;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,26 +17,14 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::store::{check_address, check_ops, check_partition};
-use crate::{Batch, Entry, Error, Guard, GuardOutcome, Op, Predicate, Result, Store, Versioned};
+use crate::{Batch, Entry, Guard, GuardOutcome, Op, Predicate, Result, Store, Versioned};
+use failure::failed;
 use job::{Outcome, Work};
+pub use options::SqliteOptions;
 use writer::Writer;
 
-/// How long a write waits for another process that is writing to the same file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum number of keys in one statement of [`Store::get_many`].
 const LOOKUP_CHUNK: usize = 256;
-
-/// Settings of a [`SqliteStore`].
-#[derive(Debug, Clone)]
-pub struct SqliteOptions {
-    /// The database file. It is created, with its folders, if it does not exist; only its owner can read it.
-    pub path: PathBuf,
-    /// Whether each transaction is flushed to disk before it is acknowledged. If not, a
-    /// power failure may lose the last acknowledged writes. Killing the process never loses any.
-    pub sync_writes: bool,
-    /// Maximum number of read-only connections. Zero counts as one.
-    pub max_readers: u32,
-}
 
 /// A store in an SQLite database file.
 #[derive(Debug)]
@@ -245,27 +232,4 @@ fn set(partition: &[u8], key: &[u8], value: Bytes, predicate: Option<Predicate>)
 /// Returns a blob column. The table's columns are `NOT NULL`.
 fn column(row: &SqliteRow, index: usize) -> Bytes {
     Bytes::from(row.get::<Vec<u8>, _>(index))
-}
-
-/// Converts an SQLite error. It is shared if it failed a whole group of writes.
-fn failed(operation: &'static str, error: impl Into<std::sync::Arc<sqlx::Error>>) -> Error {
-    let error = error.into();
-    match &*error {
-        _ if is_busy(&error) => {
-            Error::SlowDown("another process is writing to the database file".into())
-        }
-        sqlx::Error::PoolTimedOut => {
-            Error::SlowDown("timed out waiting for a database connection".into())
-        }
-        _ => Error::storage(operation, error),
-    }
-}
-
-/// Returns whether SQLite timed out waiting for a lock (`SQLITE_BUSY` and its extended codes).
-fn is_busy(error: &sqlx::Error) -> bool {
-    const SQLITE_BUSY: u32 = 5;
-    let code = error
-        .as_database_error()
-        .and_then(|error| error.code()?.parse::<u32>().ok());
-    code.is_some_and(|code| code & 0xff == SQLITE_BUSY)
 }

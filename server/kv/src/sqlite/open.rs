@@ -10,7 +10,8 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 
-use super::{BUSY_TIMEOUT, SqliteOptions, is_busy};
+use super::failure::is_busy;
+use super::options::{BUSY_TIMEOUT, SqliteOptions};
 use crate::{Error, Result};
 
 /// Version of the table layout, stored in SQLite's `user_version`.

@@ -10,8 +10,10 @@ use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::failure::failed;
 use super::job::{JobResult, Outcome, Work};
-use super::{SqliteOptions, failed, group, open};
+use super::options::SqliteOptions;
+use super::{group, open};
 use crate::{Error, Result};
 
 /// Capacity of the queue to the writer. Callers wait while it is full.

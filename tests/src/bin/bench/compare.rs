@@ -3,6 +3,7 @@
 //!
 //! Each turn of a binary starts a server on SQLite, and sends each request
 //! with one client. The first binary is the baseline; without another, it is compared with the one just built.
+//! A row is missed if the medians and the fastest turns are both more than [`BOUND_PERCENT`] above the baseline.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +15,7 @@ use anyhow::{Result, ensure};
 use crate::load::{Measured, measure, measure_up_to};
 use crate::process::{Database, Server, built_binary, free_port};
 use crate::start::start_once;
-use crate::{say, serve};
+use crate::{say, serve, verdict};
 
 /// How often each binary is measured.
 const TURNS: usize = 10;
@@ -23,6 +24,9 @@ const TIME: Duration = Duration::from_secs(1);
 /// Number of commits per turn.
 const COMMITS: u64 = 200;
 const COMMIT_TIME: Duration = Duration::from_secs(60);
+
+/// Maximum increase of a figure, in percent.
+const BOUND_PERCENT: f64 = 5.0;
 
 /// The values of one row for each binary, in order of the turns.
 type Row = Vec<Vec<f64>>;
@@ -44,23 +48,25 @@ pub(crate) async fn run(binaries: &[&str]) -> Result<()> {
         }
     }
     let columns: Vec<String> = (1..binaries.len())
-        .map(|n| format!(" binary {n} | median | fastest |"))
+        .map(|n| format!(" binary {n} | median | fastest turns | bound | verdict |"))
         .collect();
     say(&format!("| | baseline |{}", columns.concat()));
     say(&format!(
         "|---|--:|{}",
-        "--:|--:|--:|".repeat(columns.len())
+        "--:|--:|--:|--:|---|".repeat(columns.len())
     ));
     for (name, row) in rows.into_values() {
         let medians: Vec<f64> = row.iter().map(|values| median(values)).collect();
         let fastest: Vec<f64> = row.iter().map(|values| least(values)).collect();
         let mut line = format!("| {name} | {:.1} |", medians[0]);
         for n in 1..binaries.len() {
+            let of_medians = change(medians[0], medians[n]);
+            let of_fastest = change(fastest[0], fastest[n]);
+            let is_missed = of_medians.min(of_fastest) > BOUND_PERCENT;
             line.push_str(&format!(
-                " {:.1} | {:+.1} % | {:+.1} % |",
+                " {:.1} | {of_medians:+.1} % | {of_fastest:+.1} % | {BOUND_PERCENT} % | {} |",
                 medians[n],
-                change(medians[0], medians[n]),
-                change(fastest[0], fastest[n])
+                verdict(!is_missed)
             ));
         }
         say(&line);

@@ -101,7 +101,10 @@ nesting of a component; 16 levels; actions/src/wasm/nesting.rs; MAX_COMPONENTS
 nesting of a component; 2000; actions/src/wasm/nesting.rs; MAX_COMPOUND_TYPES
 hooks |; 100 per; actions/src/action_file; MAX_HOOKS
 hooks |; 1000 per; actions/src/selection.rs; MAX_EVENT_HOOKS
-parsing action files and matching; 16 files; actions/src/load.rs; COMPUTATIONS
+threads for computations; 16 of; actions/src/computations.rs; THREADS
+threads for computations; 120 s; actions/src/computations.rs; THREAD_WAIT
+matching the changed paths; 10 min; actions/src/load.rs; MATCH_TIME
+components that are being read; 120 s; actions/src/runner/wasm/components.rs; READ_WAIT
 checks of the action files; 100 reported; actions/src/preflight.rs; errors
 checks of the action files; 1000 hooks; actions/src/preflight.rs; hooks
 checks of the action files; 120 s; actions/src/preflight.rs; time

@@ -112,6 +112,12 @@ impl Glob {
     pub fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text.as_bytes(), &mut Vec::new())
     }
+
+    /// Returns whether the glob matches any text but the empty one. `{}` does not.
+    #[must_use]
+    pub fn matches_some_text(&self) -> bool {
+        self.0.matches_some_text()
+    }
 }
 
 /// Compiled globs that are matched together. The empty set matches nothing.

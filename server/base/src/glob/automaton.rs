@@ -118,6 +118,32 @@ impl Automaton {
         any != 0
     }
 
+    /// Returns whether a text of at least one byte matches.
+    pub(super) fn matches_some_text(&self) -> bool {
+        let mut accepting = vec![0; self.words];
+        for class in self.accepting.chunks(self.words) {
+            for (any, class) in accepting.iter_mut().zip(class) {
+                *any |= class;
+            }
+        }
+        let mut live: Vec<u64> = self.first.clone();
+        let mut next = vec![0; self.words];
+        loop {
+            self.advance(&live, &mut next);
+            let mut grows = false;
+            for ((live, next), accepting) in live.iter_mut().zip(&next).zip(&accepting) {
+                let all = (*live | next) & accepting;
+                grows |= all & !*live != 0;
+                *live = all;
+            }
+            if !grows {
+                break;
+            }
+        }
+        let mut ends = live.iter().zip(&self.last);
+        ends.any(|(live, last)| live & last != 0)
+    }
+
     /// Returns the maximum number of steps per byte of text. A step is a few machine instructions.
     pub(super) fn steps(&self) -> usize {
         self.words * (self.shifts.len() + 1) + self.jumps.len()

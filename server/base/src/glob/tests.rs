@@ -176,3 +176,30 @@ fn combinations_of_alternatives_are_bounded() {
     let limit = "the alternatives in its braces have too many combinations";
     assert!(many.exceeds_limit() && many.to_string() == limit);
 }
+
+#[test]
+fn globs_that_match_only_the_empty_text_are_recognized() {
+    for (pattern, expected) in [
+        ("", false),
+        ("{}", false),
+        ("{,}", false),
+        ("{{},{,}}{}", false),
+        ("*", true),
+        ("**", true),
+        ("a", true),
+        ("{}a", true),
+        ("{,a}", true),
+        ("{a,b}{}", true),
+        ("?", true),
+        ("[ab]é", true),
+        ("[!a]", true),
+        ("a*[!/]{b,}c", true),
+    ] {
+        for dialect in [Dialect::Paths, Dialect::Names] {
+            let glob = parse(pattern, dialect).unwrap();
+            assert_eq!(glob.matches_some_text(), expected, "{pattern} {dialect:?}");
+        }
+    }
+    let long = format!("{}{{}}", "?".repeat(1022));
+    assert!(parse(&long, Dialect::Paths).unwrap().matches_some_text());
+}

@@ -5,6 +5,8 @@
 //! fixed on the destination branch only, the old version keeps refusing until the destination is
 //! merged back. This module reads trees only after a refusal.
 
+use std::sync::Arc;
+
 use graveler::{Event, EventKind};
 
 use crate::action_file::{FOLDER, FileError};
@@ -61,6 +63,14 @@ pub(crate) async fn advise(
     Ok(hints)
 }
 
+/// How another branch differs in a gate.
+#[derive(Debug, Clone, Copy)]
+enum Difference {
+    OtherVersion,
+    /// The gate was deleted there.
+    Deleted,
+}
+
 /// Another branch that may hold a different version of the gate.
 struct OtherBranch {
     branch: String,
@@ -78,22 +88,25 @@ async fn advise_for_change(
         return Ok(Advice { gate, remedy: None });
     };
     let gate = format!("gate '{name}' of {source}");
-    let remedy = match other_branch(loader, event, &source).await? {
-        Some(other) if is_other_version(loader, event, matched, &other.tree).await? => {
-            let from = other.branch;
-            let how = match source {
-                Source::Branch(branch) => format!("merge {from} into {branch} to update it"),
-                Source::Reference(reference) => {
-                    format!(
-                        "create a branch at {reference}, merge {from} into it, and merge that branch"
-                    )
-                }
-            };
-            Some(format!("{from} has another version: {how}"))
-        }
-        _ => None,
+    let Some(other) = other_branch(loader, event, &source).await? else {
+        return Ok(Advice { gate, remedy: None });
     };
-    Ok(Advice { gate, remedy })
+    let from = &other.branch;
+    let (difference, aim) = match difference(loader, event, matched, &source, &other).await? {
+        None => return Ok(Advice { gate, remedy: None }),
+        Some(Difference::OtherVersion) => ("has another version", "update"),
+        Some(Difference::Deleted) => ("no longer has it", "remove"),
+    };
+    let how = match source {
+        Source::Branch(branch) => format!("merge {from} into {branch} to {aim} it"),
+        Source::Reference(reference) => {
+            format!("create a branch at {reference}, merge {from} into it, and merge that branch")
+        }
+    };
+    Ok(Advice {
+        gate,
+        remedy: Some(format!("{from} {difference}: {how}")),
+    })
 }
 
 async fn advise_for_destination(
@@ -210,28 +223,60 @@ async fn other_branch(
     }))
 }
 
-/// Reports whether a tree has the gate with a different version of its file or of one of its
-/// components.
-async fn is_other_version(
+/// Compares the gate with that of another branch.
+async fn difference(
+    loader: &Loader,
+    event: &Event,
+    matched: &MatchedAction,
+    source: &Source,
+    other: &OtherBranch,
+) -> Result<Option<Difference>, LoadError> {
+    let Some(file) = gate_in(loader, event, matched, &other.tree).await? else {
+        // A gate that the other branch never had is new in the change.
+        let is_deleted = had_gate(loader, event, matched, source, other).await?;
+        return Ok(is_deleted.then_some(Difference::Deleted));
+    };
+    if !file.is_same(&matched.file) {
+        return Ok(Some(Difference::OtherVersion));
+    }
+    for component in matched.action.components() {
+        let (own, others) = (&matched.tree, &other.tree);
+        if loader.differs(own, others, component).await? {
+            return Ok(Some(Difference::OtherVersion));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the file of a tree that has the path or the name of the gate.
+async fn gate_in(
     loader: &Loader,
     event: &Event,
     matched: &MatchedAction,
     tree: &Tree,
-) -> Result<bool, LoadError> {
+) -> Result<Option<Arc<LoadedFile>>, LoadError> {
     let files = loader.files(event, tree).await?;
-    let is_gate = |file: &LoadedFile| {
+    let is_gate = |file: &&Arc<LoadedFile>| {
         file.path == matched.file.path || file.action.name == matched.action.name
     };
-    let Some(file) = files.files.iter().find(|file| is_gate(file)) else {
+    Ok(files.files.iter().find(is_gate).cloned())
+}
+
+/// Reports whether the nearest common ancestor of the change's source and another branch has the gate.
+async fn had_gate(
+    loader: &Loader,
+    event: &Event,
+    matched: &MatchedAction,
+    source: &Source,
+    other: &OtherBranch,
+) -> Result<bool, LoadError> {
+    let (reader, repository) = (loader.reader(), &event.repository);
+    let (Source::Branch(source) | Source::Reference(source)) = source;
+    let found = reader.find_merge_base(repository, source, &other.branch);
+    let Some(base) = found.await?.base else {
         return Ok(false);
     };
-    if !file.is_same(&matched.file) {
-        return Ok(true);
-    }
-    for component in matched.action.components() {
-        if loader.differs(&matched.tree, tree, component).await? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let base = reader.commit(repository, base.as_str()).await?;
+    let tree = loader.tree(repository, &base.meta_range_id);
+    Ok(gate_in(loader, event, matched, &tree).await?.is_some())
 }

@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 
 use crate::action_file::FileError;
 use crate::advice::{advise, advise_on_invalid};
+use crate::computations::Computations;
 use crate::env::Environment;
 use crate::error::SetupError;
 use crate::execute::{Executor, Outcome, Round};
@@ -103,14 +104,16 @@ impl Actions {
         options: Options,
         environment: Environment,
     ) -> Result<Self, SetupError> {
-        let loader = Loader::new(reader.clone());
+        let computations = Computations::new()?;
+        let loader = Loader::new(reader.clone(), computations.clone());
         let webhooks = Webhooks::new(environment, Arc::clone(&clock), options.webhook)?;
-        let host = Host::new(HostOptions {
+        let host = HostOptions {
             cache_dir: options.cache_dir,
             code_key: options.code_key,
             compiler: options.compiler,
             compile_at_once: options.compile_at_once,
-        })?;
+        };
+        let host = Host::with_computations(host, computations)?;
         let runners: [Arc<dyn HookRunner>; 4] = [
             Arc::new(WasmRunner::new(host, loader.clone())),
             Arc::new(WebhookRunner::new(webhooks.clone())),

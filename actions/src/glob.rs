@@ -135,9 +135,11 @@ fn tokens(pattern: &str) -> Option<Vec<Token>> {
 /// Maximum length of an object path in bytes.
 pub(crate) const MAX_PATH_BYTES: usize = 1024;
 
-/// Reports whether some object path could match. Paths have 1 to [`MAX_PATH_BYTES`] bytes.
+/// Reports whether some object path could match. `{}`, for example, matches only the empty text, which is
+/// no path.
 pub(crate) fn can_match_path(pattern: &str) -> bool {
-    !pattern.is_empty() && literal_prefix(pattern).len() <= MAX_PATH_BYTES
+    literal_prefix(pattern).len() <= MAX_PATH_BYTES
+        && glob::parse(pattern, Dialect::Paths).is_ok_and(|glob| glob.matches_some_text())
 }
 
 /// Compiles globs that match whole object paths: `*` does not match `/`, `**` does.
@@ -226,5 +228,16 @@ mod tests {
                 .contains("'a[' is not a valid glob")
         );
         assert_eq!(literal_prefix("tables/2024-*/x"), "tables/2024-");
+    }
+
+    /// Regression test: only the literal prefix was checked, so a gate with the pattern `{}` judged nothing.
+    #[test]
+    fn patterns_that_match_no_path_are_recognized() {
+        for pattern in ["", "{}", "{,}", "a["] {
+            assert!(!can_match_path(pattern), "{pattern}");
+        }
+        for pattern in ["a", "**", "{,a}", "{}a"] {
+            assert!(can_match_path(pattern), "{pattern}");
+        }
     }
 }

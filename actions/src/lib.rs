@@ -7,6 +7,7 @@
 
 mod action_file;
 mod advice;
+mod computations;
 mod condition;
 mod engine;
 mod env;
@@ -30,6 +31,8 @@ mod run;
 mod runner;
 mod schema;
 mod selection;
+mod shares;
+mod threads;
 pub mod wasm;
 mod webhook;
 

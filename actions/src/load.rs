@@ -6,15 +6,16 @@
 //! can repair it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use catalog::{ListRequest, MetaRangeId, Object, ObjectOrPrefix, Reader, Repository, Snapshot};
 use futures::StreamExt as _;
 use graveler::Event;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
 
 use crate::action_file::{Action, FOLDER, FileError, MAX_FILE_BYTES, MAX_FILES};
+use crate::computations::{Computations, ComputeError, Progress, Turn};
 
 /// Maximum total size of the action files of one tree, with aliases expanded.
 const MAX_TREE_BYTES: u64 = 16 << 20;
@@ -28,12 +29,12 @@ const FILE_CACHE_BYTES: u64 = 64 << 20;
 const SET_CACHE_BYTES: u64 = 64 << 20;
 /// Fixed cost of a cache entry, in addition to the size of its files.
 const ENTRY_BYTES: u64 = 1 << 10;
-/// Maximum number of computations on input from users that run concurrently.
-const COMPUTATIONS: usize = 16;
 /// Maximum size of a component in bytes.
 pub(crate) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// Objects per listing request.
 const LIST_PAGE: usize = 1_000;
+/// Maximum time for matching the changed paths of one event, with the time that it waits for threads.
+const MATCH_TIME: Duration = Duration::from_secs(600);
 /// Maximum number of listing requests of one search for action files.
 const MAX_PAGES: usize = 1_000;
 
@@ -46,9 +47,26 @@ pub(crate) enum LoadError {
     /// A storage operation failed.
     #[error("failed to read action files: {0}")]
     Read(#[from] catalog::Error),
-    /// Too many changes are waiting for webhooks, or the server is shutting down.
+    /// Too many changes are waiting for webhooks, no thread was free, or the server is shutting down.
     #[error("{message}")]
     Busy { message: String, hint: &'static str },
+}
+
+impl From<ComputeError> for LoadError {
+    /// Panics if the computation panicked.
+    fn from(error: ComputeError) -> Self {
+        let message = match error {
+            ComputeError::Busy(_) => error.to_string(),
+            ComputeError::Ended(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => "the server is shutting down".to_owned(),
+            },
+        };
+        Self::Busy {
+            message,
+            hint: "try again",
+        }
+    }
 }
 
 /// A tree from which action files and components are read.
@@ -157,9 +175,11 @@ pub(crate) struct Loader {
     reader: Reader,
     files: moka::sync::Cache<FileKey, Result<Arc<LoadedFile>, FileError>>,
     sets: moka::sync::Cache<(String, String), Arc<FileSet>>,
-    computations: Arc<Semaphore>,
+    pub(crate) computations: Computations,
     /// [`MAX_PAGES`], or less in tests.
     pub(crate) max_pages: usize,
+    /// [`MATCH_TIME`], or less in tests.
+    pub(crate) match_time: Duration,
 }
 
 /// Identifies the bytes of an object: equal keys imply equal bytes.
@@ -195,7 +215,7 @@ impl FileKey {
 }
 
 impl Loader {
-    pub(crate) fn new(reader: Reader) -> Self {
+    pub(crate) fn new(reader: Reader, computations: Computations) -> Self {
         let files = moka::sync::Cache::builder()
             .max_capacity(FILE_CACHE_BYTES)
             .weigher(weight_of_file)
@@ -208,8 +228,9 @@ impl Loader {
             reader,
             files,
             sets,
-            computations: Arc::new(Semaphore::new(COMPUTATIONS)),
+            computations,
             max_pages: MAX_PAGES,
+            match_time: MATCH_TIME,
         }
     }
 
@@ -279,18 +300,18 @@ impl Loader {
         tree: &Tree,
     ) -> Result<Arc<FileSet>, LoadError> {
         let Tree::Stored(snapshot) = tree else {
-            return Ok(Arc::new(self.read_files(tree).await?));
+            return Ok(Arc::new(self.read_files(event, tree).await?));
         };
         let key = (event.repository.partition(), snapshot.tree_id().to_string());
         if let Some(set) = self.sets.get(&key) {
             return Ok(set);
         }
-        let set = Arc::new(self.read_files(tree).await?);
+        let set = Arc::new(self.read_files(event, tree).await?);
         self.sets.insert(key, Arc::clone(&set));
         Ok(set)
     }
 
-    async fn read_files(&self, tree: &Tree) -> Result<FileSet, LoadError> {
+    async fn read_files(&self, event: &Event, tree: &Tree) -> Result<FileSet, LoadError> {
         let mut set = FileSet::default();
         let objects = match self.list(tree).await? {
             Ok(objects) => objects,
@@ -307,7 +328,7 @@ impl Loader {
                 ));
                 break;
             }
-            match self.file(&object).await? {
+            match self.file(event, &object).await? {
                 Ok(file) => match set.files.iter().find(|f| f.action.name == file.action.name) {
                     Some(other) => {
                         let reason = format!(
@@ -329,7 +350,11 @@ impl Loader {
         Ok(set)
     }
 
-    async fn file(&self, object: &Object) -> Result<Result<Arc<LoadedFile>, FileError>, LoadError> {
+    async fn file(
+        &self,
+        event: &Event,
+        object: &Object,
+    ) -> Result<Result<Arc<LoadedFile>, FileError>, LoadError> {
         let key = FileKey::of(object);
         if let Some(file) = self.files.get(&key) {
             return Ok(file);
@@ -341,35 +366,34 @@ impl Loader {
             )),
             Some(bytes) => {
                 let path = object.path.clone();
-                self.compute(move || parse(path, &bytes)).await?
+                self.compute(event, move || parse(path, &bytes)).await?
             }
         };
         self.files.insert(key, file.clone());
         Ok(file)
     }
 
-    /// Runs `work` on the blocking thread pool. Waits while [`COMPUTATIONS`] others run. Parsing can
-    /// be slow, because aliases let a short file expand to 100,000 values, and so can matching globs.
+    /// Runs `work` off the serving threads, in the share of the event's repository. Parsing can be slow,
+    /// because aliases let a short file expand to 100,000 values.
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
+        event: &Event,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, LoadError> {
-        let permit = Arc::clone(&self.computations).acquire_owned().await;
-        let permit = permit.expect("never closed");
-        let done = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            work()
-        });
-        match done.await {
-            Ok(done) => Ok(done),
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(LoadError::Busy {
-                    message: "the server is shutting down".to_owned(),
-                    hint: "try again",
-                }),
-            },
-        }
+        let repository = event.repository.partition();
+        Ok(self.computations.run(&repository, work).await?)
+    }
+
+    /// Like [`Self::compute`], but in turns.
+    pub(crate) async fn compute_in_turns<S: Send + 'static>(
+        &self,
+        event: &Event,
+        state: S,
+        step: fn(&mut S, &Turn) -> Progress,
+    ) -> Result<S, LoadError> {
+        let repository = event.repository.partition();
+        let computed = self.computations.run_in_turns(&repository, state, step);
+        Ok(computed.await?)
     }
 
     /// Lists the objects directly inside the folder of action files, whatever their names. The inner

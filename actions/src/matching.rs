@@ -1,11 +1,12 @@
 //! Decides which actions match an event. Does no I/O.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 
 use base::glob::GlobSet;
 use graveler::EventKind;
 
 use crate::action_file::{Action, EventFilter};
+use crate::computations::{Progress, Turn};
 use crate::error::Malformed;
 use crate::glob;
 
@@ -65,14 +66,16 @@ pub(crate) fn matching_filter<'a>(
 /// prefix starts with, so no path is read twice.
 #[derive(Debug)]
 pub(crate) struct PathFilters {
-    /// Index of the filter of each list of patterns. Equal lists share a filter.
-    indexes: HashMap<Vec<String>, usize>,
+    /// Sorted by their patterns. Equal lists of patterns share a filter.
     filters: Vec<PathFilter>,
+    /// Number of filters that are compiled.
+    compiled: usize,
     regions: Vec<Region>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct PathFilter {
+    patterns: Vec<String>,
     set: GlobSet,
     matched: bool,
 }
@@ -86,68 +89,110 @@ struct Region {
 
 impl PathFilters {
     pub(crate) fn new<'a>(lists: impl IntoIterator<Item = &'a [String]>) -> Self {
-        let mut indexes = HashMap::new();
-        for list in lists {
-            let next = indexes.len();
-            indexes.entry(list.to_vec()).or_insert(next);
-        }
+        let lists: BTreeSet<&[String]> = lists.into_iter().collect();
+        let filter = |patterns: &[String]| PathFilter {
+            patterns: patterns.to_vec(),
+            set: GlobSet::default(),
+            matched: false,
+        };
         Self {
-            filters: Vec::new(),
+            filters: lists.into_iter().map(filter).collect(),
+            compiled: 0,
             regions: Vec::new(),
-            indexes,
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.indexes.is_empty()
+        self.filters.is_empty()
     }
 
-    /// Compiles the patterns. May be slow.
-    pub(crate) fn compiled(mut self) -> Self {
+    /// Compiles the patterns, one list after the other.
+    pub(crate) fn compile(&mut self, turn: &Turn) -> Progress {
         #[cfg(test)]
         count_evaluation();
-        self.filters
-            .resize_with(self.indexes.len(), PathFilter::default);
-        let mut prefixes = Vec::new();
-        for (list, index) in &self.indexes {
-            prefixes.extend(list.iter().map(|p| (glob::literal_prefix(p), *index)));
-            let filter = &mut self.filters[*index];
-            match glob::path_set(list) {
+        while let Some(filter) = self.filters.get_mut(self.compiled) {
+            match glob::path_set(&filter.patterns) {
                 Ok(set) => filter.set = set,
                 // Cannot happen: the patterns were validated when the file was parsed.
                 Err(_) => filter.matched = true,
             }
+            self.compiled += 1;
+            if turn.is_over() {
+                return Progress::Paused;
+            }
         }
-        self.regions = regions(prefixes);
-        self
+        let filters = self.filters.iter().enumerate();
+        let prefixes = filters.flat_map(|(index, filter)| {
+            let patterns = filter.patterns.iter();
+            patterns.map(move |pattern| (glob::literal_prefix(pattern), index))
+        });
+        self.regions = regions(prefixes.collect());
+        Progress::Done
     }
 
     pub(crate) fn regions(&self) -> usize {
         self.regions.len()
     }
 
-    /// Returns the prefix of a region, or `None` if all of its filters have matched.
-    pub(crate) fn undecided(&self, region: usize) -> Option<&str> {
+    /// Returns the prefix of a region, or `None` if all of its filters have matched, so that the region
+    /// need not be read further.
+    pub(crate) fn prefix_to_read(&self, region: usize) -> Option<&str> {
         let region = &self.regions[region];
         let is_open = |index: &usize| !self.filters[*index].matched;
         let is_undecided = region.filters.iter().any(is_open);
         is_undecided.then_some(region.prefix.as_str())
     }
 
-    /// Evaluates the filters on changed paths of a region. May be slow.
-    pub(crate) fn see(&mut self, region: usize, paths: &[String]) {
-        #[cfg(test)]
-        count_evaluation();
-        for index in &self.regions[region].filters {
-            let PathFilter { set, matched } = &mut self.filters[*index];
-            *matched = *matched || paths.iter().any(|path| set.is_match(path));
+    /// Reports whether the filter with these patterns has matched.
+    pub(crate) fn matched(&self, list: &[String]) -> bool {
+        let found = self
+            .filters
+            .binary_search_by(|filter| filter.patterns.as_slice().cmp(list));
+        found.is_ok_and(|index| self.filters[index].matched)
+    }
+}
+
+/// Evaluates the filters of a region on changed paths of the region.
+#[derive(Debug)]
+pub(crate) struct Evaluation {
+    pub(crate) filters: PathFilters,
+    region: usize,
+    paths: Vec<String>,
+    /// The next filter of the region, and the next path for it.
+    next: (usize, usize),
+}
+
+impl Evaluation {
+    pub(crate) fn new(filters: PathFilters, region: usize, paths: Vec<String>) -> Self {
+        Self {
+            filters,
+            region,
+            paths,
+            next: (0, 0),
         }
     }
 
-    /// Reports whether the filter with these patterns has matched.
-    pub(crate) fn matched(&self, list: &[String]) -> bool {
-        let index = self.indexes.get(list);
-        index.is_some_and(|index| self.filters[*index].matched)
+    pub(crate) fn step(&mut self, turn: &Turn) -> Progress {
+        #[cfg(test)]
+        count_evaluation();
+        let PathFilters {
+            filters, regions, ..
+        } = &mut self.filters;
+        let (position, next_path) = &mut self.next;
+        while let Some(index) = regions[self.region].filters.get(*position) {
+            let filter = &mut filters[*index];
+            while !filter.matched
+                && let Some(path) = self.paths.get(*next_path)
+            {
+                filter.matched = filter.set.is_match(path);
+                *next_path += 1;
+                if turn.is_over() {
+                    return Progress::Paused;
+                }
+            }
+            (*position, *next_path) = (*position + 1, 0);
+        }
+        Progress::Done
     }
 }
 
@@ -232,8 +277,15 @@ mod tests {
     fn filters(lists: &[&[&str]]) -> (PathFilters, Vec<Vec<String>>) {
         let owned = |list: &&[&str]| list.iter().map(ToString::to_string).collect();
         let lists: Vec<Vec<String>> = lists.iter().map(owned).collect();
-        let filters = PathFilters::new(lists.iter().map(Vec::as_slice));
-        (filters.compiled(), lists)
+        let mut filters = PathFilters::new(lists.iter().map(Vec::as_slice));
+        assert_eq!(filters.compile(&Turn::long()), Progress::Done);
+        (filters, lists)
+    }
+
+    fn evaluate(filters: PathFilters, region: usize, path: &str) -> PathFilters {
+        let mut evaluation = Evaluation::new(filters, region, vec![path.to_owned()]);
+        assert_eq!(evaluation.step(&Turn::long()), Progress::Done);
+        evaluation.filters
     }
 
     #[test]
@@ -246,7 +298,7 @@ mod tests {
             .collect();
         assert_eq!(
             regions,
-            [("a/", &[0, 1][..]), ("c", &[0][..]), ("d/x", &[1][..])]
+            [("a/", &[0, 1][..]), ("c", &[1][..]), ("d/x", &[0][..])]
         );
         let everywhere = vec!["**/x"; 1000];
         let (filters, _) = self::filters(&[&everywhere, &["a/*"], &["b/*"]]);
@@ -259,21 +311,49 @@ mod tests {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let (filters, _) = filters(&[&names[..50], &names[50..]]);
         assert_eq!(filters.regions(), 1);
-        assert_eq!(filters.undecided(0), Some("té/"));
+        assert_eq!(filters.prefix_to_read(0), Some("té/"));
     }
 
     #[test]
     fn region_is_read_until_its_filters_have_matched() {
-        let (mut filters, lists) = filters(&[&["a/*"], &["a/b", "z/*"]]);
-        assert_eq!(filters.undecided(0), Some("a/"));
-        filters.see(0, &["a/x".to_owned()]);
+        let (filters, lists) = filters(&[&["a/*"], &["a/b", "z/*"]]);
+        assert_eq!(filters.prefix_to_read(0), Some("a/"));
+        let filters = evaluate(filters, 0, "a/x");
+        let prefixes = |filters: &PathFilters| {
+            [0, 1].map(|region| filters.prefix_to_read(region).map(str::to_owned))
+        };
         assert_eq!(
-            (filters.undecided(0), filters.undecided(1)),
-            (Some("a/"), Some("z/"))
+            prefixes(&filters),
+            [Some("a/"), Some("z/")].map(|p| p.map(str::to_owned))
         );
-        filters.see(0, &["a/b".to_owned()]);
-        assert_eq!((filters.undecided(0), filters.undecided(1)), (None, None));
+        let filters = evaluate(filters, 0, "a/b");
+        assert_eq!(prefixes(&filters), [None, None]);
         assert!(lists.iter().all(|list| filters.matched(list)));
         assert!(!filters.matched(&["z/*".to_owned()]));
+    }
+
+    /// Regression test: 1,000 paths were matched in one piece, which took minutes with slow globs.
+    #[test]
+    fn evaluation_can_pause_after_each_path() {
+        let lists = [&["a/x*"][..], &["a/y"], &["a/z"]];
+        let lists = lists.map(|list| list.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let mut filters = PathFilters::new(lists.iter().map(Vec::as_slice));
+        let turn = Turn::of_one_item();
+        for _ in 0..3 {
+            assert_eq!(filters.compile(&turn), Progress::Paused);
+        }
+        assert_eq!(filters.compile(&turn), Progress::Done);
+        let paths = ["a/w", "a/y"].map(str::to_owned);
+        for region in 0..filters.regions() {
+            let mut evaluation = Evaluation::new(filters, region, paths.to_vec());
+            let mut pauses = 0;
+            while evaluation.step(&turn) == Progress::Paused {
+                pauses += 1;
+            }
+            assert_eq!(pauses, 2);
+            filters = evaluation.filters;
+        }
+        let matched = lists.map(|list| filters.matched(&list));
+        assert_eq!(matched, [false, true, false]);
     }
 }

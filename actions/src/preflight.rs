@@ -17,8 +17,10 @@ use crate::runner::HookSpec;
 use crate::runner::registry::Runners;
 use crate::wasm::{COMPILE_WAIT, CompileWait};
 
-/// Maximum number of warnings about actions per event.
+/// Maximum number of warnings per event. Further warnings are only counted, here and at the next limit.
 const MAX_WARNINGS: usize = 100;
+/// Maximum total size of the warnings of one event in bytes. They are stored with its run.
+const MAX_WARNING_BYTES: usize = 32 << 10;
 
 /// Limits of the checks for one event.
 #[derive(Debug, Clone, Copy)]
@@ -50,9 +52,13 @@ impl Default for Limits {
 pub(crate) struct Preflight {
     /// The change is refused because of these errors.
     pub(crate) errors: Vec<FileError>,
-    /// Limited in number. Warnings about misplaced files come first, then those about actions,
-    /// sorted by path, and last the warning that the checks ran out of time.
+    /// Limited in number and size. Warnings about misplaced files come first, then those about actions,
+    /// sorted by path, then the number of further warnings, and last the warning that the checks ran out
+    /// of time.
     pub(crate) warnings: Vec<Warning>,
+    warning_bytes: usize,
+    /// Number of warnings beyond the limits.
+    dropped_warnings: usize,
     /// Number of hooks that were checked against their components.
     checked: usize,
 }
@@ -101,7 +107,7 @@ pub(crate) async fn check(
         loader.reader().snapshot(&event.repository, candidate),
     );
     for text in misplaced::warnings(&old, &new).await? {
-        found.warnings.push(Warning::of_no_action(text));
+        found.warn(Warning::of_no_action(text));
     }
     if files.files.is_empty() && files.errors.is_empty() {
         return Ok(found);
@@ -133,7 +139,15 @@ pub(crate) async fn check(
         }
         Ok::<_, LoadError>(())
     };
-    match tokio::time::timeout(limits.time, all).await {
+    let checked = tokio::time::timeout(limits.time, all).await;
+    if found.dropped_warnings > 0 {
+        let text = format!(
+            "{} more warnings about action files are not shown",
+            found.dropped_warnings
+        );
+        found.warnings.push(Warning::of_no_action(text));
+    }
+    match checked {
         Ok(checked) => checked?,
         // A hook that was not checked here is checked when it runs, and can refuse a change then.
         Err(_) => found.warnings.push(Warning::of_no_action(format!(
@@ -165,7 +179,7 @@ impl Check<'_> {
     ) -> Result<(), LoadError> {
         if !is_known {
             for diagnostic in &file.action.warnings {
-                found.warn(file, diagnostic);
+                found.warn(Warning::new(&file.action, &file.path, diagnostic));
             }
         }
         // Hooks without a component come first, because checking them costs little.
@@ -207,18 +221,21 @@ impl Check<'_> {
                 let error = FileError::at(&file.path, problem.diagnostic);
                 found.errors.push(error);
             } else {
-                found.warn(file, &problem.diagnostic);
+                found.warn(Warning::new(&file.action, &file.path, &problem.diagnostic));
             }
         }
     }
 }
 
 impl Preflight {
-    fn warn(&mut self, file: &LoadedFile, diagnostic: &Diagnostic) {
-        if self.warnings.len() < MAX_WARNINGS {
-            self.warnings
-                .push(Warning::new(&file.action, &file.path, diagnostic));
+    fn warn(&mut self, warning: Warning) {
+        let bytes = self.warning_bytes + warning.text.len();
+        if self.warnings.len() >= MAX_WARNINGS || bytes > MAX_WARNING_BYTES {
+            self.dropped_warnings += 1;
+            return;
         }
+        self.warning_bytes = bytes;
+        self.warnings.push(warning);
     }
 
     /// Returns the texts of the warnings.

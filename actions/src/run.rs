@@ -6,13 +6,15 @@
 
 use std::sync::Arc;
 
-use base::{OffsetDateTime, Page};
+use base::{OffsetDateTime, Page, from_timestamp, to_timestamp};
 use bytes::Bytes;
-use catalog::Result;
+use catalog::{PageRoom, Result};
 use kv::{Op, Predicate, Store};
 use prost::Message;
 
 const PARTITION: &[u8] = b"actions";
+/// How many runs a listing reads at a time. Each may have long warnings.
+const MAX_RUNS_READ: usize = 64;
 
 /// Result of a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,26 @@ pub struct Run {
     pub passed: bool,
     /// Probable mistakes in the action files that the change added or edited.
     pub warnings: Vec<String>,
+}
+
+impl Run {
+    /// Returns the size of the run's texts.
+    fn text_bytes(&self) -> usize {
+        let Self {
+            run_id,
+            branch_id,
+            commit_id,
+            source_ref,
+            event_type,
+            ..
+        } = self;
+        let texts = [run_id, branch_id, commit_id, source_ref, event_type];
+        texts
+            .into_iter()
+            .chain(&self.warnings)
+            .map(String::len)
+            .sum()
+    }
 }
 
 /// One hook of a run.
@@ -247,8 +269,8 @@ impl Records {
         Ok(commit)
     }
 
-    /// Lists runs, newest first. This is the order of their keys, because newer runs have smaller
-    /// ids.
+    /// Lists runs, newest first, or fewer than `limit` if they are large ([`PageRoom`]). This is the order
+    /// of their keys, because newer runs have smaller ids.
     pub(crate) async fn list(
         &self,
         repository: &str,
@@ -257,30 +279,35 @@ impl Records {
         limit: usize,
     ) -> Result<Page<Run>> {
         let prefix = filter.prefix(repository);
-        let mut runs = Vec::new();
+        let mut page = Page::empty();
+        let mut room = PageRoom::new(limit);
         let mut cursor = after.to_owned();
-        while runs.len() <= limit {
-            let entries = self
-                .entries(&prefix, &cursor, limit + 1 - runs.len())
-                .await?;
+        loop {
+            // Reads one more than fits, to find out whether more follow.
+            let count = (limit + 1 - page.results.len()).min(MAX_RUNS_READ);
+            let entries = self.entries(&prefix, &cursor, count).await?;
             let Some((last, _)) = entries.last() else {
-                break;
+                return Ok(page);
             };
             cursor.clone_from(last);
             let values: Vec<Bytes> = entries.into_iter().map(|(_, value)| value).collect();
-            match filter {
-                Filter::All => runs.extend(
-                    values
-                        .iter()
-                        .map(|v| decode_run(v))
-                        .collect::<Result<Vec<_>>>()?,
-                ),
-                Filter::Branch(_) | Filter::Commit(_) => {
-                    runs.extend(self.primaries(&values).await?);
+            let runs: Vec<Run> = match filter {
+                Filter::All => values
+                    .iter()
+                    .map(|v| decode_run(v))
+                    .collect::<Result<_>>()?,
+                Filter::Branch(_) | Filter::Commit(_) => self.primaries(&values).await?,
+            };
+            for run in runs {
+                if !room.take(run.text_bytes()) {
+                    page.has_more = true;
+                    let last = page.results.last().map(|run: &Run| run.run_id.clone());
+                    page.next_offset = last.unwrap_or_default();
+                    return Ok(page);
                 }
+                page.results.push(run);
             }
         }
-        Ok(page(runs, limit, |run| &run.run_id))
     }
 
     /// Lists the hooks of a run in execution order. Empty if the run does not exist.
@@ -403,8 +430,8 @@ fn encode_run(run: &Run) -> Vec<u8> {
         commit_id: run.commit_id,
         source_ref: run.source_ref,
         event_type: run.event_type,
-        start_time: Some(timestamp(run.start_time)),
-        end_time: Some(timestamp(run.end_time)),
+        start_time: Some(to_timestamp(run.start_time)),
+        end_time: Some(to_timestamp(run.end_time)),
         passed: run.passed,
         warnings: run.warnings,
     };
@@ -432,8 +459,8 @@ fn encode_hook(run_id: &str, hook: &HookRun) -> Vec<u8> {
         hook_run_id: hook.hook_run_id.clone(),
         hook_id: hook.hook_id.clone(),
         action_name: hook.action_name.clone(),
-        start_time: Some(timestamp(hook.start_time)),
-        end_time: Some(timestamp(hook.end_time)),
+        start_time: Some(to_timestamp(hook.start_time)),
+        end_time: Some(to_timestamp(hook.end_time)),
         passed: hook.status == HookStatus::Completed,
     };
     data.encode_to_vec()
@@ -468,22 +495,9 @@ pub(crate) fn try_record(is_run: bool, stored: &[u8]) {
     }
 }
 
-fn timestamp(at: OffsetDateTime) -> prost_types::Timestamp {
-    let nanos = i32::try_from(at.nanosecond()).expect("a second has fewer than 2^31 nanoseconds");
-    prost_types::Timestamp {
-        seconds: at.unix_timestamp(),
-        nanos,
-    }
-}
-
 /// Converts a timestamp. A missing or invalid timestamp becomes the zero time, as in lakeFS.
 fn instant(at: Option<&prost_types::Timestamp>) -> OffsetDateTime {
-    let Some(at) = at else {
-        return NEVER;
-    };
-    let nanos = i64::from(at.nanos.clamp(0, 999_999_999));
-    OffsetDateTime::from_unix_timestamp(at.seconds)
-        .map_or(NEVER, |second| second + time::Duration::nanoseconds(nanos))
+    at.and_then(|at| from_timestamp(at).ok()).unwrap_or(NEVER)
 }
 
 fn corrupt(what: &str, error: &prost::DecodeError) -> catalog::Error {

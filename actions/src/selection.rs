@@ -4,14 +4,17 @@
 //! globs, so long ones are compiled and matched off the serving threads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use catalog::Snapshot;
 use graveler::{Event, EventKind, TreeSource};
+use tokio::time::{Instant, timeout};
+use tracing::warn;
 
 use crate::action_file::FileError;
 use crate::gates_source::GatesSource;
 use crate::load::{FileSet, LoadError, LoadedFile, Loader, MatchedAction, Origin, Tree};
-use crate::matching::{self, PathFilters};
+use crate::matching::{self, Evaluation, PathFilters};
 
 /// Maximum number of hooks that one event runs from one tree.
 const MAX_EVENT_HOOKS: usize = 1_000;
@@ -147,7 +150,7 @@ impl Candidates {
         let selected = if pattern_bytes <= FEW_PATTERN_BYTES {
             select()
         } else {
-            loader.compute(select).await?
+            loader.compute(event, select).await?
         };
         selected.map_err(|error| LoadError::Invalid(vec![error]))
     }
@@ -177,7 +180,10 @@ impl Candidates {
         let reader = loader.reader();
         let base = reader.snapshot(&event.repository, base);
         let candidate = reader.snapshot(&event.repository, candidate);
-        let filters = read_changes(loader, &base, &candidate, filters).await?;
+        let Some(filters) = read_changes(loader, event, [&base, &candidate], filters).await? else {
+            // Running an action that no changed path matches is safer than skipping a gate.
+            return Ok(self);
+        };
         let (own, base) = (
             std::mem::take(&mut self.own),
             std::mem::take(&mut self.base),
@@ -194,33 +200,53 @@ impl Candidates {
     }
 }
 
-/// Shows the differences between two trees to the filters, until all are decided.
+/// Evaluates the filters on the differences between two trees, until all are decided. Returns `None`
+/// if that takes too long: see [`crate::load::Loader::match_time`].
 async fn read_changes(
     loader: &Loader,
-    base: &Snapshot,
-    candidate: &Snapshot,
+    event: &Event,
+    [base, candidate]: [&Snapshot; 2],
     filters: PathFilters,
-) -> Result<PathFilters, LoadError> {
-    let mut filters = loader.compute(move || filters.compiled()).await?;
+) -> Result<Option<PathFilters>, LoadError> {
+    let mut time_left = loader.match_time;
+    let compiled = loader.compute_in_turns(event, filters, PathFilters::compile);
+    let Some(mut filters) = within(&mut time_left, event, compiled).await? else {
+        return Ok(None);
+    };
     for region in 0..filters.regions() {
         let mut after = String::new();
-        while let Some(prefix) = filters.undecided(region) {
+        while let Some(prefix) = filters.prefix_to_read(region) {
             let page = base.diff(candidate, prefix, &after, PAGE).await?;
             let changed = page.results.into_iter().filter_map(|(a, b)| a.or(b));
             let paths: Vec<String> = changed.map(|object| object.path).collect();
-            let mut filters_of_page = filters;
-            let seen = loader.compute(move || {
-                filters_of_page.see(region, &paths);
-                filters_of_page
-            });
-            filters = seen.await?;
+            let evaluation = Evaluation::new(filters, region, paths);
+            let evaluated = loader.compute_in_turns(event, evaluation, Evaluation::step);
+            let Some(evaluation) = within(&mut time_left, event, evaluated).await? else {
+                return Ok(None);
+            };
+            filters = evaluation.filters;
             if !page.has_more {
                 break;
             }
             after = page.next_offset;
         }
     }
-    Ok(filters)
+    Ok(Some(filters))
+}
+
+/// Waits for `work` and subtracts its time from `time_left`. Returns `None` if no time is left.
+async fn within<T>(
+    time_left: &mut Duration,
+    event: &Event,
+    work: impl Future<Output = Result<T, LoadError>>,
+) -> Result<Option<T>, LoadError> {
+    let started = Instant::now();
+    let Ok(done) = timeout(*time_left, work).await else {
+        warn!(run.id = %event.run_id, repo.id = %event.repository.id, "matching the changed paths takes too long: running all actions of {} as if a path matched", event.kind().as_str());
+        return Ok(None);
+    };
+    *time_left = time_left.saturating_sub(started.elapsed());
+    done.map(Some)
 }
 
 /// Reports whether a change edits, moves or removes an action file of `base` or a component that

@@ -76,7 +76,7 @@ pub(super) fn warn_of_branches(node: &Node, warnings: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Warns of path globs that are probably not written as intended.
+/// Warns of path globs that can match no path, or are probably not written as intended.
 pub(super) fn warn_of_paths(name: &str, node: &Node, warnings: &mut Vec<Diagnostic>) {
     for item in node.list().unwrap_or_default() {
         let Some(pattern) = item.text() else {
@@ -85,7 +85,10 @@ pub(super) fn warn_of_paths(name: &str, node: &Node, warnings: &mut Vec<Diagnost
         let only = |what: &str, instead: &str| {
             format!("'{name}': '{pattern}' matches only paths that {what}; write '{instead}'")
         };
-        let reason = if let Some((scheme, _)) = pattern.split_once("://") {
+        let reason = if !glob::can_match_path(pattern) {
+            let quoted = base::glob::quoted(pattern);
+            format!("'{name}': '{quoted}' can match no path; write '**' to match every path")
+        } else if let Some((scheme, _)) = pattern.split_once("://") {
             format!(
                 "'{name}': '{pattern}' matches only paths that begin with '{scheme}:'; write the path within the repository, without repository and branch"
             )

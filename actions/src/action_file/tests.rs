@@ -1,5 +1,6 @@
 //! Tests of the parser: accepted files, errors and warnings.
 
+mod globs;
 mod names;
 
 use std::time::Duration;
@@ -366,24 +367,6 @@ fn variables_are_reported_with_their_positions() {
         50,
         "bounded"
     );
-}
-
-#[test]
-fn select_that_can_match_nothing_is_rejected() {
-    let long = format!("'{}*'", "x".repeat(1025));
-    for (pattern, reason) in [
-        (
-            "''",
-            "has a glob that can match nothing because paths have 1 to 1024 bytes",
-        ),
-        (
-            long.as_str(),
-            "is not a valid glob: it is longer than 1024 bytes",
-        ),
-    ] {
-        let said = parse(&wasm(&format!("      select: {{paths: [{pattern}]}}\n"))).unwrap_err();
-        assert!(said.contains(reason), "{said}");
-    }
 }
 
 const EVENT_LIST: &str = "the events are prepare-commit, pre-commit, post-commit, pre-merge, post-merge, pre-create-branch, post-create-branch, pre-delete-branch, post-delete-branch, pre-create-tag, post-create-tag, pre-delete-tag, post-delete-tag, pre-revert, post-revert, pre-cherry-pick, post-cherry-pick";

@@ -288,8 +288,9 @@ fn globs(
         .map_err(|reason| Diagnostic::new(node.at, format!("'{name}': {reason}")))?;
     if let Some(bad) = globs.iter().find(|glob| !glob::can_match_path(glob)) {
         let reason = format!(
-            "'{name}' has a glob that can match nothing because paths have 1 to {} bytes: '{bad}'",
-            glob::MAX_PATH_BYTES
+            "'{name}' has a glob that can match nothing because paths have 1 to {} bytes: '{}'",
+            glob::MAX_PATH_BYTES,
+            base::glob::quoted(bad)
         );
         return Err(Diagnostic::new(node.at, reason));
     }

@@ -1,5 +1,6 @@
 //! End-to-end tests of commits and merges with hooks, on an in-memory catalog.
 
+mod busy;
 mod checks;
 mod components;
 mod files;

@@ -1,5 +1,6 @@
 //! Tests of run records: writing, listing, and setting the commit.
 
+use catalog::MAX_PAGE_BYTES;
 use kv::MemoryStore;
 use time::macros::datetime;
 
@@ -230,6 +231,44 @@ async fn run_keeps_its_warnings() {
     records.set_commit("repo", "r1", "c1").await.unwrap();
     let read = records.run("repo", "r1").await.unwrap().unwrap();
     assert_eq!(read.warnings, warned.warnings);
+}
+
+/// Regression test: pages of runs were limited in number only. A run could have 300 KB of warnings, and a
+/// page 300 MB.
+#[tokio::test]
+async fn pages_of_runs_are_limited_in_bytes() {
+    let (records, _) = records();
+    let large = MAX_PAGE_BYTES / 4;
+    for n in 0..100 {
+        let mut run = run(&format!("{n:03}"), "main", "");
+        if n < 10 {
+            run.warnings = vec!["w".repeat(large)];
+        }
+        records.save("repo", &run, &[]).await.unwrap();
+    }
+    for filter in [Filter::All, Filter::Branch("main")] {
+        let (mut after, mut pages) = (String::new(), Vec::new());
+        let mut listed = Vec::new();
+        loop {
+            let (page, next) = ids(&records, filter, &after, 1000).await;
+            pages.push(page.len());
+            listed.extend(page);
+            if next.is_empty() {
+                break;
+            }
+            after = next;
+        }
+        assert_eq!(pages, [3, 3, 3, 91]);
+        let expected: Vec<String> = (0..100).map(|n| format!("{n:03}")).collect();
+        assert_eq!(listed, expected);
+    }
+    let largest = vec!["w".repeat(MAX_PAGE_BYTES + 1)];
+    let mut run = run("", "main", "");
+    run.run_id = "000a".to_owned();
+    run.warnings = largest;
+    records.save("repo", &run, &[]).await.unwrap();
+    let (page, next) = ids(&records, Filter::All, "000", 1000).await;
+    assert_eq!((page, next), (vec!["000a".to_owned()], "000a".to_owned()));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use super::registry::Runners;
 use super::wasm::WasmRunner;
 use super::webhook::WebhookRunner;
 use super::*;
+use crate::computations::Computations;
 use crate::env::Environment;
 use crate::load::{self, Loader, Origin};
 use crate::testing::{event, repository};
@@ -112,7 +113,7 @@ async fn wasm_runner_fails_a_hook_of_another_type() {
         Compiler::InProcess,
     );
     let lake = TestCatalog::new();
-    let loader = Loader::new(lake.catalog.reader().clone());
+    let loader = Loader::new(lake.catalog.reader().clone(), Computations::new().unwrap());
     let runner = WasmRunner::new(Host::new(options).unwrap(), loader);
     let why = failure(&runner, &matched(), 3).await;
     assert_eq!(why, "hook type airflow cannot be run as wasm");

@@ -58,12 +58,16 @@ impl WasmRunner {
             ..
         } = *invocation;
         let repository = event.repository.partition();
-        let component = self.components.of(&matched.tree, properties).await?;
+        let component = self.components.of(&repository, &matched.tree, properties);
+        let component = component.await?;
         let described = self
             .host
             .describe_within(&repository, &component, compile_wait);
         match described.await {
-            Ok(description) => self.check_config(properties, description).await?,
+            Ok(description) => {
+                self.check_config(&repository, properties, description)
+                    .await?;
+            }
             Err(failure) if has_no_description(&failure) => {}
             Err(failure) => return Err(failure),
         }
@@ -87,19 +91,23 @@ impl WasmRunner {
 
     async fn check_config(
         &self,
+        repository: &str,
         properties: &WasmProperties,
         description: Value,
     ) -> Result<(), Failure> {
         let config = properties.config.clone();
-        let mistakes = self.host.compute(move || {
+        let mistakes = self.host.compute(repository, move || {
             let schema = description.get(CONFIG_SCHEMA);
             schema
                 .map(|schema| schema::mistakes(schema, &config))
                 .unwrap_or_default()
         });
-        let mistakes = mistakes.await.map_err(|failure| Failure {
-            cause: Cause::HookError,
-            ..failure
+        let mistakes = mistakes.await.map_err(|failure| match failure.cause {
+            Cause::Busy => failure,
+            _ => Failure {
+                cause: Cause::HookError,
+                ..failure
+            },
         })?;
         if mistakes.is_empty() {
             return Ok(());
@@ -117,9 +125,9 @@ impl WasmRunner {
     ) -> Vec<Problem> {
         // The component chooses the size of its schema, so validation runs off the serving threads.
         let (id, wasm) = (spec.hook.id.clone(), properties.clone());
-        let checked = self
-            .host
-            .compute(move || config_problems(&id, &wasm, &description));
+        let repository = spec.event.repository.partition();
+        let check = move || config_problems(&id, &wasm, &description);
+        let checked = self.host.compute(&repository, check);
         checked.await.unwrap_or_else(|failure| {
             let why = format!("config could not be checked: {failure}");
             vec![at_component(spec.hook, properties, false, &why)]
@@ -147,9 +155,11 @@ impl HookRunner for WasmRunner {
         };
         let problem = |is_certain, why: &str| vec![at_component(spec.hook, wasm, is_certain, why)];
         let path = &wasm.component;
-        let component = match self.components.of(spec.tree, wasm).await {
+        let repository = spec.event.repository.partition();
+        let component = self.components.of(&repository, spec.tree, wasm);
+        let component = match component.await {
             Ok(component) => component,
-            Err(failure) if failure.cause == Cause::Storage => {
+            Err(failure) if matches!(failure.cause, Cause::Storage | Cause::Busy) => {
                 return problem(false, &failure.message);
             }
             Err(failure) if failure.cause == Cause::ComponentMissing => {
@@ -166,7 +176,6 @@ impl HookRunner for WasmRunner {
                 return problem(true, &format!("{}: {failure}", failure.cause));
             }
         };
-        let repository = spec.event.repository.partition();
         let host = &self.host;
         let described = host.describe_within(&repository, &component, spec.compile_wait);
         let failure = match described.await {
@@ -195,7 +204,8 @@ impl HookRunner for WasmRunner {
             Ok(report) => report,
             Err(failure) => Report::not_run(failure),
         };
-        report::finish(&self.host, report, wasm, invocation.log).await
+        let repository = invocation.event.repository.partition();
+        report::finish(&self.host, &repository, report, wasm, invocation.log).await
     }
 }
 

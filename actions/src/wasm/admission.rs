@@ -6,8 +6,7 @@
 //! and time out after [`ADMISSION_WAIT`]. Waiting time does not count toward a hook's timeout
 //! ([`Waits`]).
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -15,6 +14,7 @@ use tokio::time::Instant;
 
 use super::limits::{ADMISSION_WAIT, INSTANCES, MEMORY_MIB};
 use super::report::{Cause, Failure};
+use crate::shares::Shares;
 
 /// A repository can hold at most `1 / SHARE` of a pool.
 const SHARE: u32 = 2;
@@ -55,8 +55,7 @@ pub(super) struct Admitted {
 #[derive(Debug)]
 pub(super) struct Admission {
     all: Pool,
-    /// Only repositories with running hooks have an entry.
-    shares: Mutex<HashMap<String, Weak<Pool>>>,
+    shares: Shares<Pool>,
     wait: Duration,
 }
 
@@ -68,22 +67,15 @@ impl Admission {
     fn waiting(wait: Duration) -> Self {
         Self {
             all: Pool::new(MEMORY_MIB, INSTANCES),
-            shares: Mutex::default(),
+            shares: Shares::default(),
             wait,
         }
     }
 
     /// Returns the share of a repository. All of its hooks use the same share.
     pub(super) fn share(&self, repository: &str) -> Arc<Pool> {
-        // A panic while the lock is held can at worst lose an entry, which is then recreated.
-        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = shares.get(repository).and_then(Weak::upgrade) {
-            return share;
-        }
-        shares.retain(|_, share| share.strong_count() > 0);
-        let share = Arc::new(Pool::new(MEMORY_MIB / SHARE, INSTANCES / SHARE));
-        shares.insert(repository.to_owned(), Arc::downgrade(&share));
-        share
+        let new_share = || Pool::new(MEMORY_MIB / SHARE, INSTANCES / SHARE);
+        self.shares.of(repository, new_share)
     }
 
     /// Waits for room for an instance, first in the repository's share and then in the server's
@@ -244,15 +236,6 @@ mod tests {
                 "the server is running too many hooks: no room for this hook after 0s"
             )
         );
-    }
-
-    #[test]
-    fn shares_of_idle_repositories_are_forgotten() {
-        let admission = Admission::new();
-        for n in 0..100 {
-            drop(admission.share(&n.to_string()));
-        }
-        assert_eq!(admission.shares.lock().unwrap().len(), 1);
     }
 
     #[test]

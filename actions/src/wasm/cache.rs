@@ -22,12 +22,16 @@ use super::component::{Component, ComponentDigest};
 use super::disk::{CodeKey, Disk};
 use super::engine::{Engines, Lane};
 use super::flights::Flights;
-use super::guests::Guests;
 use super::limits::{BROKEN, BROKEN_AGE, COMPILE_WAIT, COMPILED_BYTES, TEXT_BYTES, cut};
 use super::ready::Ready;
 use super::report::{Cause, Failure};
 use super::v0_1::Linkers;
+use crate::computations::{Computations, Slot};
 use crate::error::SetupError;
+
+/// Share of the computations that load compiled code into memory. The compile queue, which is fair
+/// between repositories, limits their number. No repository has this name.
+const SHARE_OF_COMPILER: &str = "";
 
 /// Dependencies of a cache.
 pub(super) struct CacheOptions {
@@ -35,7 +39,7 @@ pub(super) struct CacheOptions {
     pub(super) plain: Linkers,
     pub(super) composed: Linkers,
     pub(super) compiler: Compiler,
-    pub(super) guests: Arc<Guests>,
+    pub(super) computations: Computations,
     /// Maximum number of concurrent compiler processes.
     pub(super) at_once: usize,
 }
@@ -107,7 +111,7 @@ impl Cache {
         wait: &CompileWait,
     ) -> Result<Arc<Ready>, Failure> {
         check::check_header(component.bytes())?;
-        if let Some(ready) = self.known(component.digest()).await? {
+        if let Some(ready) = self.known(repository, component.digest()).await? {
             return Ok(ready);
         }
         // The compilation continues if the caller is dropped. A later call joins it.
@@ -126,30 +130,42 @@ impl Cache {
     }
 
     /// Looks in memory and on disk. Returns `None` if the component must be compiled.
-    async fn known(&self, digest: ComponentDigest) -> Result<Option<Arc<Ready>>, Failure> {
+    async fn known(
+        &self,
+        repository: &str,
+        digest: ComponentDigest,
+    ) -> Result<Option<Arc<Ready>>, Failure> {
         if let Some(ready) = self.ready.get(&digest).await {
             return Ok(Some(ready));
         }
         if let Some(failure) = self.broken.get(&digest) {
             return Err(failure);
         }
-        let cache = self.clone();
-        let loaded = self.loads.join(digest, || cache.load(digest));
+        // Waits for a slot of this repository even if another repository is about to load the component,
+        // because that repository may wait long for its slot. Requests that join a load keep their own slot
+        // until it ends.
+        let slot = self.inner.options.computations.slot(repository).await?;
+        let (cache, mut slot) = (self.clone(), Some(slot));
+        let loaded = self.loads.join(digest, || {
+            let slot = slot.take().expect("a load is started at most once");
+            cache.load(digest, slot)
+        });
         loaded.await
     }
 
     /// Loads the component from disk into memory. Returns `None` if it must be compiled.
-    async fn load(self, digest: ComponentDigest) -> Result<Option<Arc<Ready>>, Failure> {
+    async fn load(
+        self,
+        digest: ComponentDigest,
+        slot: Slot,
+    ) -> Result<Option<Arc<Ready>>, Failure> {
         // An earlier load or compilation may have ended since the caller looked.
         if let Some(ready) = self.ready.get(&digest).await {
             return Ok(Some(ready));
         }
         let inner = Arc::clone(&self.inner);
-        let kept = self
-            .inner
-            .options
-            .guests
-            .compute(move || inner.kept(digest));
+        let computations = &self.inner.options.computations;
+        let kept = computations.run_in(slot, move || inner.kept(digest));
         let Some(ready) = kept.await?? else {
             return Ok(None);
         };
@@ -170,7 +186,7 @@ impl Cache {
             .queue
             .acquire(&repository, component.bytes().len())
             .await?;
-        if let Some(ready) = self.known(digest).await? {
+        if let Some(ready) = self.known(&repository, digest).await? {
             return Ok(ready);
         }
         let compile = async {
@@ -182,10 +198,10 @@ impl Cache {
                 .compile(component.bytes())
                 .await?;
             let inner = self.inner.clone();
-            let guests = &self.inner.options.guests;
-            guests
-                .compute(move || inner.take(digest, &artifact))
-                .await?
+            let take = move || inner.take(digest, &artifact);
+            // Other repositories may wait for this result, so it does not wait for this repository's share.
+            let computations = &self.inner.options.computations;
+            computations.run(SHARE_OF_COMPILER, take).await?
         };
         let ready = self.ready.try_get_with(digest, compile).await;
         ready.map_err(|failure| {
@@ -291,7 +307,7 @@ mod tests {
             composed: Linkers::new(engines.of(Lane::Composed)).unwrap(),
             engines,
             compiler: Compiler::InProcess,
-            guests: Arc::new(Guests::new().unwrap()),
+            computations: Computations::new().unwrap(),
             at_once: 1,
         };
         Cache::new(options, dir, CodeKey::new([1; 32])).unwrap()

@@ -14,11 +14,13 @@ use super::log::{self, Log};
 use super::ready::Ready;
 use super::report::{Cause, Failure};
 use super::session::{Change, Run, SharedResults};
+use crate::computations::Computations;
 
 /// Calls instances. Shared by all hooks.
 pub(super) struct Calls {
     pub(super) admission: Admission,
-    pub(super) guests: Arc<Guests>,
+    pub(super) guests: Guests,
+    pub(super) computations: Computations,
 }
 
 impl Calls {

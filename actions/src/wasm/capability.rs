@@ -89,9 +89,21 @@ impl Rights {
     }
 }
 
+/// Compiles globs. A glob that can match no path is refused, because a gate with only such globs would
+/// judge nothing.
 fn globs(key: &str, patterns: &[String]) -> Result<GlobSet, Failure> {
-    glob::compile(patterns, Dialect::Paths)
-        .map_err(|e| Failure::new(Cause::HookError, format!("{key}: {e}")))
+    let failure = |why: String| Failure::new(Cause::HookError, format!("{key}: {why}"));
+    if let Some(empty) = patterns.iter().find(|p| is_never_matched(p)) {
+        return Err(failure(format!(
+            "'{}' can match no path",
+            glob::quoted(empty)
+        )));
+    }
+    glob::compile(patterns, Dialect::Paths).map_err(|e| failure(e.to_string()))
+}
+
+fn is_never_matched(pattern: &str) -> bool {
+    glob::parse(pattern, Dialect::Paths).is_ok_and(|glob| !glob.matches_some_text())
 }
 
 /// Returns a prefix that all matches of all patterns share: that of their literal beginnings.
@@ -166,6 +178,17 @@ mod tests {
         assert_eq!(prefix(&["tables/x", "tables/x"]), "tables/x");
         assert_eq!(prefix(&["{a,b}/x"]), "");
         assert_eq!(prefix(&["é/a", "è/a"]), "");
+    }
+
+    /// Regression test: an object gate whose component has such default paths judged nothing.
+    #[test]
+    fn glob_that_matches_no_path_is_refused() {
+        let none = Select::default();
+        let refused = Rights::new(&none, &["a".into(), "{}".into()], &[]);
+        assert_eq!(
+            refused.expect_err("it matches only the empty text").message,
+            "select.paths: '{}' can match no path"
+        );
     }
 
     /// Regression test: default paths from a component were compiled without a limit on a serving

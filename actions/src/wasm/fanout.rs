@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::admission::{Waits, fit};
 use super::calls::Calls;
+use super::capability::Rights;
 use super::collect::Collector;
 use super::instance::{Deadline, Outcome};
 use super::limits::{PAGE, PARALLELISM, TICK};
@@ -19,6 +20,7 @@ use super::reads::size_of;
 use super::ready::Ready;
 use super::report::{Cause, Failure};
 use super::session::{Change, Run};
+use crate::computations::{Progress, Turn};
 
 /// Feeds the collector until all changes are checked, the hook is stopped, or its time is up.
 pub(super) async fn objects(
@@ -117,15 +119,17 @@ fn changes(
             let message = format!("failed to list the changes: {refusal}");
             Failure::new(Cause::Storage, message)
         })?;
-        let rights = Arc::clone(&run.rights);
-        let selection = move |c: &Change| {
-            rights.selects(c.kind, &c.path)
-                && c.after
-                    .as_deref()
-                    .is_none_or(|o| max_size_bytes.is_none_or(|max| size_of(o) <= max))
+        let filter = Filter {
+            rights: Arc::clone(&run.rights),
+            max_size_bytes,
+            page: page.into_iter(),
+            selected: Vec::new(),
         };
-        let select = move || page.into_iter().filter(selection).collect::<Vec<_>>();
-        let selected = calls.guests.compute(select).await?;
+        let repository = run.event.repository.partition();
+        let filtered = calls
+            .computations
+            .run_in_turns(&repository, filter, Filter::step);
+        let selected = filtered.await?.selected;
         Ok(Some((selected, (calls, run, next))))
     });
     pages.flat_map(|page| {
@@ -137,10 +141,41 @@ fn changes(
     })
 }
 
+/// Selects the changes of a page that the hook checks.
+struct Filter {
+    rights: Arc<Rights>,
+    max_size_bytes: Option<u64>,
+    /// The changes that have not been compared yet.
+    page: std::vec::IntoIter<Change>,
+    selected: Vec<Change>,
+}
+
+impl Filter {
+    fn step(&mut self, turn: &Turn) -> Progress {
+        while let Some(change) = self.page.next() {
+            if self.selects(&change) {
+                self.selected.push(change);
+            }
+            if turn.is_over() && self.page.len() > 0 {
+                return Progress::Paused;
+            }
+        }
+        Progress::Done
+    }
+
+    fn selects(&self, change: &Change) -> bool {
+        let is_small_enough = |max: u64| change.after.as_deref().is_none_or(|o| size_of(o) <= max);
+        self.max_size_bytes.is_none_or(is_small_enough)
+            && self.rights.selects(change.kind, &change.path)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use futures::future;
 
+    use super::super::capability::ChangeKind;
+    use super::super::request::Select;
     use super::*;
 
     #[tokio::test]
@@ -157,5 +192,33 @@ mod tests {
         let brief = Duration::from_millis(40);
         assert_eq!(within(brief, &waits, hook).await, Some("pass"));
         assert_eq!(within(brief, &waits, future::pending::<()>()).await, None);
+    }
+
+    /// Regression test: a page of changes was matched in one piece, which took minutes with slow globs.
+    #[test]
+    fn selection_can_pause_after_each_change() {
+        let select = Select {
+            paths: vec!["b*".to_owned()],
+            ..Select::default()
+        };
+        let change = |path: &str| Change {
+            kind: ChangeKind::Added,
+            path: path.to_owned(),
+            before: None,
+            after: None,
+        };
+        let page = ["a", "b1", "b2", "c"].map(change);
+        let mut filter = Filter {
+            rights: Arc::new(Rights::new(&select, &[], &[]).unwrap()),
+            max_size_bytes: None,
+            page: Vec::from(page).into_iter(),
+            selected: Vec::new(),
+        };
+        for _ in 0..3 {
+            assert_eq!(filter.step(&Turn::of_one_item()), Progress::Paused);
+        }
+        assert_eq!(filter.step(&Turn::of_one_item()), Progress::Done);
+        let selected: Vec<_> = filter.selected.iter().map(|c| c.path.as_str()).collect();
+        assert_eq!(selected, ["b1", "b2"]);
     }
 }

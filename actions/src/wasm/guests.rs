@@ -1,56 +1,35 @@
-//! Threads for guests, and for work that the host does on input from guests or users.
+//! Threads for guests.
 //!
 //! Guests never run on the threads that serve requests. A single instruction of a guest that fills
 //! or copies its whole memory can take seconds and cannot be interrupted. Each instance therefore
 //! runs on its own thread, and the operating system shares the CPUs between them. These threads
 //! have a lower priority than the serving threads.
 //!
-//! There is a thread for each instance that can be admitted, and for each computation. An instance
-//! whose deadline has passed keeps its thread and its admission ([`super::admission`]) until it ends,
-//! so stuck instances count toward the limit.
+//! There is a thread for each instance that can be admitted. An instance whose deadline has passed
+//! keeps its thread and its admission ([`super::admission`]) until it ends, so stuck instances count
+//! toward the limit.
 
-use std::fmt;
-use std::sync::Arc;
-
-use rustix::process::{getpriority_process, setpriority_process};
-use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::Semaphore;
+use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 
-use super::limits::{COMPUTATIONS, GUEST_IDLE, GUEST_NICE, INSTANCES, LOWEST_PRIORITY};
+use super::limits::INSTANCES;
 use super::report::{Cause, Failure};
+use crate::computations::ComputeError;
 use crate::error::SetupError;
+use crate::threads::Threads;
 
-/// The guest threads. They start on demand and end when idle.
+/// The guest threads.
+#[derive(Debug)]
 pub(super) struct Guests {
-    /// Only the blocking thread pool of this runtime is used.
-    threads: Option<Runtime>,
-    computations: Arc<Semaphore>,
-}
-
-impl fmt::Debug for Guests {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guests").finish_non_exhaustive()
-    }
+    threads: Threads,
 }
 
 impl Guests {
     pub(super) fn new() -> Result<Self, SetupError> {
-        let threads = Builder::new_current_thread()
-            .thread_name("weir-guest")
-            .max_blocking_threads(INSTANCES as usize + COMPUTATIONS)
-            .thread_keep_alive(GUEST_IDLE)
-            .on_thread_start(lower_priority)
-            .build()
-            .map_err(SetupError::Threads)?;
+        let threads = Threads::new("weir-guest", INSTANCES as usize);
         Ok(Self {
-            threads: Some(threads),
-            computations: Arc::new(Semaphore::new(COMPUTATIONS)),
+            threads: threads.map_err(SetupError::Threads)?,
         })
-    }
-
-    fn threads(&self) -> &Runtime {
-        self.threads.as_ref().expect("taken only when dropped")
     }
 
     /// Runs an admitted guest to its end on its own thread, even if the caller stops waiting.
@@ -60,35 +39,7 @@ impl Guests {
         guest: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
         let serving = Handle::current();
-        self.threads()
-            .spawn_blocking(move || serving.block_on(guest))
-    }
-
-    /// Runs a possibly slow computation off the serving threads. Waits for one of [`COMPUTATIONS`]
-    /// slots, which all repositories share. The computation has no time limit.
-    ///
-    /// # Errors
-    /// If `work` panics, or the server stops before it runs.
-    pub(super) async fn compute<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Failure> {
-        let permit = self.computations.clone().acquire_owned().await;
-        let permit = permit.expect("never closed");
-        let computed = self.threads().spawn_blocking(move || {
-            let _permit = permit;
-            work()
-        });
-        computed.await.map_err(|e| host_failed(&e))
-    }
-}
-
-impl Drop for Guests {
-    /// Does not wait for running guests, because a serving thread may drop this value.
-    fn drop(&mut self) {
-        if let Some(threads) = self.threads.take() {
-            threads.shutdown_background();
-        }
+        self.threads.spawn(move || serving.block_on(guest))
     }
 }
 
@@ -101,37 +52,47 @@ pub(super) fn host_failed(error: &JoinError) -> Failure {
     )
 }
 
-/// Lowers the priority of the calling thread. On Linux, priorities are per thread, and lowering one
-/// is always permitted.
-fn lower_priority() {
-    let lowered = getpriority_process(None)
-        .and_then(|own| setpriority_process(None, (own + GUEST_NICE).min(LOWEST_PRIORITY)));
-    if let Err(e) = lowered {
-        tracing::warn!(error = %e, "failed to lower the priority of a hook thread");
+impl From<ComputeError> for Failure {
+    fn from(error: ComputeError) -> Self {
+        match error {
+            ComputeError::Busy(_) => Self::new(Cause::Busy, error.to_string()).hint("try again"),
+            ComputeError::Ended(error) => host_failed(&error),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::computations::Computations;
+    use crate::threads::priority_difference;
 
     #[tokio::test]
     async fn guest_threads_have_lower_priority() {
         let guests = Guests::new().unwrap();
-        let own = getpriority_process(None).unwrap();
-        let theirs = guests.run(async { getpriority_process(None).unwrap() });
-        assert_eq!(
-            theirs.await.unwrap(),
-            (own + GUEST_NICE).min(LOWEST_PRIORITY)
-        );
-        assert_eq!(getpriority_process(None).unwrap(), own);
+        let on = async |nice: fn() -> i32| guests.run(async move { nice() }).await.unwrap();
+        assert!(priority_difference(on).await > 0);
     }
 
     #[tokio::test]
     async fn host_panic_fails_the_hook() {
-        let guests = Guests::new().unwrap();
-        let failure = guests.compute(|| panic!("no")).await;
-        assert_eq!(failure.map(|(): ()| ()).unwrap_err().cause, Cause::Trap);
+        let computations = Computations::new().unwrap();
+        let failed = computations.run("lake", || panic!("no")).await;
+        let failure = Failure::from(failed.map(|(): ()| ()).unwrap_err());
+        assert_eq!(failure.cause, Cause::Trap);
+    }
+
+    #[test]
+    fn missing_thread_is_a_busy_failure() {
+        let failure = Failure::from(ComputeError::Busy(Duration::from_secs(120)));
+        assert_eq!(failure.cause, Cause::Busy);
+        assert_eq!(
+            failure.message,
+            "the server is busy: no thread was free for a computation within 120 s"
+        );
     }
 
     /// Even if many guests are stuck, the next one gets a thread.

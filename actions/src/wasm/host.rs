@@ -33,6 +33,7 @@ use super::report::{Failure, Report};
 use super::request::{Request, Select};
 use super::session::Run;
 use super::v0_1::Linkers;
+use crate::computations::Computations;
 use crate::error::SetupError;
 
 /// The Wasm engines with their compiled components. Cheap to clone.
@@ -88,20 +89,34 @@ impl Host {
     /// # Errors
     /// If the engines cannot be created on this machine, or the cache folder cannot be used.
     pub fn new(options: HostOptions) -> Result<Self, SetupError> {
-        let engines = Engines::new()?;
-        tracing::info!(pooled = engines.pooled(), "the engine for hooks is set up");
-        Self::with_engines(engines, options)
+        Self::with_computations(options, Computations::new()?)
     }
 
-    fn with_engines(engines: Engines, options: HostOptions) -> Result<Self, SetupError> {
-        let guests = Arc::new(Guests::new()?);
+    /// Like [`Self::new`], with threads that others use too.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`].
+    pub(crate) fn with_computations(
+        options: HostOptions,
+        computations: Computations,
+    ) -> Result<Self, SetupError> {
+        let engines = Engines::new()?;
+        tracing::info!(pooled = engines.pooled(), "the engine for hooks is set up");
+        Self::with_engines(engines, options, computations)
+    }
+
+    fn with_engines(
+        engines: Engines,
+        options: HostOptions,
+        computations: Computations,
+    ) -> Result<Self, SetupError> {
         let pooled = engines.pooled();
         let parts = CacheOptions {
             plain: Linkers::new(engines.of(Lane::Plain)).map_err(SetupError::Engine)?,
             composed: Linkers::new(engines.of(Lane::Composed)).map_err(SetupError::Engine)?,
             engines,
             compiler: options.compiler,
-            guests: Arc::clone(&guests),
+            computations: computations.clone(),
             at_once: options.compile_at_once,
         };
         Ok(Self {
@@ -109,7 +124,8 @@ impl Host {
                 cache: Cache::new(parts, &options.cache_dir, options.code_key)?,
                 calls: Arc::new(Calls {
                     admission: Admission::new(),
-                    guests,
+                    guests: Guests::new()?,
+                    computations,
                 }),
                 storage_calls: Arc::new(Semaphore::new(STORAGE_CALLS)),
                 pooled,
@@ -162,12 +178,14 @@ impl Host {
         Ok(Value::clone(&description))
     }
 
-    /// Runs a possibly slow computation off the serving threads.
+    /// Runs a possibly slow computation off the serving threads, in the share of a repository
+    /// (`Repository::partition`).
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
+        repository: &str,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
-        self.inner.calls.guests.compute(work).await
+        Ok(self.inner.calls.computations.run(repository, work).await?)
     }
 
     async fn prepare(&self, mut request: Request) -> Result<(Arc<Ready>, Run, Selection), Failure> {
@@ -186,7 +204,8 @@ impl Host {
                 request.select.kinds = describe::texts(&description, "/defaults/kinds");
             }
         }
-        let rights = self.rights(&request.select, defaults, request.read).await?;
+        let rights = self.rights(&repository, &request.select, defaults, request.read);
+        let rights = rights.await?;
         let selection = Selection {
             max_size_bytes: request.select.max_size_bytes,
             parallelism: request.parallelism,
@@ -215,6 +234,7 @@ impl Host {
     /// Compiles the globs of users and components. Long lists are compiled off the serving threads.
     async fn rights(
         &self,
+        repository: &str,
         select: &Select,
         defaults: Vec<String>,
         read: Vec<String>,
@@ -226,7 +246,7 @@ impl Host {
         }
         let select = select.clone();
         let compile = move || Rights::new(&select, &defaults, &read);
-        self.inner.calls.guests.compute(compile).await?
+        self.compute(repository, compile).await?
     }
 
     async fn run_component(
@@ -275,6 +295,7 @@ mod tests {
     use super::super::limits::ADMISSION_WAIT;
     use super::super::report::Cause;
     use super::*;
+    use crate::computations::Blocked;
 
     const GATE: &[u8] = include_bytes!("../../tests/fixtures/test_gate.wasm");
     const OBJECT_GATE: &[u8] = include_bytes!("../../tests/fixtures/test_object_gate.wasm");
@@ -288,7 +309,8 @@ mod tests {
     }
 
     fn without_pool(dir: &Path) -> Host {
-        Host::with_engines(Engines::with_pool(false).unwrap(), options(dir)).unwrap()
+        let engines = Engines::with_pool(false).unwrap();
+        Host::with_engines(engines, options(dir), Computations::new().unwrap()).unwrap()
     }
 
     /// Regression test: a broken component was compiled again on every attempt, which delayed all
@@ -340,7 +362,7 @@ mod tests {
             code_key: attacker,
             ..options(dir.path())
         };
-        let fooled = Host::with_engines(engines, fooled).unwrap();
+        let fooled = Host::with_engines(engines, fooled, Computations::new().unwrap()).unwrap();
         let description = fooled.describe("lake", &object_gate).await.unwrap();
         assert_eq!(description["name"], "test-gate");
 
@@ -372,5 +394,29 @@ mod tests {
         assert_eq!(other.unwrap().unwrap()["name"], "test-gate");
         drop(held);
         assert_eq!(waiting.await.unwrap()["name"], "test-gate");
+    }
+
+    /// Regression test: the slow globs of one repository occupied all threads for computations, and
+    /// the gates of all other repositories waited for them without a limit.
+    #[tokio::test]
+    async fn component_does_not_wait_for_computations_of_another_repository() {
+        let dir = tempfile::tempdir().unwrap();
+        let (host, gate) = (without_pool(dir.path()), component(GATE));
+        let _blocked = Blocked::start(&host.inner.calls.computations, "hostile").await;
+        assert_eq!(
+            host.describe("lake", &gate).await.unwrap()["name"],
+            "test-gate"
+        );
+        let paths: Vec<String> = vec!["tables/**".to_owned(); FEW_GLOBS_BYTES];
+        let select = Select::default();
+        let rights = host.rights("lake", &select, paths, Vec::new());
+        assert!(rights.await.unwrap().may_read("tables/a"));
+        // A component that is only on disk is loaded for the first repository that gets a thread.
+        let restarted = without_pool(dir.path());
+        let _blocked = Blocked::start(&restarted.inner.calls.computations, "hostile").await;
+        let mut hostile = std::pin::pin!(restarted.describe("hostile", &gate));
+        assert!(hostile.as_mut().now_or_never().is_none());
+        restarted.describe("lake", &gate).await.unwrap();
+        assert_eq!(restarted.inner.cache.compiled(), 0);
     }
 }

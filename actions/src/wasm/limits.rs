@@ -34,8 +34,6 @@ pub(super) const CODE_BYTES: u64 = 512 << 20;
 pub(super) const COMPILER_WORDS: u64 = 16 << 10;
 /// Difference in nice value between a compiler and the server.
 pub(super) const COMPILE_NICE: i32 = 10;
-/// The highest nice value, which is the lowest priority.
-pub(super) const LOWEST_PRIORITY: i32 = 19;
 /// Capacity and time to live of the cache of unusable components. Entries expire because the cause
 /// may have been the machine and not the component.
 pub(super) const BROKEN: u64 = 1024;
@@ -47,14 +45,8 @@ pub(crate) const COMPILE_WAIT: Duration = Duration::from_secs(120);
 /// Maximum number of live instances over all hooks. It is the size of the pool; each instance has
 /// its own thread.
 pub(super) const INSTANCES: u32 = 64;
-/// Threads for host computations on input from guests or users: globs, digests, reports.
-pub(super) const COMPUTATIONS: usize = 16;
-/// Difference in nice value between a guest's thread and the serving threads.
-pub(super) const GUEST_NICE: i32 = 10;
 /// Globs with a total length of up to this many bytes are compiled on the calling thread.
 pub(super) const FEW_GLOBS_BYTES: usize = 256;
-/// Idle threads of guests and computations end after this time.
-pub(super) const GUEST_IDLE: Duration = Duration::from_secs(60);
 /// Maximum number of concurrent storage calls for all guests. They run on the serving threads.
 pub(super) const STORAGE_CALLS: usize = 16;
 /// Grace period after a guest's deadline: the hook's time divided by `GRACE_PARTS`, at most
@@ -101,6 +93,8 @@ pub(super) const SCANS: usize = 16;
 pub(super) const CHUNK_BYTES: usize = 256 << 10;
 /// Page size of listings and diffs.
 pub(super) const PAGE: usize = 1000;
+/// Rows of a page whose paths are matched between two yields.
+pub(super) const ROWS_PER_TURN: usize = 16;
 /// Maximum number of open handles per instance: objects, listings, findings and streams.
 pub(super) const HANDLES: usize = 1024;
 

@@ -13,7 +13,7 @@ use catalog::Object;
 use graveler::{Event, Finding};
 use serde_json::Value;
 use tokio::sync::Semaphore;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, yield_now};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -21,7 +21,8 @@ use super::admission::{Pool, Waits};
 use super::capability::{ChangeKind, Rights};
 use super::findings::{Findings, FindingsBudget};
 use super::limits::{
-    HANDLES, HOST_CALL, Limiter, METRICS, NAME_BYTES, PAGE, PATH_BYTES, SUMMARY_BYTES, cut, size,
+    HANDLES, HOST_CALL, Limiter, METRICS, NAME_BYTES, PAGE, PATH_BYTES, ROWS_PER_TURN,
+    SUMMARY_BYTES, cut, size,
 };
 use super::log::{Log, LogBudget};
 use super::report::Cause;
@@ -272,7 +273,17 @@ impl Position {
         while let Some(after) = self.after.clone() {
             let (mut rows, next) = page(after, limit).await?;
             self.after = next;
-            rows.retain(|r| rights.may_read(path(r)));
+            let mut readable = Vec::with_capacity(rows.len());
+            for (index, row) in rows.into_iter().enumerate() {
+                if rights.may_read(path(&row)) {
+                    readable.push(row);
+                }
+                // Matching globs costs no fuel. The guest may have to stop meanwhile.
+                if index % ROWS_PER_TURN == ROWS_PER_TURN - 1 {
+                    yield_now().await;
+                }
+            }
+            rows = readable;
             if rows.len() > max {
                 rows.truncate(max);
                 self.after = rows.last().map(|r| path(r).to_owned());
@@ -424,7 +435,7 @@ impl State {
         } = &*self.run;
         let findings = &mut self.left.submitted().findings;
         let kept = findings.add(finding, limits.findings, findings_budget);
-        kept.map_err(Refusal::TooMuch)
+        kept.map_err(|why| Refusal::TooMuch(why.to_string()))
     }
 
     pub(super) fn metric(&mut self, name: &str, value: f64, unit: &str) {
@@ -454,4 +465,33 @@ pub(super) fn table() -> ResourceTable {
     let mut table = ResourceTable::new();
     table.set_max_capacity(HANDLES);
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::super::request::Select;
+    use super::*;
+
+    /// Regression test: a page was matched in one piece. With slow globs, the guest kept its admission for
+    /// minutes after its deadline.
+    #[tokio::test]
+    async fn guest_can_stop_while_a_page_is_matched() {
+        let select = Select {
+            paths: vec!["b*".to_owned()],
+            ..Select::default()
+        };
+        let rights = Rights::new(&select, &[], &[]).unwrap();
+        let rows = |_, limit| async move {
+            let mut rows = vec!["a".to_owned(); limit - 1];
+            rows.push("b".to_owned());
+            Ok((rows, None))
+        };
+        let mut position = Position::new(String::new(), None).unwrap();
+        let next = position.next(&rights, 1_000, String::as_str, rows);
+        let mut next = std::pin::pin!(next);
+        assert!(next.as_mut().now_or_never().is_none());
+        assert_eq!(next.await.unwrap(), ["b"]);
+    }
 }

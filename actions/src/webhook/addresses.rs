@@ -12,11 +12,14 @@ const METADATA_V4: [Ipv4Addr; 3] = [
     Ipv4Addr::new(168, 63, 129, 16),
 ];
 
-/// IPv6 addresses of metadata services: Google and Scaleway. The services of AWS (`fd00:ec2::254`,
-/// `::23`, its resolver and its clock) are matched by their network.
-const METADATA_V6: [Ipv6Addr; 2] = [
+/// IPv6 addresses of metadata services: Google, Scaleway, Oracle, Akamai and Alibaba. The services of
+/// AWS (`fd00:ec2::254`, `::23`, its resolver and its clock) are matched by their network.
+const METADATA_V6: [Ipv6Addr; 5] = [
     Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
     Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
+    Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
+    Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1),
+    Ipv6Addr::new(0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200),
 ];
 
 /// Reports whether an address is link-local or a metadata service, or embeds such an address.
@@ -107,12 +110,17 @@ mod tests {
             "fd00:ec2::253",
             "fd20:ce::254",
             "fd00:42::42",
+            "fd00:c1::a9fe:a9fe",
+            "fd00:a9fe:a9fe::1",
+            "fd00:100::100:200",
             "::ffff:169.254.169.254",
             "::ffff:168.63.129.16",
             "::169.254.169.254",
             "::ffff:0:169.254.169.254",
             "64:ff9b::169.254.169.254",
+            "::ffff:100.100.100.200",
             "64:ff9b::100.100.100.200",
+            "2002:6464:64c8::1",
             // The local NAT64 prefix with operator prefixes of 96, 64, 56 and 48 bits.
             "64:ff9b:1::169.254.169.254",
             "64:ff9b:1:0:a9:fea9:fe00::",
@@ -145,6 +153,9 @@ mod tests {
             "0.0.0.0",
             "fd00::1",
             "fd20:ce::1",
+            "fd00:c1::1",
+            "fd00:a9fe:a9fe::2",
+            "fd00:100::100:201",
             "fec0::1",
             "64:ff9b::10.0.0.1",
             "64:ff9b:1::8.8.8.8",

@@ -165,10 +165,10 @@ struct Stored {
 /// Go's protobuf library reads a missing time as the epoch.
 fn read_time(time: Option<prost_types::Timestamp>) -> graveler::Result<OffsetDateTime> {
     let time = time.unwrap_or_default();
-    let nanos = u32::try_from(time.nanos).map_err(corrupt)?;
-    OffsetDateTime::from_unix_timestamp(time.seconds)
-        .and_then(|at| at.replace_nanosecond(nanos))
-        .map_err(corrupt)
+    if !(0..1_000_000_000).contains(&time.nanos) {
+        return Err(corrupt("nanoseconds are out of range"));
+    }
+    base::from_timestamp(&time).map_err(corrupt)
 }
 
 fn corrupt(reason: impl std::fmt::Display) -> graveler::Error {

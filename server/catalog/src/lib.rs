@@ -63,7 +63,7 @@ pub use gc_uncommitted::PreparedUncommitted;
 pub use internal_files::InternalFiles;
 pub use limits::{
     MAX_COMMIT_METADATA_BYTES, MAX_MESSAGE_BYTES, MAX_PAGE_BYTES, MAX_PULL_DESCRIPTION_BYTES,
-    MAX_PULL_TITLE_BYTES, MAX_REPOSITORY_METADATA_BYTES, MAX_USER_METADATA_BYTES,
+    MAX_PULL_TITLE_BYTES, MAX_REPOSITORY_METADATA_BYTES, MAX_USER_METADATA_BYTES, PageRoom,
 };
 pub use model::{
     DiffQuery, Difference, DifferenceKind, ListRequest, LogQuery, MultipartUpload, Object,

@@ -27,13 +27,15 @@ const ENTRY_BYTES: usize = 256;
 
 /// The remaining capacity of a page, in entries and in bytes.
 #[derive(Debug)]
-pub(crate) struct PageRoom {
+pub struct PageRoom {
     entries_left: usize,
     bytes: usize,
 }
 
 impl PageRoom {
-    pub(crate) fn new(limit: usize) -> Self {
+    /// Returns the capacity of an empty page of at most `limit` entries.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
         Self {
             entries_left: limit,
             bytes: 0,
@@ -41,7 +43,8 @@ impl PageRoom {
     }
 
     /// Reserves room for an entry with this many bytes of text. Returns false if it does not fit.
-    pub(crate) fn take(&mut self, text_bytes: usize) -> bool {
+    #[must_use]
+    pub fn take(&mut self, text_bytes: usize) -> bool {
         let bytes = self.bytes + ENTRY_BYTES + text_bytes;
         let is_first = self.bytes == 0;
         if self.entries_left == 0 || (bytes > MAX_PAGE_BYTES && !is_first) {

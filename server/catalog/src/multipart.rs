@@ -314,11 +314,7 @@ impl UploadData {
     }
 
     fn created(&self) -> Result<OffsetDateTime> {
-        let created = self.creation_date.unwrap_or_default();
-        let nanos = u32::try_from(created.nanos).unwrap_or(0);
-        OffsetDateTime::from_unix_timestamp(created.seconds)
-            .and_then(|at| at.replace_nanosecond(nanos))
-            .map_err(corrupt)
+        base::from_timestamp(&self.creation_date.unwrap_or_default()).map_err(corrupt)
     }
 
     fn into_upload(self, repository: &Repository) -> Result<MultipartUpload> {

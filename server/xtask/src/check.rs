@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::shell::{cargo, command, root, run, run_within, say};
+use crate::setup::{WASM_TARGET, wasm_target};
+use crate::shell::{cargo, command, root, run, run_within, say, target_dir};
 use crate::tool::Tool;
 use crate::{book, links, tidy};
 
@@ -23,6 +24,9 @@ const MACHETE: Tool = Tool {
     version: "0.9.2",
     features: &[],
 };
+/// The guests that the tests of hooks run. They are a workspace of their own, so that commands for the workspace of the
+/// server do not see them.
+const GUESTS: &str = "actions/tests/guests/Cargo.toml";
 /// If this variable is set, the check fails if advisories cannot be checked. Set it for releases.
 const REQUIRE_ADVISORIES: &str = "WEIR_REQUIRE_ADVISORIES";
 
@@ -54,19 +58,28 @@ pub(crate) fn run_all() -> Result<()> {
 }
 
 fn formatting() -> Result<()> {
-    run(cargo().args(["fmt", "--all", "--check"]))
+    let check = || {
+        let mut fmt = cargo();
+        fmt.args(["fmt", "--all", "--check"]);
+        fmt
+    };
+    run(&mut check())?;
+    run(check().args(["--manifest-path", GUESTS]))
 }
 
 /// Runs clippy on all targets of all crates, so that the methods banned in `clippy.toml` are banned in tests too.
 fn clippy() -> Result<()> {
-    run(cargo().args([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]))
+    let clippy = |manifest: &str, target: &[&str]| {
+        let mut clippy = cargo();
+        clippy.args(["clippy", "--workspace", "--all-targets"]);
+        clippy.args(["--manifest-path", manifest]).args(target);
+        clippy.args(["--", "-D", "warnings"]);
+        clippy
+    };
+    run(&mut clippy("Cargo.toml", &[]))?;
+    wasm_target()?;
+    run(clippy(GUESTS, &["--target", WASM_TARGET])
+        .env("CARGO_TARGET_DIR", target_dir().join("guests")))
 }
 
 /// Builds the documentation, which finds broken links in doc comments. Dependencies are not documented.
@@ -97,21 +110,33 @@ fn unused_dependencies() -> Result<()> {
 /// Checks licenses, sources and banned crates of all dependencies, and advisories if a database is available.
 fn deny() -> Result<()> {
     let program = DENY.install()?;
-    let deny = |arguments: &[&str]| {
+    let deny = |manifest: &str, arguments: &[&str]| {
         let mut command = cargo();
         // Run it as `cargo deny`, which searches the PATH for the program.
         command
             .args(["deny", "--locked", "--color", "never"])
+            .args(["--manifest-path", manifest])
             .args(arguments)
             .env("PATH", with_folder_first(&program));
         command
     };
-    run(&mut deny(&["check", "bans", "licenses", "sources"]))?;
-    match run_within(&mut deny(&["fetch", "db"]), FETCH_TIMEOUT) {
-        Ok(()) => run(&mut deny(&["check", "advisories"])),
-        Err(e) => {
-            check_without_fetching(&e, || run(&mut deny(&["--offline", "check", "advisories"])))
-        }
+    let advisories = |online: &[&str]| {
+        let check = [online, &["check", "advisories"]].concat();
+        run(&mut deny("Cargo.toml", &check))?;
+        run(&mut deny(GUESTS, &check))
+    };
+    let all = ["bans", "licenses", "sources"];
+    run(deny("Cargo.toml", &["check"]).args(all))?;
+    // The guests have only some of the licences.
+    let some = [
+        "license-not-encountered",
+        "license-exception-not-encountered",
+    ];
+    let some = some.iter().flat_map(|lint| ["--allow", lint]);
+    run(deny(GUESTS, &["check"]).args(some).args(all))?;
+    match run_within(&mut deny("Cargo.toml", &["fetch", "db"]), FETCH_TIMEOUT) {
+        Ok(()) => advisories(&[]),
+        Err(e) => check_without_fetching(&e, || advisories(&["--offline"])),
     }
 }
 

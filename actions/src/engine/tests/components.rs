@@ -4,7 +4,7 @@ use super::*;
 
 pub(super) const GUEST: &[u8] = include_bytes!("../../../tests/fixtures/test_gate.wasm");
 
-fn wasm(properties: &str) -> String {
+pub(super) fn wasm(properties: &str) -> String {
     format!(
         "name: gate\non: {{pre-commit: , pre-merge: }}\nhooks:\n  - id: guard\n    type: wasm\n    properties:\n      component: hooks/gate.wasm\n{properties}"
     )

@@ -140,6 +140,35 @@ async fn hint_names_every_gate_however_many_hooks_refuse() {
     assert!(hint.starts_with(starts), "{hint}");
 }
 
+/// Regression test: after the gate was deleted on `main`, merges from `dev` were still refused without an
+/// explanation.
+#[tokio::test]
+async fn hint_names_the_branch_that_deleted_the_gate() {
+    let lake = Lake::new().await;
+    let gate = REFUSE.replace("pre-commit", "pre-merge");
+    lake.gate("main", "gate.yaml", &gate).await;
+    lake.commit("main").await.unwrap();
+    lake.branch("dev").await;
+    lake.put("dev", "a").await;
+    lake.commit("dev").await.unwrap();
+    lake.delete("main", "_lakefs_actions/gate.yaml").await;
+    lake.commit("main").await.unwrap();
+    let refused = lake.merge("dev", "main").await.unwrap_err();
+    let starts =
+        "gate 'gate' of branch dev; main no longer has it: merge main into dev to remove it; ";
+    let hint = refused.hint.unwrap();
+    assert!(hint.starts_with(starts), "{hint}");
+    // A gate that `main` never had is not deleted there.
+    lake.gate("dev", "new.yaml", &REFUSE.replace("gate", "new"))
+        .await;
+    let refused = lake.commit("dev").await.unwrap_err();
+    let hint = refused.hint.unwrap();
+    assert!(
+        hint.starts_with("gate 'new' of branch dev; hook "),
+        "{hint}"
+    );
+}
+
 /// Regression test: the hint called a tag a branch and said to merge into it.
 #[tokio::test]
 async fn hint_for_a_merge_of_a_tag_names_the_tag() {

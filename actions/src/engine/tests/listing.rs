@@ -8,13 +8,13 @@ use crate::matching::EVALUATIONS_ON_THREAD;
 /// Number of subfolders that take more than one listing request.
 const MANY: usize = 1_001;
 
-async fn tree(lake: &Lake, branch: &str) -> MetaRangeId {
+pub(super) async fn tree(lake: &Lake, branch: &str) -> MetaRangeId {
     let commit = lake.catalog.reader().commit(&lake.repository, branch).await;
     commit.unwrap().meta_range_id
 }
 
 /// Returns an event of a commit on `main` that makes the tree `candidate` from `base`.
-fn commit_of(lake: &Lake, base: MetaRangeId, candidate: MetaRangeId) -> Event {
+pub(super) fn commit_of(lake: &Lake, base: MetaRangeId, candidate: MetaRangeId) -> Event {
     let mut event = event(EventKind::PreCommit);
     event.repository = lake.repository.clone();
     let EventDetails::PreCommit(proposal) = &mut event.details else {
@@ -27,7 +27,8 @@ fn commit_of(lake: &Lake, base: MetaRangeId, candidate: MetaRangeId) -> Event {
 
 /// Returns the names of the actions that match, and the error if there is one.
 async fn matching(lake: &Lake, max_pages: usize, event: &Event) -> Result<Vec<String>, String> {
-    let mut loader = Loader::new(lake.catalog.reader().clone());
+    let computations = lake.actions.executor.loader.computations.clone();
+    let mut loader = Loader::new(lake.catalog.reader().clone(), computations);
     loader.max_pages = max_pages;
     match matching_actions(&loader, event, GatesSource::Both).await {
         Ok(matched) => Ok(matched.iter().map(|m| m.action.name.clone()).collect()),

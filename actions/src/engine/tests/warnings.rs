@@ -59,3 +59,27 @@ async fn lua_gate_warns_on_commit_and_refuses_merge() {
     let refused = lake.merge("dev", "main").await.unwrap_err();
     assert!(refused.message.contains("hook type lua is not supported"));
 }
+
+/// Regression test: a run stored 100 warnings of 3 KB, and a page of 1,000 runs had 300 MB.
+#[tokio::test]
+async fn size_of_warnings_is_limited() {
+    let lake = Lake::new().await;
+    let keys: String = (0..50)
+        .map(|n| format!("{n:02}{}: 1\n", "k".repeat(1000)))
+        .collect();
+    for name in ["gate-1", "gate-2"] {
+        let gate = REFUSE.replace("gate", name).replace("/fail", "/ok");
+        lake.gate("main", name, &format!("{keys}{gate}")).await;
+    }
+    let gates = lake.commit_with_gates("main").await;
+    let bytes: usize = gates.warnings.iter().map(String::len).sum();
+    assert!(bytes < 33 << 10, "{bytes}");
+    let shown = gates.warnings.len() - 1;
+    let last = format!(
+        "{} more warnings about action files are not shown",
+        100 - shown
+    );
+    assert_eq!(gates.warnings.last(), Some(&last));
+    let run = lake.actions.run(&lake.repository, &gates.run_ids[0]).await;
+    assert_eq!(run.unwrap().unwrap().warnings, gates.warnings);
+}

@@ -5,11 +5,11 @@
 //! never taken from the tree's entry or the action file.
 
 use std::sync::Arc;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::time::Duration;
 
 use crate::action_file::WasmProperties;
 use crate::load::{FileKey, LoadError, Loader, MAX_COMPONENT_BYTES, Tree};
+use crate::shares::{FairPermit, FairSemaphore};
 use crate::wasm::{Cause, Component, Failure, Host};
 
 /// Capacity of the cache in bytes.
@@ -19,6 +19,8 @@ const ENTRY_BYTES: usize = 512;
 /// Maximum total size of the components that are being read at the same time, over all
 /// repositories.
 const READ_MIB: u32 = 256;
+/// How long a hook waits until its component may be read.
+const READ_WAIT: Duration = Duration::from_secs(120);
 
 /// Finds components. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -27,7 +29,7 @@ pub(super) struct Components {
     loader: Loader,
     cache: moka::future::Cache<FileKey, Component>,
     /// [`READ_MIB`] permits.
-    read_mib: Arc<Semaphore>,
+    read_mib: Arc<FairSemaphore>,
 }
 
 impl Components {
@@ -40,18 +42,20 @@ impl Components {
             host,
             loader,
             cache,
-            read_mib: Arc::new(Semaphore::new(READ_MIB as usize)),
+            read_mib: Arc::new(FairSemaphore::new(READ_MIB, READ_WAIT)),
         }
     }
 
     /// Returns the component from the tree that contains the action file. Hooks that need the same
-    /// component at the same time share one read and one digest.
+    /// component at the same time share one read and one digest. Reading counts toward the limits of
+    /// `repository` (`Repository::partition`).
     ///
     /// # Errors
     /// If the component does not exist, cannot be read, or does not have the digest that the action
     /// file requires.
     pub(super) async fn of(
         &self,
+        repository: &str,
         tree: &Tree,
         properties: &WasmProperties,
     ) -> Result<Component, Failure> {
@@ -66,13 +70,14 @@ impl Components {
         let mut booked = None;
         let read = async {
             let max_bytes = size_to_read(path, object.entry.size_bytes)?;
-            booked = Some(self.book(max_bytes).await);
+            booked = Some(self.book(repository, path, max_bytes).await?);
             let bytes = self.loader.read(&object, max_bytes).await;
             let bytes = bytes.map_err(|e| unreadable(path, &e))?.ok_or_else(|| {
                 let reason = format!("larger than the {max_bytes} bytes of its entry");
                 too_large(path, &reason)
             })?;
-            self.host.compute(move || Component::new(bytes)).await
+            let digest = move || Component::new(bytes);
+            self.host.compute(repository, digest).await
         };
         let component = self.cache.try_get_with(FileKey::of(&object), read).await;
         drop(booked);
@@ -91,11 +96,16 @@ impl Components {
     }
 
     /// Waits until a component of `bytes` bytes may be read.
-    async fn book(&self, bytes: u64) -> OwnedSemaphorePermit {
+    async fn book(&self, repository: &str, path: &str, bytes: u64) -> Result<FairPermit, Failure> {
         let mib = u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX);
-        let read_mib = Arc::clone(&self.read_mib);
-        let permit = read_mib.acquire_many_owned(mib.clamp(1, READ_MIB)).await;
-        permit.expect("never closed")
+        let permit = self.read_mib.acquire(repository, mib).await;
+        permit.map_err(|waited| {
+            let message = format!(
+                "the server is busy: component {path} could not be read within {} s, because others are being read",
+                waited.0.as_secs()
+            );
+            Failure::new(Cause::Busy, message).hint("try again")
+        })
     }
 }
 
@@ -134,6 +144,7 @@ mod tests {
 
     use super::*;
     use crate::action_file::{Action, HookKind};
+    use crate::computations::Computations;
     use crate::wasm::{CodeKey, Compiler, HostOptions};
 
     /// Regression test: an empty object weighed nothing, so any number of them was kept.
@@ -182,29 +193,33 @@ mod tests {
         }
         let key = CodeKey::new([1; 32]);
         let options = HostOptions::new(dir.path().to_owned(), key, Compiler::InProcess);
+        let computations = Computations::new().unwrap();
         let components = Components::new(
-            Host::new(options).unwrap(),
-            Loader::new(lake.reader().clone()),
+            Host::with_computations(options, computations.clone()).unwrap(),
+            Loader::new(lake.reader().clone(), computations),
         );
         let tree = Tree::Branch {
             repository,
             branch: "main".to_owned(),
         };
-        let read = async |path: &str| {
+        let read_for = async |repository: &str, path: &str| {
             let properties = properties(path);
-            let component = components.of(&tree, &properties);
+            let component = components.of(repository, &tree, &properties);
             let read = tokio::time::timeout(Duration::from_millis(300), component).await;
             read.ok().map(|component| component.unwrap())
         };
-        // Other components leave 1 MiB.
-        let others = components.read_mib.acquire_many(READ_MIB - 1).await;
+        let read = async |path: &str| read_for("lake", path).await;
+        // Other components leave 1 MiB of the repository's share.
+        let half = READ_MIB / 2;
+        let others = components.read_mib.acquire("lake", half - 1).await;
         assert!(read("large").await.is_none());
         assert!(read("small").await.is_some());
-        let all = components.read_mib.acquire().await;
+        let all = components.read_mib.acquire("lake", 1).await;
         assert!(read("empty").await.is_none());
         assert!(read("small").await.is_some(), "it is in the cache");
+        assert!(read_for("other", "empty").await.is_some());
         drop((others, all));
-        assert!(read("large").await.is_some() && read("empty").await.is_some());
-        assert_eq!(components.read_mib.available_permits(), READ_MIB as usize);
+        assert!(read("large").await.is_some());
+        assert_eq!(components.read_mib.available(), READ_MIB as usize);
     }
 }

@@ -20,6 +20,7 @@ const SHORT_LOG_BYTES: usize = 16 << 10;
 /// same size; long reports are written off the serving threads.
 pub(super) async fn finish(
     host: &Host,
+    repository: &str,
     report: Report,
     properties: &WasmProperties,
     log: Output,
@@ -28,7 +29,8 @@ pub(super) async fn finish(
         return write_and_decide(report, properties, log);
     }
     let properties = properties.clone();
-    let written = host.compute(move || write_and_decide(report, &properties, log));
+    let write = move || write_and_decide(report, &properties, log);
+    let written = host.compute(repository, write);
     written
         .await
         .unwrap_or_else(|failure| HookResult::new(Output::new(0), Err(failure.into())))

@@ -13,8 +13,9 @@ use rustix::process::{Resource, Rlimit, getpriority_process, setpriority_process
 
 use super::in_process;
 use super::limits::CompileLimits;
+use crate::threads::LOWEST_PRIORITY;
 use crate::wasm::artifact::encode_answer;
-use crate::wasm::limits::{COMPILE_NICE, COMPONENT_BYTES, LOWEST_PRIORITY};
+use crate::wasm::limits::{COMPILE_NICE, COMPONENT_BYTES};
 
 /// Exit status if the parent is gone.
 const ABANDONED: i32 = 3;

@@ -3,11 +3,11 @@
 //! Components of one repository wait for each other. Components of different repositories compete
 //! only for the global slots. Components that are already compiled never wait here.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::shares::Shares;
 use crate::wasm::limits::{COMPILE_HELD_EACH_MIB, COMPILE_HELD_MIB, COMPILES_EACH};
 use crate::wasm::report::{Cause, Failure};
 
@@ -15,8 +15,7 @@ use crate::wasm::report::{Cause, Failure};
 #[derive(Debug)]
 pub(in crate::wasm) struct CompileQueue {
     all: Slots,
-    /// Only repositories that compile or wait have an entry.
-    repositories: Mutex<HashMap<String, Weak<Slots>>>,
+    shares: Shares<Slots>,
 }
 
 /// Slots for running compilations, and a budget for the bytes of waiting components.
@@ -57,21 +56,8 @@ impl CompileQueue {
     pub(in crate::wasm) fn new(at_once: usize) -> Self {
         Self {
             all: Slots::new(at_once.max(1), COMPILE_HELD_MIB),
-            repositories: Mutex::default(),
+            shares: Shares::default(),
         }
-    }
-
-    fn slots(&self, repository: &str) -> Arc<Slots> {
-        // A panic while the lock is held can at worst lose an entry, which is then recreated.
-        let lock = self.repositories.lock();
-        let mut by_repository = lock.unwrap_or_else(PoisonError::into_inner);
-        if let Some(slots) = by_repository.get(repository).and_then(Weak::upgrade) {
-            return slots;
-        }
-        by_repository.retain(|_, slots| slots.strong_count() > 0);
-        let slots = Arc::new(Slots::new(COMPILES_EACH, COMPILE_HELD_EACH_MIB));
-        by_repository.insert(repository.to_owned(), Arc::downgrade(&slots));
-        slots
     }
 
     /// Waits for a compile slot for a component of `bytes` bytes, first within the repository and
@@ -86,7 +72,8 @@ impl CompileQueue {
     ) -> Result<CompileSlot, Failure> {
         let mib = u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX);
         let mib = mib.clamp(1, COMPILE_HELD_EACH_MIB);
-        let slots = self.slots(repository);
+        let new_share = || Slots::new(COMPILES_EACH, COMPILE_HELD_EACH_MIB);
+        let slots = self.shares.of(repository, new_share);
         let (Some(own), Some(all)) = (slots.hold(mib), self.all.hold(mib)) else {
             let message = "the server is compiling too many components";
             return Err(Failure::new(Cause::Busy, message).hint("try again"));
@@ -136,14 +123,5 @@ mod tests {
                 .unwrap()
                 .is_ok()
         );
-    }
-
-    #[tokio::test]
-    async fn idle_repositories_are_forgotten() {
-        let queue = CompileQueue::new(1);
-        for n in 0..100 {
-            drop(queue.acquire(&n.to_string(), 1).await.unwrap());
-        }
-        assert_eq!(queue.repositories.lock().unwrap().len(), 1);
     }
 }

@@ -154,6 +154,7 @@ fn count_values(bytes: &[u8]) -> serde_json::Result<usize> {
 }
 
 /// Checks that a document has no more values than were counted, for [`crate::fuzzing`].
+#[cfg(feature = "testing")]
 pub(crate) fn try_values(bytes: &[u8]) {
     let Ok(count) = count_values(bytes) else {
         return;
@@ -169,6 +170,7 @@ pub(crate) fn try_values(bytes: &[u8]) {
 }
 
 /// The number of values in a tree, including member names.
+#[cfg(feature = "testing")]
 fn nodes(value: &serde_json::Value) -> usize {
     1 + match value {
         serde_json::Value::Array(items) => items.iter().map(nodes).sum(),

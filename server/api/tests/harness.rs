@@ -120,6 +120,16 @@ impl TestApi {
     }
 
     pub(crate) async fn with_hooks(hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>) -> Self {
+        Self::build(hooks, SetupToken::generated(SETUP_TOKEN.to_owned())).await
+    }
+
+    /// A server without an administrator, whose configuration has [`SETUP_TOKEN`].
+    pub(crate) async fn unset_with_configured_token() -> Self {
+        let token = SetupToken::configured(SETUP_TOKEN.to_owned());
+        Self::build(|_| Arc::new(graveler::NoHooks), token).await
+    }
+
+    async fn build(hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>, setup_token: SetupToken) -> Self {
         let lake = TestCatalog::with_hooks(hooks);
         let cache = tempfile::tempdir().unwrap();
         let auth = auth::Auth::new(
@@ -160,7 +170,7 @@ impl TestApi {
             login_failed_message: "The credentials don't match.".to_owned(),
             login_url: String::new(),
             logout_url: String::new(),
-            setup_token: SetupToken::new(SETUP_TOKEN.to_owned()),
+            setup_token,
             bodies: api::BodyBudgets::new(128 << 20),
         };
         let asked = Arc::default();

@@ -1,6 +1,8 @@
 //! Setting up a server, and authentication before and after that.
 
 use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request};
 use serde_json::{Value, json};
 
@@ -72,9 +74,7 @@ async fn first_administrator_requires_a_local_caller_or_the_token() {
     assert_eq!(refused.message(), "setup token required");
     let told = refused.json()["hint"].to_string();
     assert!(
-        told.contains("X-Weir-Setup-Token")
-            && told.contains("start log")
-            && told.contains("installation.setup_token"),
+        told.contains("X-Weir-Setup-Token") && told.contains("start log"),
         "{told}"
     );
     ask(OWN, &[("x-forwarded-for", "203.0.113.9")])
@@ -99,6 +99,67 @@ async fn first_administrator_requires_a_local_caller_or_the_token() {
     // Once an administrator exists, all callers get the response of lakeFS.
     ask(REMOTE, &[]).await.expect(409);
     ask(OWN, &[]).await.expect(409);
+}
+
+/// Guards against a bug: a proxy on the server's machine looked local, and a configured token did not help.
+#[tokio::test]
+async fn configured_token_is_required_from_local_callers() {
+    let api = TestApi::unset_with_configured_token().await;
+    let body = json!({"username": "admin"});
+    let refused = api.post("/setup_lakefs", &body).await.expect(401);
+    assert_eq!(refused.message(), "setup token required");
+    let hint = refused.hint();
+    assert!(hint.contains("installation.setup_token"), "{hint}");
+    let with_token = |token: &str| Ask {
+        headers: vec![
+            ("x-weir-setup-token", token.to_owned()),
+            ("content-type", "application/json".to_owned()),
+        ],
+        body: body.to_string().into_bytes(),
+        anonymous: true,
+    };
+    let ask = async |token: &str| {
+        api.ask(Method::POST, "/setup_lakefs", with_token(token))
+            .await
+    };
+    ask("a wrong token").await.expect(403);
+    ask(SETUP_TOKEN).await.expect(200);
+    ask("a wrong token").await.expect(409);
+}
+
+/// Guards against a bug: the administrator's secret could have one byte.
+#[tokio::test]
+async fn short_secret_is_refused_with_a_hint() {
+    let api = TestApi::unset().await;
+    let key = json!({"access_key_id": "AKIAJTEST", "secret_access_key": "s"});
+    let body = json!({"username": "admin", "key": key});
+    let refused = api.post("/setup_lakefs", &body).await.expect(400);
+    assert_eq!(
+        refused.message(),
+        "secret_access_key has fewer than 16 bytes and can be guessed"
+    );
+    let hint = refused.hint();
+    assert!(hint.contains("leave out `key`"), "{hint}");
+    let state = api.get_anonymous("/setup_lakefs").await.expect(200).json();
+    assert_eq!(state["state"], "not_initialized");
+}
+
+/// The server grants more memory to connections of known callers.
+#[tokio::test]
+async fn authenticated_request_makes_its_connection_known() {
+    let api = TestApi::new().await;
+    let connection = auth::ConnectionTrust::default();
+    let ask = async |secret: &str| {
+        let key = STANDARD.encode(format!("{ACCESS_KEY}:{secret}"));
+        let request = Request::get("/api/v1/user")
+            .header("authorization", format!("Basic {key}"))
+            .extension(connection.clone());
+        api.send(request.body(Body::empty()).unwrap()).await.status
+    };
+    assert_eq!(ask("a wrong secret").await, 401);
+    assert!(!connection.is_known());
+    assert_eq!(ask(SECRET_KEY).await, 200);
+    assert!(connection.is_known());
 }
 
 /// Browsers send a cookie with every request to its host, even if the page is from another port.
@@ -341,6 +402,11 @@ async fn reported_capabilities_match_the_behaviour() {
         answer.status
     );
     assert!(!is_offered("pre_sign_support_ui") || is_signed);
+
+    // Clients append a slash and a name to the prefix.
+    let prefix = storage["default_namespace_prefix"].as_str().unwrap();
+    let creation = json!({"name": "proposed", "storage_namespace": format!("{prefix}/proposed")});
+    api.post("/repositories", &creation).await.expect(201);
 
     // Namespaces that match the reported pattern are accepted.
     let matches = |name: &str, text: &str| {

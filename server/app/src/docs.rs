@@ -134,6 +134,7 @@ fn respond(path: &str, headers: &HeaderMap) -> Response {
     response
         .headers_mut()
         .insert(header::VARY, HeaderValue::from_static("accept"));
+    response.extensions_mut().insert(api::SharedBody);
     response
 }
 

@@ -11,6 +11,9 @@ use super::*;
 use crate::records::SUPER_ADMIN_KEY;
 use crate::{Permission, arn};
 
+/// The secret of the administrator's access key.
+const USER_SECRET: &str = "a secret of the administrator";
+
 /// The store and clock that the servers of an installation share.
 struct Installation {
     kv: Arc<MemoryStore>,
@@ -172,13 +175,13 @@ async fn new_installation_derives_its_signing_key_and_existing_one_keeps_lakefs_
     // An installation set up by lakeFS: its tokens are valid, and new tokens are signed in the same way.
     let old = Installation::new();
     old.auth(SECRET)
-        .setup("admin", Some(("AK".into(), "SK".into())))
+        .setup("admin", Some(("AK".into(), USER_SECRET.into())))
         .await
         .unwrap();
     let auth = old.auth(SECRET);
     auth.start().await.unwrap();
     auth.authenticate_token(&by_lakefs(&old)).await.unwrap();
-    let (ours, _) = auth.login("AK", "SK").await.unwrap();
+    let (ours, _) = auth.login("AK", USER_SECRET).await.unwrap();
     crate::tokens::verify(&SigningKey::of_lakefs(SECRET), &ours, now).unwrap();
 
     // A new installation: no server accepts tokens signed with the secret key itself.
@@ -187,10 +190,10 @@ async fn new_installation_derives_its_signing_key_and_existing_one_keeps_lakefs_
     first.start().await.unwrap();
     second.start().await.unwrap();
     first
-        .setup("admin", Some(("AK".into(), "SK".into())))
+        .setup("admin", Some(("AK".into(), USER_SECRET.into())))
         .await
         .unwrap();
-    let (ours, _) = first.login("AK", "SK").await.unwrap();
+    let (ours, _) = first.login("AK", USER_SECRET).await.unwrap();
     second.authenticate_token(&ours).await.unwrap();
     let restarted = new.auth(SECRET);
     restarted.start().await.unwrap();
@@ -208,7 +211,7 @@ async fn new_installation_derives_its_signing_key_and_existing_one_keeps_lakefs_
         .unwrap();
     let stored = CredentialData::decode(stored.value.as_ref()).unwrap();
     let opened = secrets::open(SECRET, &stored.secret_access_key_encrypted).unwrap();
-    assert_eq!(opened, "SK");
+    assert_eq!(opened, USER_SECRET);
 }
 
 #[tokio::test]
@@ -248,15 +251,31 @@ async fn empty_names_and_keys_are_rejected() {
     assert!(!auth.setup_state().await.unwrap().initialized);
 }
 
+/// Guards against a bug: the API created an administrator whose secret had one byte.
+#[tokio::test]
+async fn short_secret_is_rejected() {
+    let auth = Installation::new().auth("k");
+    let setup = async |secret: &str| {
+        auth.setup("admin", Some(("AK".into(), secret.into())))
+            .await
+    };
+    for short in ["s", "fifteen bytes 0"] {
+        let refused = setup(short).await;
+        assert!(matches!(refused, Err(Error::ShortSecret)), "{refused:?}");
+    }
+    assert!(!auth.setup_state().await.unwrap().initialized);
+    setup("sixteen bytes 00").await.unwrap();
+}
+
 #[tokio::test]
 async fn session_token_expires_after_the_login_duration() {
     let installation = Installation::new();
     let auth = installation.auth("k");
     let key = auth
-        .setup("admin", Some(("AK".into(), "SK".into())))
+        .setup("admin", Some(("AK".into(), USER_SECRET.into())))
         .await
         .unwrap();
-    let (token, expires) = auth.login(&key.access_key_id, "SK").await.unwrap();
+    let (token, expires) = auth.login(&key.access_key_id, USER_SECRET).await.unwrap();
     assert_eq!(
         expires,
         installation.clock.now() + Duration::from_secs(3600)
@@ -280,10 +299,10 @@ async fn session_token_expires_after_the_login_duration() {
 async fn token_of_a_deleted_user_is_rejected() {
     let installation = Installation::new();
     let auth = installation.auth("k");
-    auth.setup("admin", Some(("AK".into(), "SK".into())))
+    auth.setup("admin", Some(("AK".into(), USER_SECRET.into())))
         .await
         .unwrap();
-    let (token, _) = auth.login("AK", "SK").await.unwrap();
+    let (token, _) = auth.login("AK", USER_SECRET).await.unwrap();
     installation
         .kv
         .delete(BASIC_PARTITION, SUPER_ADMIN_KEY)
@@ -300,11 +319,11 @@ async fn wrong_secret_key_is_reported_without_printing_it() {
     let installation = Installation::new();
     installation
         .auth("right")
-        .setup("admin", Some(("AK".into(), "SK".into())))
+        .setup("admin", Some(("AK".into(), USER_SECRET.into())))
         .await
         .unwrap();
     let auth = installation.auth("wrong-secret");
-    let e = auth.authenticate_key("AK", "SK").await.unwrap_err();
+    let e = auth.authenticate_key("AK", USER_SECRET).await.unwrap_err();
     assert!(matches!(e, Error::Secret), "{e}");
     assert!(!format!("{auth:?}").contains("wrong-secret"));
 }
@@ -313,7 +332,7 @@ async fn wrong_secret_key_is_reported_without_printing_it() {
 async fn administrator_has_exactly_one_key() {
     let installation = Installation::new();
     let auth = installation.auth("k");
-    auth.setup("admin", Some(("AK".into(), "SK".into())))
+    auth.setup("admin", Some(("AK".into(), USER_SECRET.into())))
         .await
         .unwrap();
     assert!(matches!(

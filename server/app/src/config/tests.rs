@@ -540,3 +540,25 @@ fn several_log_outputs_cause_a_warning() {
     };
     assert!(warning.contains("ignores /var/log/weir.log"), "{warning}");
 }
+
+/// Guards against a bug: clients append a slash and a name to the prefix, and `local://team//name` was refused.
+#[test]
+fn namespace_prefix_has_no_final_slash() {
+    for (given, expected) in [
+        ("local://team/", "local://team"),
+        ("local://team/lakes", "local://team/lakes"),
+        ("local://", "local://"),
+    ] {
+        let blockstore = format!("blockstore:\n  default_namespace_prefix: {given}\n");
+        let yaml = MINIMAL.replace("blockstore:\n", &blockstore);
+        let config = Config::from_yaml(&yaml, &Overrides::default()).unwrap();
+        let Blockstore::Local {
+            default_namespace_prefix,
+            ..
+        } = config.blockstore
+        else {
+            panic!("{:?}", config.blockstore);
+        };
+        assert_eq!(default_namespace_prefix, expected);
+    }
+}

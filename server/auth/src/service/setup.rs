@@ -12,7 +12,7 @@ use crate::records::{
     AUTH_PARTITION, BASIC_PARTITION, COMM_PREFS_KEY, CredentialData, SETUP_MODE_KEY,
     SETUP_TIMESTAMP_KEY, SUPER_ADMIN_KEY, UserData, credential_key,
 };
-use crate::{Error, Result, secrets};
+use crate::{Error, MIN_SECRET_BYTES, Result, secrets};
 
 impl Auth {
     /// Returns whether there is an administrator, and whether the communication preferences are stored.
@@ -44,8 +44,8 @@ impl Auth {
     /// Creates the administrator with the given access key (id and secret) or a new one.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] if the name or key is empty or too long; [`Error::AlreadyExists`] if there is an
-    /// administrator.
+    /// [`Error::InvalidValue`] if the name or key is empty or too long; [`Error::ShortSecret`] if the given secret has
+    /// fewer than [`MIN_SECRET_BYTES`]; [`Error::AlreadyExists`] if there is an administrator.
     pub async fn setup(
         &self,
         username: &str,
@@ -142,6 +142,9 @@ fn check_administrator(username: &str, access_key_id: &str, secret_access_key: &
                 "{name} must have 1 to {MAX_NAME_BYTES} bytes"
             )));
         }
+    }
+    if secret_access_key.len() < MIN_SECRET_BYTES {
+        return Err(Error::ShortSecret);
     }
     Ok(())
 }

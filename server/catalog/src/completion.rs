@@ -79,10 +79,17 @@ impl Catalog {
             return Ok(object);
         }
         match self.complete_open(to, upload_id, parts, if_absent).await {
-            // A concurrent call completed or aborted the upload.
-            Err(Error::NoSuchUpload(_) | Error::ConcurrentChange(_)) => {
+            // A concurrent call completed or aborted the upload. With `if_absent`, its object is the one that exists.
+            Err(
+                error @ (Error::NoSuchUpload(_)
+                | Error::ConcurrentChange(_)
+                | Error::PreconditionFailed),
+            ) => {
                 let object = self.find_completion(to, upload_id, parts).await?;
-                object.ok_or_else(|| Error::NoSuchUpload(upload_id.to_owned()))
+                object.ok_or_else(|| match error {
+                    Error::PreconditionFailed => error,
+                    _ => Error::NoSuchUpload(upload_id.to_owned()),
+                })
             }
             ended => ended,
         }

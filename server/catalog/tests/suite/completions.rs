@@ -157,6 +157,47 @@ async fn one_of_concurrent_completions_and_aborts_takes_effect() {
     );
 }
 
+/// Guards against a bug: the slower of two equal completions met the object of the faster one, and got 412.
+#[tokio::test]
+async fn equal_completions_with_if_absent_all_succeed() {
+    let yields = Faults {
+        yields: 160,
+        ..Faults::default()
+    };
+    for seed in base::testing::seeds(100, 10_000) {
+        let lake = TestCatalog::new();
+        let repository = lake.repository("lake").await;
+        let (id, parts) = upload(&lake, &repository).await;
+        let servers = [0, 1].map(|n| server(&lake, seed * 2 + n, yields, BlockFaults::default()));
+        let complete = async |server: &Catalog, wait| {
+            turns(wait).await;
+            server
+                .complete_multipart(to(&repository), &id, &parts, true)
+                .await
+        };
+        let (one, other) =
+            tokio::join!(complete(&servers[0], 0), complete(&servers[1], seed % 40),);
+        let (one, other) = (
+            one.unwrap(),
+            other.unwrap_or_else(|e| panic!("seed {seed}: {e}")),
+        );
+        assert_eq!(one, other, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn completion_with_if_absent_fails_if_another_object_exists() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let (id, parts) = upload(&lake, &repository).await;
+    lake.put(&repository, "main", "big", "another").await;
+    let ended = lake
+        .complete_multipart(to(&repository), &id, &parts, true)
+        .await;
+    assert!(matches!(ended, Err(Error::PreconditionFailed)), "{ended:?}");
+    assert_eq!(lake.read(&repository, "main", "big").await, "another");
+}
+
 /// The addresses of all stored objects.
 fn data_addresses(lake: &TestCatalog) -> Vec<String> {
     let addresses = lake.block.addresses().into_iter();

@@ -51,7 +51,6 @@ impl Auth {
         username: &str,
         key: Option<(String, String)>,
     ) -> Result<CreatedCredentials> {
-        let ids = self.inner.ids.as_ref();
         let (access_key_id, secret_access_key) = key.unwrap_or_else(|| self.new_key());
         check_administrator(username, &access_key_id, &secret_access_key)?;
         let now = self.inner.clock.now();
@@ -61,16 +60,8 @@ impl Auth {
             source: "internal".to_owned(),
             ..UserData::default()
         };
-        let credential = CredentialData {
-            access_key_id: access_key_id.clone(),
-            secret_access_key_encrypted: secrets::seal(
-                &self.inner.options.secret_key,
-                secret_access_key.as_bytes(),
-                ids,
-            ),
-            issued_date: Some(to_timestamp(now)),
-            user_id: username.as_bytes().to_vec(),
-        };
+        let key = (access_key_id.as_str(), secret_access_key.as_str());
+        let credential = self.sealed_credential(key, username, now);
         let written = self
             .inner
             .kv

@@ -283,3 +283,49 @@ fn explain_slow_body(response: Response, was_too_slow: &AtomicBool) -> Response 
 
 /// Value of `Retry-After` if all connections are in use.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    async fn text(response: Response) -> String {
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8_lossy(&body).into_owned()
+    }
+
+    #[tokio::test]
+    async fn refusal_for_lack_of_memory_has_the_format_of_the_client() {
+        for (header, expected) in [
+            ("x-amz-request-id", "<Code>SlowDown</Code>"),
+            ("x-request-id", "\"message\":\"the memory for responses"),
+        ] {
+            let mut response = Response::default();
+            let id = HeaderValue::from_static("an-id");
+            response.headers_mut().insert(header, id);
+            let refusal = out_of_memory(&response, &Method::GET);
+            assert_eq!(refusal.status(), 503);
+            assert_eq!(refusal.headers()["retry-after"], "2");
+            assert_eq!(refusal.headers()[header], "an-id");
+            let text = text(refusal).await;
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    /// A client that sent the change again would make it twice.
+    #[tokio::test]
+    async fn change_whose_response_is_lost_is_reported() {
+        for (method, status, is_reported) in [
+            (Method::POST, StatusCode::CREATED, true),
+            (Method::POST, StatusCode::CONFLICT, false),
+            (Method::GET, StatusCode::OK, false),
+        ] {
+            let mut response = Response::default();
+            *response.status_mut() = status;
+            let text = text(out_of_memory(&response, &method)).await;
+            let says_so = text.contains("the request succeeded");
+            assert_eq!(says_so, is_reported, "{method} {status}: {text}");
+        }
+    }
+}

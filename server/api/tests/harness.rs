@@ -13,7 +13,7 @@ use bytes::Bytes;
 use catalog::testing::TestCatalog;
 use catalog::{InternalFiles, Reader};
 use graveler::Hooks;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -231,6 +231,11 @@ impl TestApi {
         self.send(request.body(Body::from(ask.body)).unwrap()).await
     }
 
+    /// Returns the response to a request with its unread body.
+    pub(crate) async fn respond(&self, request: Request<Body>) -> Response<Body> {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     /// Sends a request unchanged.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         self.send_from("127.0.0.1:5000", request).await
@@ -239,8 +244,7 @@ impl TestApi {
     /// Sends a request unchanged from an address.
     pub(crate) async fn send_from(&self, peer: &str, mut request: Request<Body>) -> Answer {
         request.extensions_mut().insert(Peer(peer.parse().unwrap()));
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
+        let (parts, body) = self.respond(request).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answer {
             status: parts.status.as_u16(),

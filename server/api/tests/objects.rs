@@ -1,9 +1,12 @@
 //! Objects: uploaded from bodies and forms, read whole and in ranges, listed, deleted, copied.
 
-use http::Method;
+use axum::body::{Body, HttpBody as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{Method, Request};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Ask, TestApi};
+use crate::harness::{ACCESS_KEY, Answer, Ask, SECRET_KEY, TestApi};
 
 const OBJECTS: &str = "/repositories/lake/refs/main/objects";
 const BRANCH: &str = "/repositories/lake/branches/main/objects";
@@ -144,6 +147,19 @@ async fn object_is_read_whole() {
     ] {
         assert_eq!(whole.header(name), value, "{name}");
     }
+}
+
+/// The server takes a body of a known size for one that is complete in memory.
+#[tokio::test]
+async fn object_is_streamed() {
+    let api = csv().await;
+    let key = STANDARD.encode(format!("{ACCESS_KEY}:{SECRET_KEY}"));
+    let request = Request::get(format!("/api/v1{CSV}"))
+        .header("authorization", format!("Basic {key}"))
+        .body(Body::empty());
+    let response = api.respond(request.unwrap()).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.body().size_hint().exact(), None);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Tests of writing, reading and copying objects.
 
+use http_body::Body as _;
+
 use super::harness::{Call, Lake};
 
 const CSV: &str = "/lake/main/a/two.csv";
@@ -49,6 +51,14 @@ async fn object_is_read_back_whole() {
     ] {
         assert_eq!(got.header(name), value, "{name}");
     }
+}
+
+/// The server takes a body of a known size for one that is complete in memory.
+#[tokio::test]
+async fn object_is_streamed() {
+    let lake = csv().await;
+    let response = lake.gateway.handle(lake.call("GET", CSV).sign()).await;
+    assert_eq!(response.body().size_hint().exact(), None);
 }
 
 #[tokio::test]

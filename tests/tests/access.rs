@@ -86,13 +86,35 @@ async fn configured_setup_token_is_not_logged() {
         log.contains("installation.setup_token") && !log.contains(TOKEN),
         "{log}"
     );
-    // Local callers do not need the token.
+    // Local callers need it too.
     let nobody = Client::new(&server.url(), Credentials::None).unwrap();
     let body = SetupBody {
         username: "admin".to_owned(),
         ..SetupBody::default()
     };
-    nobody.setup(&SetupOptions::default(), &body).await.unwrap();
+    let without = nobody.setup(&SetupOptions::default(), &body).await;
+    assert_eq!(refusal(without).0, 401);
+    let token = SetupOptions {
+        x_weir_setup_token: Some(TOKEN.to_owned()),
+    };
+    nobody.setup(&token, &body).await.unwrap();
+}
+
+/// Guards against a bug: the token was only in a warning, so that nobody could see it.
+#[tokio::test]
+async fn setup_token_is_printed_if_the_log_has_only_errors() {
+    let server = TestServer::start_with_settings(&[("WEIR_LOGGING_LEVEL", "error")]);
+    let log = server.log();
+    let (_, token) = log.split_once("X-Weir-Setup-Token: ").expect(&log);
+    let nobody = Client::new(&server.url(), Credentials::None).unwrap();
+    let body = SetupBody {
+        username: "admin".to_owned(),
+        ..SetupBody::default()
+    };
+    let token = SetupOptions {
+        x_weir_setup_token: token.split('\'').next().map(str::to_owned),
+    };
+    nobody.setup(&token, &body).await.unwrap();
 }
 
 /// The keys in the file of a quickstart: id and secret.

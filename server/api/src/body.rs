@@ -154,6 +154,7 @@ fn count_values(bytes: &[u8]) -> serde_json::Result<usize> {
 }
 
 /// Checks that a document has no more values than were counted, for [`crate::fuzzing`].
+#[cfg(feature = "testing")]
 pub(crate) fn try_values(bytes: &[u8]) {
     let Ok(count) = count_values(bytes) else {
         return;
@@ -169,6 +170,7 @@ pub(crate) fn try_values(bytes: &[u8]) {
 }
 
 /// The number of values in a tree, including member names.
+#[cfg(feature = "testing")]
 fn nodes(value: &serde_json::Value) -> usize {
     1 + match value {
         serde_json::Value::Array(items) => items.iter().map(nodes).sum(),
@@ -249,32 +251,59 @@ mod tests {
         commit.body.as_ref().unwrap()
     }
 
+    async fn read(
+        body: &str,
+        budget: &ByteBudget,
+        max_bytes: usize,
+    ) -> error::Result<Option<(ParsedBody, Reservation)>> {
+        read_json(commit(), &mut request(body.to_owned()), budget, max_bytes).await
+    }
+
+    /// A body with 3 values.
+    const SMALL: &str = "{\"message\": \"m\"}";
+
     #[tokio::test]
-    async fn memory_of_bodies_is_reserved_until_released() {
+    async fn memory_of_a_body_is_reserved_until_released() {
         let budget = ByteBudget::new("request bodies", 2500);
-        let document = "{\"message\": \"m\"}";
-        let read = async |body: String, max_bytes: usize| {
-            read_json(commit(), &mut request(body), &budget, max_bytes).await
-        };
-        let (_, held) = read(document.to_owned(), 1000).await.unwrap().unwrap();
+        let (_, held) = read(SMALL, &budget, 1000).await.unwrap().unwrap();
         assert_eq!(budget.used_bytes(), 16 * 3 + 3 * BYTES_PER_VALUE);
+        drop(held);
+        assert_eq!(budget.used_bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn body_is_refused_without_memory_for_it() {
+        let budget = ByteBudget::new("request bodies", 2500);
+        let (_, held) = read(SMALL, &budget, 1000).await.unwrap().unwrap();
+        let used = budget.used_bytes();
         let large = format!("{{\"message\": \"{}\"}}", "m".repeat(600));
-        let refused = read(large.clone(), 1000).await.unwrap_err();
+        let refused = read(&large, &budget, 1000).await.unwrap_err();
         assert_eq!(refused.status(), 503);
         assert!(refused.to_string().contains("request bodies"), "{refused}");
-        drop(held);
-        assert_eq!(budget.used_bytes(), 0, "a refused request holds no memory");
-        read(large.clone(), 700).await.unwrap();
-        let refused = read(large, 600).await.unwrap_err();
-        assert_eq!(refused.status(), 413);
-        let many = format!(
-            "{{\"message\": \"m\", \"x\": [{}0]}}",
-            "0,".repeat(MAX_VALUES)
+        assert_eq!(
+            budget.used_bytes(),
+            used,
+            "a refused request holds no memory"
         );
+        drop(held);
+        read(&large, &budget, 1000).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn size_of_a_body_is_limited() {
+        let budget = ByteBudget::new("request bodies", 10_000);
+        let limit = SMALL.len();
+        read(SMALL, &budget, limit).await.unwrap();
+        let refused = read(SMALL, &budget, limit - 1).await.unwrap_err();
+        assert_eq!(refused.status(), 413);
+    }
+
+    #[tokio::test]
+    async fn values_of_a_body_are_limited() {
         let budget = ByteBudget::new("request bodies", MAX_BODY_BYTES);
-        let refused = read_json(commit(), &mut request(many), &budget, MAX_BODY_BYTES)
-            .await
-            .unwrap_err();
+        let values = "0,".repeat(MAX_VALUES);
+        let many = format!("{{\"message\": \"m\", \"x\": [{values}0]}}");
+        let refused = read(&many, &budget, MAX_BODY_BYTES).await.unwrap_err();
         assert_eq!(refused.status(), 413);
         assert!(refused.to_string().contains("values"), "{refused}");
     }

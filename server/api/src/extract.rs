@@ -65,6 +65,7 @@ pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Parses the credentials of a request, for [`crate::fuzzing`].
+#[cfg(feature = "testing")]
 pub(crate) fn try_credentials(headers: &HeaderMap) {
     session_cookie(headers);
     if let Some(Ok(given)) = headers.get(AUTHORIZATION).map(http::HeaderValue::to_str) {

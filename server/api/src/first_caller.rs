@@ -11,7 +11,7 @@ use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Version};
 use subtle::ConstantTimeEq as _;
 
 use crate::ApiState;
@@ -24,19 +24,35 @@ pub const SETUP_TOKEN_HEADER: &str = "x-weir-setup-token";
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
-/// The token with which remote callers may create the first administrator.
+/// The token with which callers may create the first administrator.
 #[derive(Clone)]
-pub struct SetupToken(String);
+pub struct SetupToken {
+    token: String,
+    is_configured: bool,
+}
 
 impl SetupToken {
-    /// Creates a token. An empty token matches nothing.
+    /// Creates a random token, which only remote callers must send. An empty token matches nothing.
     #[must_use]
-    pub fn new(token: String) -> Self {
-        Self(token)
+    pub fn generated(token: String) -> Self {
+        Self {
+            token,
+            is_configured: false,
+        }
+    }
+
+    /// Creates a token of the configuration, which all callers must send: whoever configures one relies on it, also
+    /// behind a proxy whose requests look local.
+    #[must_use]
+    pub fn configured(token: String) -> Self {
+        Self {
+            token,
+            is_configured: true,
+        }
     }
 
     fn matches(&self, given: &[u8]) -> bool {
-        !self.0.is_empty() && bool::from(self.0.as_bytes().ct_eq(given))
+        !self.token.is_empty() && bool::from(self.token.as_bytes().ct_eq(given))
     }
 }
 
@@ -57,15 +73,16 @@ impl FromRequestParts<ApiState> for FirstCaller {
         let peer = parts.extensions.get::<Peer>();
         let given = parts.headers.get(SETUP_TOKEN_HEADER);
         // A wrong token is refused even from loopback: a tunnel may forward remote callers without adding headers.
-        if given.is_none() && is_on_this_machine(parts, peer) {
+        let token = &api.options.setup_token;
+        if given.is_none() && !token.is_configured && is_on_this_machine(parts, peer) {
             return Ok(Self);
         }
-        if given.is_some_and(|given| api.options.setup_token.matches(given.as_bytes())) {
+        if given.is_some_and(|given| token.matches(given.as_bytes())) {
             return Ok(Self);
         }
         match api.auth.setup_state().await {
             Ok(state) if state.initialized => Ok(Self),
-            Ok(_) => Err(refuse(given.is_some())),
+            Ok(_) => Err(refuse(token, given.is_some())),
             Err(error) => Err(crate::error::Error::from(error).into_response()),
         }
     }
@@ -78,27 +95,45 @@ fn is_on_this_machine(parts: &Parts, peer: Option<&Peer>) -> bool {
     let is_loopback = peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());
     let mut names = hosts(&parts.uri, headers);
     let names_this_machine = names.all(|name| name.is_some_and(|name| is_loopback_name(&name)));
-    is_loopback && names_this_machine && !is_forwarded(headers) && !is_from_other_page(headers)
+    is_loopback && names_this_machine && !is_forwarded(parts) && !is_from_other_page(headers)
 }
 
-/// Whether a proxy has added a header that marks the request as forwarded.
-fn is_forwarded(headers: &HeaderMap) -> bool {
+/// Whether a proxy has marked the request as forwarded, or sent it in the version 1.0 of HTTP: proxies use it by default,
+/// and no other client does. A proxy without any such sign looks local.
+fn is_forwarded(request: &Parts) -> bool {
     const NAMES: &[&str] = &[
         "forwarded",
         "via",
         "x-real-ip",
+        "x-real-port",
+        "x-scheme",
         "x-client-ip",
         "x-cluster-client-ip",
+        "x-remote-ip",
+        "x-remote-addr",
+        "x-proxyuser-ip",
         "true-client-ip",
         "cf-connecting-ip",
+        "cf-ray",
         "fastly-client-ip",
+        "fly-client-ip",
+        "front-end-https",
         "cdn-loop",
+        "max-forwards",
     ];
-    const PREFIXES: &[&str] = &["x-forwarded", "x-original-", "x-envoy-"];
-    headers.keys().any(|name| {
-        let name = name.as_str();
-        NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-    })
+    const PREFIXES: &[&str] = &[
+        "x-forwarded",
+        "x-original-",
+        "x-envoy-",
+        "x-amzn-",
+        "x-azure-",
+        "x-arr-",
+    ];
+    request.version < Version::HTTP_11
+        || request.headers.keys().any(|name| {
+            let name = name.as_str();
+            NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        })
 }
 
 /// Whether a browser sent the request from a page of another site.
@@ -116,25 +151,31 @@ fn is_from_other_page(headers: &HeaderMap) -> bool {
 }
 
 /// Parses the headers about a request's origin, for [`crate::fuzzing`].
+#[cfg(feature = "testing")]
 pub(crate) fn try_parts(uri: &http::Uri, headers: &HeaderMap) {
-    hosts(uri, headers).count();
-    is_forwarded(headers);
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.uri = uri.clone();
+    parts.headers = headers.clone();
+    is_on_this_machine(&parts, Some(&Peer(([127, 0, 0, 1], 1).into())));
+    is_forwarded(&parts);
     is_from_other_page(headers);
 }
 
-fn refuse(with_token: bool) -> Response {
-    let (status, message) = if with_token {
+fn refuse(token: &SetupToken, is_wrong: bool) -> Response {
+    let (status, message) = if is_wrong {
         (StatusCode::FORBIDDEN, "wrong setup token")
     } else {
         (StatusCode::UNAUTHORIZED, "setup token required")
     };
+    let hint = if token.is_configured {
+        "send the token of the server's configuration (installation.setup_token) in the header X-Weir-Setup-Token"
+    } else {
+        "send the setup token, which the server's start log prints, in the header X-Weir-Setup-Token, \
+         or create the first administrator on the server's own machine and not through a proxy"
+    };
     let error = types::Error {
         message: message.to_owned(),
-        hint: Some(
-            "send the setup token in the header X-Weir-Setup-Token, or create the first administrator on the server's own machine; \
-             the server's start log prints the token, unless its configuration sets installation.setup_token"
-                .to_owned(),
-        ),
+        hint: Some(hint.to_owned()),
         ..types::Error::default()
     };
     (status, Json(error)).into_response()
@@ -188,6 +229,11 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("X-Real-IP", "203.0.113.9"),
             ("Via", "1.1 proxy"),
+            ("X-Scheme", "https"),
+            (
+                "x-amzn-trace-id",
+                "Root=1-5759e988-bd862e3fe1be46a994272793",
+            ),
             ("CF-Connecting-IP", "203.0.113.9"),
             ("x-original-forwarded-for", "203.0.113.9"),
             ("x-envoy-external-address", "203.0.113.9"),
@@ -202,20 +248,83 @@ mod tests {
         }
     }
 
+    /// Guards against a bug: a proxy on this machine with these settings looked local, because it passes on the host that
+    /// the client chose.
+    #[test]
+    fn documented_proxy_is_not_admitted() {
+        let page = include_str!("../../../docs/guides/load-balancer.md");
+        let (_, block) = page.split_once("```nginx").unwrap();
+        let (block, _) = block.split_once("```").unwrap();
+        let mut headers = Vec::new();
+        for line in block.lines() {
+            let Some(header) = line.trim().strip_prefix("proxy_set_header ") else {
+                continue;
+            };
+            let (name, value) = header.trim_end_matches(';').split_once(' ').unwrap();
+            let value = match value {
+                // nginx sends no header with an empty value.
+                "\"\"" => continue,
+                "$http_host" => "localhost",
+                "$remote_addr" | "$proxy_add_x_forwarded_for" => "203.0.113.9",
+                "$scheme" => "https",
+                other => panic!("unknown value {other}"),
+            };
+            headers.push((name, value));
+        }
+        assert!(headers.contains(&("Host", "localhost")), "{headers:?}");
+        assert!(!admitted("127.0.0.1:5000", &headers));
+        let only_host = [("Host", "localhost")];
+        assert!(admitted("127.0.0.1:5000", &only_host), "the headers decide");
+    }
+
+    /// nginx forwards requests like this one unless its configuration names another version or header.
+    #[test]
+    fn requests_of_http_1_0_are_not_admitted() {
+        for (version, expected) in [
+            (Version::HTTP_09, false),
+            (Version::HTTP_10, false),
+            (Version::HTTP_11, true),
+            (Version::HTTP_2, true),
+        ] {
+            let request = Request::post("/api/v1/setup_lakefs").version(version);
+            let request = request.header(HOST.0, HOST.1).header("connection", "close");
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let peer = Peer("127.0.0.1:5000".parse().unwrap());
+            let is_local = is_on_this_machine(&parts, Some(&peer));
+            assert_eq!(is_local, expected, "{version:?}");
+        }
+    }
+
     #[tokio::test]
     async fn refusal_has_a_message_and_a_hint_about_the_token() {
-        for (with_token, status, message) in [
-            (false, 401, "setup token required"),
-            (true, 403, "wrong setup token"),
+        let generated = SetupToken::generated("t".to_owned());
+        let configured = SetupToken::configured("t".to_owned());
+        for (token, is_wrong, status, message, says) in [
+            (&generated, false, 401, "setup token required", "start log"),
+            (&generated, true, 403, "wrong setup token", "start log"),
+            (
+                &configured,
+                false,
+                401,
+                "setup token required",
+                "installation.setup_token",
+            ),
+            (
+                &configured,
+                true,
+                403,
+                "wrong setup token",
+                "installation.setup_token",
+            ),
         ] {
-            let response = refuse(with_token);
+            let response = refuse(token, is_wrong);
             assert_eq!(response.status(), status);
             let body = axum::body::to_bytes(response.into_body(), usize::MAX).await;
             let error: types::Error = serde_json::from_slice(&body.unwrap()).unwrap();
             assert_eq!(error.message, message);
             let hint = error.hint.unwrap();
             assert!(
-                hint.contains("X-Weir-Setup-Token") && hint.contains("start log"),
+                hint.contains("X-Weir-Setup-Token") && hint.contains(says),
                 "{hint}"
             );
         }
@@ -223,7 +332,7 @@ mod tests {
 
     #[test]
     fn setup_token_matches_only_itself() {
-        let token = SetupToken::new("a token of sixteen".to_owned());
+        let token = SetupToken::configured("a token of sixteen".to_owned());
         assert!(token.matches(b"a token of sixteen"));
         for wrong in [
             &b""[..],
@@ -233,7 +342,7 @@ mod tests {
         ] {
             assert!(!token.matches(wrong));
         }
-        assert!(!SetupToken::new(String::new()).matches(b""));
+        assert!(!SetupToken::generated(String::new()).matches(b""));
         assert!(!format!("{token:?}").contains("sixteen"));
     }
 }

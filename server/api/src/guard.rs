@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use api_types as types;
+use auth::ConnectionTrust;
 use axum::extract::{FromRequestParts as _, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -133,6 +134,9 @@ impl Guard {
         let (mut budget, mut max_bytes) = (&bodies.anonymous, MAX_ANONYMOUS_BODY_BYTES);
         if operation.authenticated {
             let caller = Caller(authenticate(&api.auth, request.headers()).await?);
+            if let Some(connection) = request.extensions().get::<ConnectionTrust>() {
+                connection.set_known();
+            }
             request.extensions_mut().insert(caller);
             (budget, max_bytes) = (&bodies.known, MAX_BODY_BYTES);
         }

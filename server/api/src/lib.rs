@@ -18,6 +18,7 @@ mod dump;
 mod error;
 mod extract;
 mod first_caller;
+#[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod gc_prepare;
@@ -62,6 +63,7 @@ pub use first_caller::{Peer, SETUP_TOKEN_HEADER, SetupToken};
 pub use permissions::Authorizer;
 pub use router::{ROUTES, Route, router};
 pub use site::{came_by_https, host_name, hosts, is_cross_site, is_loopback_name};
+pub use spec::SharedBody;
 
 /// The path below which the operations are served.
 const PREFIX: &str = "/api/v1";

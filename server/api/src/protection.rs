@@ -48,14 +48,6 @@ fn if_match(headers: &HeaderMap) -> Option<&str> {
     Some(unquoted.unwrap_or(given))
 }
 
-pub(crate) async fn may_set(
-    State(api): State<ApiState>,
-    Path(id): Path<String>,
-) -> Result<StatusCode> {
-    api.reader().repository(&id).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
 pub(crate) async fn add_rule(
     State(api): State<ApiState>,
     Path(id): Path<String>,

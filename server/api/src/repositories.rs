@@ -110,3 +110,13 @@ pub(crate) async fn delete_metadata(
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+/// Answers whether the caller may change settings of a repository: the guard has checked the permission, so only the
+/// repository has to exist.
+pub(crate) async fn may_set(
+    State(api): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    api.reader().repository(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -42,14 +42,6 @@ pub(crate) async fn delete_rules(
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(crate) async fn may_set(
-    State(api): State<ApiState>,
-    Path(id): Path<String>,
-) -> Result<StatusCode> {
-    api.reader().repository(&id).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
 fn to_wire(rules: GcRules) -> types::GarbageCollectionRules {
     let rule = |(branch_id, days)| types::GarbageCollectionRule {
         branch_id,

@@ -397,7 +397,7 @@ routes! {
         Requires(&[("retention:PrepareGarbageCollectionCommits", REPOSITORY)]);
     post "/repositories/{repository}/gc/prepare_uncommited" prepareGarbageCollectionUncommitted gc_prepare::prepare_uncommitted,
         Requires(&[("retention:PrepareGarbageCollectionUncommitted", REPOSITORY)]);
-    get "/repositories/{repository}/gc/rules/set_allowed" setGarbageCollectionRulesPreflight retention::may_set,
+    get "/repositories/{repository}/gc/rules/set_allowed" setGarbageCollectionRulesPreflight repositories::may_set,
         Requires(&[("retention:SetGarbageCollectionRules", REPOSITORY)]);
     get "/repositories/{repository}/gc/rules" internalGetGarbageCollectionRules retention::get_rules,
         Requires(&[("retention:GetGarbageCollectionRules", REPOSITORY)]);
@@ -405,7 +405,7 @@ routes! {
         Requires(&[("retention:SetGarbageCollectionRules", REPOSITORY)]);
     delete "/repositories/{repository}/gc/rules" internalDeleteGarbageCollectionRules retention::delete_rules,
         Requires(&[("retention:SetGarbageCollectionRules", REPOSITORY)]);
-    get "/repositories/{repository}/branch_protection/set_allowed" createBranchProtectionRulePreflight protection::may_set,
+    get "/repositories/{repository}/branch_protection/set_allowed" createBranchProtectionRulePreflight repositories::may_set,
         Requires(&[("branches:SetBranchProtectionRules", REPOSITORY)]);
     get "/repositories/{repository}/branch_protection" internalGetBranchProtectionRules protection::get_rules,
         Requires(&[("branches:GetBranchProtectionRules", REPOSITORY)]);

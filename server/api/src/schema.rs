@@ -512,11 +512,11 @@ mod tests {
                     ..
                 } => {
                     regex::Regex::new(pattern.text).expect("a pattern of the contract");
-                    let told = format!(
+                    let message = format!(
                         "string doesn't match the regular expression \"{}\"",
                         pattern.text
                     );
-                    assert!(hint_of(&told).is_some(), "{told}: no hint");
+                    assert!(hint_of(&message).is_some(), "{message}: no hint");
                     *seen += 1;
                 }
                 Schema::Array { items, .. } | Schema::Map(items) => walk(items, seen),

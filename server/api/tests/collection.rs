@@ -3,124 +3,171 @@
 use http::Method;
 use serde_json::json;
 
-use crate::harness::{Ask, TestApi};
+use crate::harness::{Answer, Ask, TestApi};
 
-#[tokio::test]
-async fn trees_are_found_and_read_by_id() {
+const METADATA: &str = "/repositories/lake/metadata";
+
+/// A repository with a commit, and the id of its tree.
+async fn tree() -> (TestApi, String) {
     let api = TestApi::new().await;
     api.repository("lake").await;
     api.put_object("lake", "main", "a", "1").await.expect(201);
     let commit = api.commit("lake", "main", "first").await;
-    let commit = api
-        .get(&format!("/repositories/lake/commits/{commit}"))
-        .await
-        .json();
-    let tree = commit["meta_range_id"].as_str().unwrap();
-    let metadata = "/repositories/lake/metadata";
+    let path = format!("/repositories/lake/commits/{commit}");
+    let tree = api.get(&path).await.expect(200).json()["meta_range_id"].clone();
+    (api, tree.as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn trees_are_found_by_id() {
+    let (api, tree) = tree().await;
     for kind in ["meta_range", "range"] {
-        let answer = api
-            .get(&format!("{metadata}/{kind}/{tree}"))
-            .await
-            .expect(200);
+        let found = api.get(&format!("{METADATA}/{kind}/{tree}")).await;
+        let found = found.expect(200);
         let location = format!("_lakefs/{tree}");
-        assert_eq!(answer.json(), json!({"location": location}));
-        assert_eq!(answer.header("location"), location);
-        api.get(&format!("{metadata}/{kind}/..%2Fdata"))
+        assert_eq!(found.json(), json!({"location": location}));
+        assert_eq!(found.header("location"), location);
+        api.get(&format!("{METADATA}/{kind}/..%2Fdata"))
             .await
             .expect(400);
     }
-    let object = format!("{metadata}/object/meta_range");
-    let answer = api.get(&format!("{object}/{tree}")).await.expect(200);
-    assert_eq!(answer.header("content-type"), "application/octet-stream");
-    assert_eq!(
-        answer.header("content-length"),
-        answer.body.len().to_string()
-    );
+}
+
+#[tokio::test]
+async fn trees_are_read_by_id() {
+    let (api, tree) = tree().await;
+    let path = format!("{METADATA}/object/meta_range");
+    let file = api.get(&format!("{path}/{tree}")).await.expect(200);
+    assert_eq!(file.header("content-type"), "application/octet-stream");
+    assert_eq!(file.header("content-length"), file.body.len().to_string());
     let unknown = "0".repeat(64);
-    let gone = api.get(&format!("{object}/{unknown}")).await.expect(410);
-    for answer in [answer, gone] {
+    let gone = api.get(&format!("{path}/{unknown}")).await.expect(410);
+    for answer in [file, gone] {
         assert_eq!(
             answer.header("content-security-policy"),
             "default-src 'none'"
         );
         assert_eq!(answer.header("x-frame-options"), "SAMEORIGIN");
     }
+}
+
+#[tokio::test]
+async fn malformed_requests_for_trees_are_refused() {
+    let (api, tree) = tree().await;
     for (path, words) in [
         (
-            format!("{object}/{tree}?presign=true"),
+            format!("meta_range/{tree}?presign=true"),
             "presigned URL: operation not supported",
         ),
-        (format!("{object}/..%2Fdata"), "64 lower-case hex digits"),
         (
-            format!("{metadata}/object/commit/{tree}"),
-            "range, meta_range",
+            "meta_range/..%2Fdata".to_owned(),
+            "64 lower-case hex digits",
         ),
+        (format!("commit/{tree}"), "range, meta_range"),
     ] {
-        let message = api.get(&path).await.expect(400).message();
+        let refused = api.get(&format!("{METADATA}/object/{path}")).await;
+        let message = refused.expect(400).message();
         assert!(message.contains(words), "{path}: {message}");
     }
 }
 
-#[tokio::test]
-async fn symlinks_and_garbage_collection_lists_are_written() {
+/// A repository with an uncommitted object.
+async fn lake() -> TestApi {
     let api = TestApi::new().await;
     api.repository("lake").await;
     api.put_object("lake", "main", "t/a", "1").await.expect(201);
-    let post = async |path: &str| {
-        let path = format!("/repositories/lake/{path}");
-        api.ask(Method::POST, &path, Ask::default()).await
-    };
-    let symlinks = post("refs/main/symlink?location=t/").await.expect(201);
-    assert_eq!(symlinks.json(), json!({"location": "mem://lake/symlinks"}));
-    post("refs/none/symlink").await.expect(404);
+    api
+}
 
-    post("gc/prepare_commits").await.expect(404);
-    post("gc/prepare_commits/async").await.expect(404);
+/// The same with rules for garbage collection.
+async fn with_rules() -> TestApi {
+    let api = lake().await;
     let rules = catalog::GcRules {
         default_retention_days: 7,
         ..catalog::GcRules::default()
     };
     let repository = api.lake.catalog.reader().repository("lake").await.unwrap();
     api.lake.set_gc_rules(&repository, &rules).await.unwrap();
-    let prepared = post("gc/prepare_commits").await.expect(201).json();
+    api
+}
+
+/// Sends a request without a body.
+async fn post(api: &TestApi, path: &str) -> Answer {
+    let path = format!("/repositories/lake/{path}");
+    api.ask(Method::POST, &path, Ask::default()).await
+}
+
+const LISTS: &str = "mem://lake/_lakefs/retention/gc";
+
+#[tokio::test]
+async fn symlinks_are_written() {
+    let api = lake().await;
+    let symlinks = post(&api, "refs/main/symlink?location=t/").await;
+    assert_eq!(
+        symlinks.expect(201).json(),
+        json!({"location": "mem://lake/symlinks"})
+    );
+    post(&api, "refs/none/symlink").await.expect(404);
+}
+
+#[tokio::test]
+async fn lists_of_commits_need_rules() {
+    let api = lake().await;
+    for path in ["gc/prepare_commits", "gc/prepare_commits/async"] {
+        post(&api, path).await.expect(404);
+    }
+}
+
+#[tokio::test]
+async fn lists_of_commits_are_written() {
+    let api = with_rules().await;
+    let prepared = post(&api, "gc/prepare_commits").await.expect(201).json();
     let run = prepared["run_id"].as_str().unwrap();
-    let folder = "mem://lake/_lakefs/retention/gc";
     let expected = json!({
         "run_id": run,
-        "gc_commits_location": format!("{folder}/commits/run_id={run}/commits.csv"),
-        "gc_addresses_location": format!("{folder}/addresses"),
+        "gc_commits_location": format!("{LISTS}/commits/run_id={run}/commits.csv"),
+        "gc_addresses_location": format!("{LISTS}/addresses"),
     });
     assert_eq!(prepared, expected);
+}
 
-    let task = post("gc/prepare_commits/async").await.expect(202).json();
-    let task = task["id"].as_str().unwrap();
-    let path = format!("/repositories/lake/gc/prepare_commits/status?id={task}");
+#[tokio::test]
+async fn lists_of_commits_are_written_by_a_task() {
+    let api = with_rules().await;
+    let prepared = post(&api, "gc/prepare_commits").await.expect(201).json();
+    let task = post(&api, "gc/prepare_commits/async").await.expect(202);
+    let task = task.json()["id"].clone();
+    let status = "/repositories/lake/gc/prepare_commits/status";
     api.lake.drain().await;
-    let status = api.get(&path).await.expect(200).json();
+    let path = format!("{status}?id={}", task.as_str().unwrap());
+    let ended = api.get(&path).await.expect(200).json();
     assert_eq!(
-        (&status["task_id"], &status["completed"]),
-        (&json!(task), &json!(true))
+        (&ended["task_id"], &ended["completed"]),
+        (&task, &json!(true))
     );
     assert_eq!(
-        status["result"]["gc_addresses_location"],
+        ended["result"]["gc_addresses_location"],
         prepared["gc_addresses_location"]
     );
-    assert_ne!(status["result"]["run_id"], prepared["run_id"]);
-    let unknown = "/repositories/lake/gc/prepare_commits/status?id=GCPCnone";
-    api.get(unknown).await.expect(404);
+    assert_ne!(ended["result"]["run_id"], prepared["run_id"]);
+    api.get(&format!("{status}?id=GCPCnone")).await.expect(404);
+}
 
+#[tokio::test]
+async fn lists_of_uncommitted_objects_are_written() {
+    let api = lake().await;
+    let path = "/repositories/lake/gc/prepare_uncommited";
     for body in [json!({}), json!({"continuation_token": ""})] {
-        let path = "/repositories/lake/gc/prepare_uncommited";
         let prepared = api.post(path, &body).await.expect(201).json();
         let run = prepared["run_id"].as_str().unwrap();
         let expected = json!({
             "run_id": run,
-            "gc_uncommitted_location": format!("{folder}/uncommitted/{run}/uncommitted"),
+            "gc_uncommitted_location": format!("{LISTS}/uncommitted/{run}/uncommitted"),
         });
         assert_eq!(prepared, expected);
-        let forged = json!({"continuation_token": "forged"});
-        let message = api.post(path, &forged).await.expect(400).message();
-        assert!(message.contains("continuation token"), "{message}");
     }
-    post("gc/prepare_uncommited").await.expect(201);
+    post(&api, "gc/prepare_uncommited").await.expect(201);
+    let forged = json!({"continuation_token": "forged"});
+    let message = api.post(path, &forged).await.expect(400).message();
+    assert!(message.contains("continuation token"), "{message}");
 }

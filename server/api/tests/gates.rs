@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use graveler::{Event, EventKind, Finding, HookOutcome, Hooks, Rejection};
 use serde_json::{Value, json};
 
-use crate::harness::TestApi;
+use crate::harness::{Answer, TestApi};
 
 /// Allows all changes with a warning, except merges with the message `no`.
 #[derive(Debug)]
@@ -52,8 +52,8 @@ fn refusal(event: &Event) -> Rejection {
     }
 }
 
-#[tokio::test]
-async fn successful_change_reports_hook_runs_and_warnings() {
+/// A server with [`Gate`], the branch `dev` and an uncommitted object on it.
+async fn gated() -> TestApi {
     let api = TestApi::with_hooks(|_| Arc::new(Gate)).await;
     api.set_up().await;
     api.repository("lake").await;
@@ -62,58 +62,67 @@ async fn successful_change_reports_hook_runs_and_warnings() {
         .await
         .expect(201);
     api.put_object("lake", "dev", "a", "1").await.expect(201);
+    api
+}
 
+/// Checks that a change reports one run, also in the header, and warnings.
+#[track_caller]
+fn assert_reports(change: &Answer, warnings: &[&str]) {
+    let body = change.json();
+    let ids = body["gate_run_ids"].as_array().unwrap();
+    let header = change.header("x-weir-gate-run-ids");
+    assert_eq!((ids.len(), header), (1, ids[0].as_str().unwrap()), "{body}");
+    assert_eq!(body["warnings"], json!(warnings), "{body}");
+}
+
+#[tokio::test]
+async fn commit_reports_hook_runs_and_warnings() {
+    let api = gated().await;
     let commits = "/repositories/lake/branches/dev/commits";
-    let made = api
-        .post(commits, &json!({"message": "work"}))
-        .await
-        .expect(201);
-    let told = |body: &Value, header: &str, warnings: Value| {
-        let ids = body["gate_run_ids"].as_array().unwrap();
-        assert_eq!((ids.len(), header), (1, ids[0].as_str().unwrap()), "{body}");
-        assert_eq!(body["warnings"], warnings, "{body}");
-    };
-    let header = made.header("x-weir-gate-run-ids");
-    let warnings = json!(["a warning of prepare-commit", "a warning of pre-commit"]);
-    told(&made.json(), header, warnings);
+    let made = api.post(commits, &json!({"message": "work"})).await;
+    assert_reports(
+        &made.expect(201),
+        &["a warning of prepare-commit", "a warning of pre-commit"],
+    );
+    // Hook results are in the response to the change, and not stored with the commit.
+    let logged = api.get("/repositories/lake/refs/dev/commits").await;
+    let logged = logged.expect(200).json();
+    assert_eq!(logged["results"][0]["gate_run_ids"], Value::Null);
+}
 
-    let merged = api
-        .post("/repositories/lake/refs/dev/merge/main", &json!({}))
-        .await;
-    let merged = merged.expect(200);
-    let header = merged.header("x-weir-gate-run-ids");
-    told(&merged.json(), header, json!(["a warning of pre-merge"]));
+#[tokio::test]
+async fn merge_reports_hook_runs_and_warnings() {
+    let api = gated().await;
+    api.commit("lake", "dev", "work").await;
+    let merge = "/repositories/lake/refs/dev/merge/main";
+    let merged = api.post(merge, &json!({})).await.expect(200);
+    assert_reports(&merged, &["a warning of pre-merge"]);
+}
 
+#[tokio::test]
+async fn revert_reports_hook_runs() {
+    let api = gated().await;
+    api.commit("lake", "dev", "work").await;
+    let revert = json!({"ref": "dev", "parent_number": 0});
     let reverted = api
-        .post(
-            "/repositories/lake/branches/dev/revert",
-            &json!({"ref": "dev", "parent_number": 0}),
-        )
+        .post("/repositories/lake/branches/dev/revert", &revert)
         .await
         .expect(204);
     assert_ne!(reverted.header("x-weir-gate-run-ids"), "");
+}
 
+#[tokio::test]
+async fn cherry_pick_reports_hook_runs_and_warnings() {
+    let api = gated().await;
+    api.commit("lake", "dev", "work").await;
     let picked = api
         .post(
-            "/repositories/lake/branches/dev/cherry-pick",
-            &json!({"ref": "dev~1"}),
+            "/repositories/lake/branches/main/cherry-pick",
+            &json!({"ref": "dev"}),
         )
         .await
         .expect(201);
-    let header = picked.header("x-weir-gate-run-ids");
-    told(
-        &picked.json(),
-        header,
-        json!(["a warning of pre-cherry-pick"]),
-    );
-
-    // Hook results are in the response to the change, and not stored with the commit.
-    let logged = api
-        .get("/repositories/lake/refs/dev/commits")
-        .await
-        .expect(200)
-        .json();
-    assert_eq!(logged["results"][0]["gate_run_ids"], Value::Null);
+    assert_reports(&picked, &["a warning of pre-cherry-pick"]);
 }
 
 #[tokio::test]

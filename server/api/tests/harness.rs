@@ -13,7 +13,7 @@ use bytes::Bytes;
 use catalog::testing::TestCatalog;
 use catalog::{InternalFiles, Reader};
 use graveler::Hooks;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -120,6 +120,16 @@ impl TestApi {
     }
 
     pub(crate) async fn with_hooks(hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>) -> Self {
+        Self::build(hooks, SetupToken::generated(SETUP_TOKEN.to_owned())).await
+    }
+
+    /// A server without an administrator, whose configuration has [`SETUP_TOKEN`].
+    pub(crate) async fn unset_with_configured_token() -> Self {
+        let token = SetupToken::configured(SETUP_TOKEN.to_owned());
+        Self::build(|_| Arc::new(graveler::NoHooks), token).await
+    }
+
+    async fn build(hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>, setup_token: SetupToken) -> Self {
         let lake = TestCatalog::with_hooks(hooks);
         let cache = tempfile::tempdir().unwrap();
         let auth = auth::Auth::new(
@@ -160,7 +170,7 @@ impl TestApi {
             login_failed_message: "The credentials don't match.".to_owned(),
             login_url: String::new(),
             logout_url: String::new(),
-            setup_token: SetupToken::new(SETUP_TOKEN.to_owned()),
+            setup_token,
             bodies: api::BodyBudgets::new(128 << 20),
         };
         let asked = Arc::default();
@@ -221,6 +231,11 @@ impl TestApi {
         self.send(request.body(Body::from(ask.body)).unwrap()).await
     }
 
+    /// Returns the response to a request with its unread body.
+    pub(crate) async fn respond(&self, request: Request<Body>) -> Response<Body> {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     /// Sends a request unchanged.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         self.send_from("127.0.0.1:5000", request).await
@@ -229,8 +244,7 @@ impl TestApi {
     /// Sends a request unchanged from an address.
     pub(crate) async fn send_from(&self, peer: &str, mut request: Request<Body>) -> Answer {
         request.extensions_mut().insert(Peer(peer.parse().unwrap()));
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
+        let (parts, body) = self.respond(request).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answer {
             status: parts.status.as_u16(),

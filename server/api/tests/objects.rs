@@ -1,9 +1,12 @@
 //! Objects: uploaded from bodies and forms, read whole and in ranges, listed, deleted, copied.
 
-use http::Method;
+use axum::body::{Body, HttpBody as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{Method, Request};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Ask, TestApi};
+use crate::harness::{ACCESS_KEY, Answer, Ask, SECRET_KEY, TestApi};
 
 const OBJECTS: &str = "/repositories/lake/refs/main/objects";
 const BRANCH: &str = "/repositories/lake/branches/main/objects";
@@ -116,14 +119,21 @@ async fn conditional_upload_fails_if_the_object_exists() {
         .expect(501);
 }
 
-#[tokio::test]
-async fn objects_are_read_whole_and_in_ranges() {
+/// A repository with the object `a` of 8 bytes.
+async fn csv() -> TestApi {
     let api = lake().await;
     upload(&api, "a", &[("content-type", "text/csv")], "x,y\n1,2\n")
         .await
         .expect(201);
-    let url = format!("{OBJECTS}?path=a");
-    let whole = api.get(&url).await.expect(200);
+    api
+}
+
+const CSV: &str = "/repositories/lake/refs/main/objects?path=a";
+
+#[tokio::test]
+async fn object_is_read_whole() {
+    let api = csv().await;
+    let whole = api.get(CSV).await.expect(200);
     assert_eq!(whole.text(), "x,y\n1,2\n");
     for (name, value) in [
         ("content-length", "8"),
@@ -137,23 +147,52 @@ async fn objects_are_read_whole_and_in_ranges() {
     ] {
         assert_eq!(whole.header(name), value, "{name}");
     }
+}
+
+/// The server takes a body of a known size for one that is complete in memory.
+#[tokio::test]
+async fn object_is_streamed() {
+    let api = csv().await;
+    let key = STANDARD.encode(format!("{ACCESS_KEY}:{SECRET_KEY}"));
+    let request = Request::get(format!("/api/v1{CSV}"))
+        .header("authorization", format!("Basic {key}"))
+        .body(Body::empty());
+    let response = api.respond(request.unwrap()).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.body().size_hint().exact(), None);
+}
+
+#[tokio::test]
+async fn object_is_read_in_ranges() {
+    let api = csv().await;
     for (range, text, place) in [
         ("bytes=2-4", "y\n1", "bytes 2-4/8"),
         ("bytes=-3", ",2\n", "bytes 5-7/8"),
         ("bytes=5-", ",2\n", "bytes 5-7/8"),
     ] {
-        let part = api.get_with(&url, "range", range).await.expect(206);
+        let part = api.get_with(CSV, "range", range).await.expect(206);
         assert_eq!((part.text(), part.header("content-range")), (text, place));
         assert_eq!(part.header("content-length"), text.len().to_string());
     }
-    let past = api.get_with(&url, "range", "bytes=50-60").await.expect(416);
+}
+
+#[tokio::test]
+async fn unsatisfiable_and_malformed_ranges_are_refused() {
+    let api = csv().await;
+    let past = api.get_with(CSV, "range", "bytes=50-60").await.expect(416);
     assert_eq!(past.header("content-range"), "bytes */8");
-    api.get_with(&url, "range", "bytes=x-y").await.expect(400);
-    let unchanged = api
-        .get_with(&url, "if-none-match", whole.header("etag"))
-        .await
-        .expect(304);
+    api.get_with(CSV, "range", "bytes=x-y").await.expect(400);
+}
+
+#[tokio::test]
+async fn object_that_the_client_has_is_not_sent_again() {
+    let api = csv().await;
+    let tag = "\"344fd2323dd33d5c058b7cf27de029e8\"";
+    let unchanged = api.get_with(CSV, "if-none-match", tag).await.expect(304);
     assert!(unchanged.body.is_empty());
+    api.get_with(CSV, "if-none-match", "\"another\"")
+        .await
+        .expect(200);
 }
 
 #[tokio::test]
@@ -229,46 +268,53 @@ async fn listing_with_delimiter_is_paged() {
     assert_eq!(none, json!({"pagination": pagination, "results": []}));
 }
 
-#[tokio::test]
-async fn objects_are_deleted_and_copied() {
+/// A repository with the objects `a` and `b`.
+async fn two_objects() -> TestApi {
     let api = lake().await;
-    for path in ["a", "b", "c"] {
+    for path in ["a", "b"] {
         api.put_object("lake", "main", path, path).await.expect(201);
     }
-    let copy = api
-        .post(
-            &format!("{BRANCH}/copy?dest_path=d"),
-            &json!({"src_path": "a"}),
-        )
-        .await
-        .expect(201)
-        .json();
+    api
+}
+
+async fn paths(api: &TestApi) -> String {
+    let repository = api.lake.reader().repository("lake").await.unwrap();
+    api.lake.paths(&repository, "main").await
+}
+
+#[tokio::test]
+async fn object_is_copied() {
+    let api = two_objects().await;
+    let path = format!("{BRANCH}/copy?dest_path=c");
+    let copy = api.post(&path, &json!({"src_path": "a"})).await;
+    let copy = copy.expect(201).json();
     assert_eq!(
         (&copy["path"], &copy["size_bytes"]),
-        (&json!("d"), &json!(1))
+        (&json!("c"), &json!(1))
     );
-    api.delete(&format!("{BRANCH}?path=a")).await.expect(204);
-    api.delete(&format!("{BRANCH}?path=never"))
-        .await
-        .expect(204);
-    let many = api
-        .post(
-            &format!("{BRANCH}/delete"),
-            &json!({"paths": ["b", "never"]}),
-        )
-        .await
-        .expect(200);
-    assert_eq!(many.json(), json!({"errors": []}));
-    let left = api.get(&format!("{OBJECTS}/ls")).await.json();
-    let left: Vec<&Value> = left["results"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|row| &row["path"])
-        .collect();
-    assert_eq!(left, ["c", "d"]);
+    assert_eq!(paths(&api).await, "a b c");
+}
+
+#[tokio::test]
+async fn object_is_deleted() {
+    let api = two_objects().await;
+    for path in ["a", "never"] {
+        api.delete(&format!("{BRANCH}?path={path}"))
+            .await
+            .expect(204);
+    }
+    assert_eq!(paths(&api).await, "b");
+}
+
+#[tokio::test]
+async fn several_objects_are_deleted() {
+    let api = two_objects().await;
+    let path = format!("{BRANCH}/delete");
+    let many = api.post(&path, &json!({"paths": ["b", "never"]})).await;
+    assert_eq!(many.expect(200).json(), json!({"errors": []}));
+    assert_eq!(paths(&api).await, "a");
     let too_many: Vec<String> = (0..1001).map(|i| i.to_string()).collect();
-    api.post(&format!("{BRANCH}/delete"), &json!({"paths": too_many}))
+    api.post(&path, &json!({"paths": too_many}))
         .await
         .expect(400);
 }

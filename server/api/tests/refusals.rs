@@ -60,75 +60,71 @@ async fn wrong_method_gets_a_hint_with_the_right_ones() {
     }
 }
 
-/// Guards against a bug: these refusals named only a regular expression, or did not say what to do.
+/// Guards against a bug: the refusal contained only a regular expression.
+#[tokio::test]
+async fn refused_repository_name_is_explained() {
+    let api = TestApi::new().await;
+    for name in ["wh", "my_repo"] {
+        let creation = json!({"name": name, "storage_namespace": "mem://x"});
+        let hint = api
+            .post("/repositories", &creation)
+            .await
+            .expect(400)
+            .hint();
+        assert!(hint.contains("3 to 63 lower-case letters"), "{hint}");
+    }
+}
+
+/// Guards against a bug: these refusals did not say what to do.
 #[tokio::test]
 async fn refusals_say_what_to_write() {
     let api = TestApi::new().await;
-    let repository = |name: &str| json!({"name": name, "storage_namespace": "mem://x"});
-    for name in ["wh", "my_repo"] {
-        let refused = api.post("/repositories", &repository(name)).await;
-        let hint = refused.expect(400).json()["hint"].clone();
-        let hint = hint.as_str().unwrap();
-        assert!(hint.contains("3 to 63 lower-case letters"), "{hint}");
-    }
     api.repository("lake").await;
-    for (method, path, body, status, says) in [
+    let branch = json!({"name": "feature/x", "source": "main"});
+    for (path, body, status, says) in [
+        ("branches", Some(branch), 400, "feature-x"),
         (
-            Method::POST,
-            "/repositories/lake/branches",
-            json!({"name": "feature/x", "source": "main"}),
-            400,
-            "feature-x",
-        ),
-        (
-            Method::GET,
-            "/repositories/lake/refs/main/commits?since=yesterday",
-            json!(null),
+            "refs/main/commits?since=yesterday",
+            None,
             400,
             "2026-01-31T00:00:00Z",
         ),
         (
-            Method::POST,
-            "/repositories/lake/branches/none/undo",
-            json!({}),
+            "branches/none/undo",
+            Some(json!({})),
             404,
             "there is no branch 'none'",
         ),
         (
-            Method::POST,
-            "/repositories/lake/tags/none/undo",
-            json!({}),
+            "tags/none/undo",
+            Some(json!({})),
             404,
             "there is no tag 'none'",
         ),
         (
-            Method::GET,
-            "/repositories/lake/branches/main/staging/backing?path=x",
-            json!(null),
+            "branches/main/staging/backing?path=x",
+            None,
             501,
             "leave out `pre_sign`",
         ),
     ] {
-        let answer = match method {
-            Method::GET => api.get(path).await,
-            _ => api.post(path, &body).await,
+        let path = format!("/repositories/lake/{path}");
+        let answer = match body {
+            None => api.get(&path).await,
+            Some(body) => api.post(&path, &body).await,
         };
-        let hint = answer.expect(status).json()["hint"].clone();
-        assert!(
-            hint.as_str().unwrap_or_default().contains(says),
-            "{path}: {hint}"
-        );
+        let hint = answer.expect(status).hint();
+        assert!(hint.contains(says), "{path}: {hint}");
     }
-    let user = api.get("/user").await.expect(200).json();
-    let name = user["user"]["id"].as_str().unwrap();
-    let path = format!("/auth/users/{name}/credentials");
-    let second = api.post(&path, &json!({})).await.expect(400).json();
-    assert!(
-        second["hint"]
-            .as_str()
-            .unwrap()
-            .contains("use the existing key")
-    );
+}
+
+/// Guards against a bug: the refusal did not say what to do.
+#[tokio::test]
+async fn second_access_key_is_refused_with_a_hint() {
+    let api = TestApi::new().await;
+    let path = "/auth/users/admin/credentials";
+    let hint = api.post(path, &json!({})).await.expect(400).hint();
+    assert!(hint.contains("use the existing key"), "{hint}");
 }
 
 /// Operations without authentication.

@@ -26,46 +26,77 @@ async fn send_if(
     api.ask(method, path, ask).await
 }
 
+const PROTECTION: &str = "/repositories/lake/settings/branch_protection";
+
+/// A repository whose branch `main` is protected.
+async fn protected() -> TestApi {
+    let api = TestApi::new().await;
+    api.repository("lake").await;
+    let rules = json!([{"pattern": "ma*"}]);
+    send(&api, Method::PUT, PROTECTION, &rules)
+        .await
+        .expect(204);
+    api
+}
+
 #[tokio::test]
 async fn branch_protection_rules_have_an_etag() {
     let api = TestApi::new().await;
     api.repository("lake").await;
-    let path = "/repositories/lake/settings/branch_protection";
-    let none = api.get(path).await.expect(200);
+    let none = api.get(PROTECTION).await.expect(200);
     assert!(none.headers.contains_key("etag"));
     assert_eq!((none.header("etag"), none.json()), ("", json!([])));
-
-    let main = json!([{"pattern": "ma*"}]);
-    send_if(&api, Method::PUT, path, &main, Some(""))
+    let rules = json!([{"pattern": "ma*"}]);
+    send_if(&api, Method::PUT, PROTECTION, &rules, Some(""))
         .await
         .expect(204);
-    let set = api.get(path).await.expect(200);
-    assert_eq!((set.header("etag").len(), set.json()), (64, main));
-    let stale = send_if(&api, Method::PUT, path, &json!([]), Some("stale")).await;
-    let text = stale.expect(412).message();
-    assert_eq!(text, "Precondition failed");
-    let quoted = format!("\"{}\"", set.header("etag"));
+    let set = api.get(PROTECTION).await.expect(200);
+    assert_eq!((set.header("etag").len(), set.json()), (64, rules));
+}
+
+#[tokio::test]
+async fn branch_protection_rules_are_set_only_with_the_current_etag() {
+    let api = protected().await;
+    let set = api.get(PROTECTION).await.expect(200);
+    let stale = send_if(&api, Method::PUT, PROTECTION, &json!([]), Some("stale")).await;
+    assert_eq!(stale.expect(412).message(), "Precondition failed");
+    let current = format!("\"{}\"", set.header("etag"));
     let both = json!([{"pattern": "main"}, {"pattern": "a*"}]);
-    send_if(&api, Method::PUT, path, &both, Some(&quoted))
+    send_if(&api, Method::PUT, PROTECTION, &both, Some(&current))
         .await
         .expect(204);
+    assert_eq!(api.get(PROTECTION).await.json(), both);
+}
 
+#[tokio::test]
+async fn protected_branch_takes_no_writes_and_commits() {
+    let api = protected().await;
     let refused = api.put_object("lake", "main", "p", "x").await.expect(403);
     assert_eq!(refused.message(), "cannot write to protected branch");
+    let hint = refused.hint();
     assert!(
-        refused
-            .hint()
-            .contains("branch main takes no direct writes and commits")
+        hint.contains("branch main takes no direct writes and commits"),
+        "{hint}"
     );
     let commits = "/repositories/lake/branches/main/commits";
-    let refused = api
-        .post(commits, &json!({"message": "m"}))
-        .await
-        .expect(403);
-    assert_eq!(refused.message(), "cannot commit to protected branch");
+    let refused = api.post(commits, &json!({"message": "m"})).await;
+    assert_eq!(
+        refused.expect(403).message(),
+        "cannot commit to protected branch"
+    );
+}
+
+#[tokio::test]
+async fn malformed_branch_protection_rule_is_refused() {
+    let api = protected().await;
     let malformed = json!([{"pattern": "[a"}]);
-    send(&api, Method::PUT, path, &malformed).await.expect(400);
-    assert_eq!(api.get(path).await.json(), both);
+    send(&api, Method::PUT, PROTECTION, &malformed)
+        .await
+        .expect(400);
+    assert_eq!(
+        api.get(PROTECTION).await.json(),
+        json!([{"pattern": "ma*"}])
+    );
 }
 
 #[tokio::test]

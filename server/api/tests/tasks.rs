@@ -75,47 +75,49 @@ impl Hooks for Strict {
     async fn after(&self, _event: Event) {}
 }
 
-#[tokio::test]
-async fn commit_task_ends_like_the_synchronous_commit() {
+/// A server with [`Strict`] and an uncommitted object.
+async fn strict() -> TestApi {
     let api = TestApi::with_hooks(|_| Arc::new(Strict)).await;
     api.set_up().await;
     api.repository("lake").await;
-    let path = "/branches/main/commits";
-    let nothing = task(&api, path, json!({"message": "m"})).await;
-    let synchronous = api
-        .post(
-            &format!("/repositories/lake{path}"),
-            &json!({"message": "m"}),
-        )
-        .await
-        .expect(400);
-    assert_eq!(
-        (&nothing["status_code"], &nothing["error"]),
-        (&json!(400), &synchronous.json())
-    );
-    assert_eq!(nothing.get("result"), None);
-
     api.put_object("lake", "main", "a", "1").await.expect(201);
-    let refused = task(&api, path, json!({"message": "bad"})).await;
-    let synchronous = api
-        .post(
-            &format!("/repositories/lake{path}"),
-            &json!({"message": "bad"}),
-        )
-        .await
-        .expect(412);
-    assert_eq!(
-        (&refused["status_code"], &refused["error"]),
-        (&json!(412), &synchronous.json())
-    );
-    assert_eq!(refused["error"]["findings"][0]["rule"], "r");
+    api
+}
 
-    let made = task(
-        &api,
-        path,
-        json!({"message": "good", "metadata": {"k": "v"}, "date": 1_700_000_000}),
-    )
-    .await;
+/// Checks that a commit fails in the same way as a task and synchronously. Returns the error.
+async fn refused_commit(api: &TestApi, message: &str, status: u16) -> Value {
+    let path = "/branches/main/commits";
+    let body = json!({"message": message});
+    let task = task(api, path, body.clone()).await;
+    let synchronous = api.post(&format!("/repositories/lake{path}"), &body).await;
+    let error = synchronous.expect(status).json();
+    assert_eq!(
+        (&task["status_code"], &task["error"]),
+        (&json!(status), &error)
+    );
+    assert_eq!(task.get("result"), None);
+    error
+}
+
+#[tokio::test]
+async fn commit_task_without_changes_fails() {
+    let api = strict().await;
+    api.commit("lake", "main", "good").await;
+    refused_commit(&api, "again", 400).await;
+}
+
+#[tokio::test]
+async fn commit_task_that_a_hook_rejects_has_its_findings() {
+    let api = strict().await;
+    let error = refused_commit(&api, "bad", 412).await;
+    assert_eq!(error["findings"][0]["rule"], "r");
+}
+
+#[tokio::test]
+async fn commit_task_has_the_commit_as_its_result() {
+    let api = strict().await;
+    let body = json!({"message": "good", "metadata": {"k": "v"}, "date": 1_700_000_000});
+    let made = task(&api, "/branches/main/commits", body).await;
     let head = api.get("/repositories/lake/commits/main").await.expect(200);
     assert_eq!(
         (&made["result"], &made["progress"]),
@@ -131,8 +133,8 @@ async fn commit_task_ends_like_the_synchronous_commit() {
     assert_eq!((made.get("error"), made.get("status_code")), (None, None));
 }
 
-#[tokio::test]
-async fn merge_task_ends_like_the_synchronous_merge() {
+/// A repository with the branches `dev` and `other`, which conflict with each other.
+async fn branches() -> TestApi {
     let api = TestApi::new().await;
     api.repository("lake").await;
     for branch in ["dev", "other"] {
@@ -145,30 +147,42 @@ async fn merge_task_ends_like_the_synchronous_merge() {
             .expect(201);
         api.commit("lake", branch, branch).await;
     }
+    api
+}
+
+#[tokio::test]
+async fn merge_task_has_the_new_head_as_its_result() {
+    let api = branches().await;
     let made = task(&api, "/refs/dev/merge/main", json!({"message": "merged"})).await;
-    let head = api
-        .get("/repositories/lake/commits/main")
-        .await
-        .expect(200)
-        .json();
+    let head = api.get("/repositories/lake/commits/main").await;
+    let head = head.expect(200).json();
     assert_eq!(made["result"]["reference"], head["id"]);
     assert_eq!(head["message"], "merged");
+}
 
-    let conflict = task(&api, "/refs/other/merge/main", json!({})).await;
-    let path = "/repositories/lake/refs/other/merge/main";
+#[tokio::test]
+async fn conflict_of_a_merge_task_is_that_of_the_synchronous_merge() {
+    let api = branches().await;
+    let task = task(&api, "/refs/other/merge/dev", json!({})).await;
+    let path = "/repositories/lake/refs/other/merge/dev";
     let synchronous = api.post(path, &json!({})).await.expect(409);
-    assert_eq!(synchronous.message(), "update branch main: conflict found");
+    assert_eq!(synchronous.message(), "update branch dev: conflict found");
     assert!(synchronous.hint().contains("`strategy`"));
     assert_eq!(
-        (&conflict["status_code"], &conflict["error"]["message"]),
+        (&task["status_code"], &task["error"]["message"]),
         (&json!(409), &json!(synchronous.message()))
     );
-    assert_eq!(conflict["error"]["hint"], json!(synchronous.hint()));
-    let async_path = "/repositories/lake/refs/dev/merge/main/async";
+    assert_eq!(task["error"]["hint"], json!(synchronous.hint()));
+}
+
+#[tokio::test]
+async fn malformed_merge_is_refused_before_its_task_starts() {
+    let api = branches().await;
     let wrong = json!({"strategy": "mine"});
-    api.post(async_path, &wrong).await.expect(400);
-    let path = "/repositories/lake/refs/nowhere/merge/main/async";
-    api.post(path, &json!({})).await.expect(404);
+    for (source, body, status) in [("dev", wrong, 400), ("nowhere", json!({}), 404)] {
+        let path = format!("/repositories/lake/refs/{source}/merge/main/async");
+        api.post(&path, &body).await.expect(status);
+    }
 }
 
 #[tokio::test]
@@ -198,54 +212,68 @@ async fn unknown_task_ids_are_not_found() {
         .expect(400);
 }
 
-#[tokio::test]
-async fn repository_is_restored_from_a_dump() {
+/// A server with a repository, its head, its dump, and the bare repository `anew` over the same namespace.
+async fn dumped() -> (TestApi, String, Value) {
     let api = TestApi::new().await;
     api.repository("lake").await;
     api.put_object("lake", "main", "a", "1").await.expect(201);
     let head = api.commit("lake", "main", "one").await;
-    let ask = || Ask::default();
-    let refs = api.ask(Method::PUT, "/repositories/lake/refs/dump", ask());
-    let refs = refs.await.expect(201).json();
-    let started = api
-        .ask(Method::POST, "/repositories/lake/dump", ask())
-        .await;
+    let dump = "/repositories/lake/refs/dump";
+    let refs = api.ask(Method::PUT, dump, Ask::default()).await;
+    let refs = refs.expect(201).json();
+    let anew = json!({"name": "anew", "storage_namespace": "mem://lake"});
+    api.post("/repositories?bare=true", &anew).await.expect(201);
+    (api, head, refs)
+}
+
+/// Restores `anew` in a task and returns its final status.
+async fn restore_task(api: &TestApi, refs: &Value) -> Value {
+    let path = "/repositories/anew/restore";
+    let started = api.post(path, refs).await.expect(202).json();
+    let id = started["id"].as_str().unwrap();
+    done(api, &format!("{path}?task_id={id}"), "done").await
+}
+
+async fn head_of_the_restored(api: &TestApi) -> Value {
+    let head = api.get("/repositories/anew/commits/main").await;
+    head.expect(200).json()["id"].clone()
+}
+
+#[tokio::test]
+async fn dump_task_has_the_dump_as_its_result() {
+    let (api, _, refs) = dumped().await;
+    let path = "/repositories/lake/dump";
+    let started = api.ask(Method::POST, path, Ask::default()).await;
     let started = started.expect(202).json();
     let id = started["id"].as_str().unwrap();
-    let dumped = done(
-        &api,
-        &format!("/repositories/lake/dump?task_id={id}"),
-        "done",
-    )
-    .await;
+    let dumped = done(&api, &format!("{path}?task_id={id}"), "done").await;
     assert_eq!((&dumped["refs"], &dumped["progress"]), (&refs, &json!(3)));
+}
 
-    for name in ["one", "two"] {
-        let name = json!({"name": format!("anew-{name}"), "storage_namespace": "mem://lake"});
-        api.post("/repositories?bare=true", &name).await.expect(201);
-    }
-    let restore = "/repositories/anew-one/refs/restore";
-    let answer = put(&api, restore, refs.clone()).await.expect(200);
-    assert_eq!(answer.text(), "");
-    let again = put(&api, restore, refs.clone()).await.expect(400);
+#[tokio::test]
+async fn repository_is_restored_from_a_dump() {
+    let (api, head, refs) = dumped().await;
+    let restored = put(&api, "/repositories/anew/refs/restore", refs).await;
+    assert_eq!(restored.expect(200).text(), "");
+    assert_eq!(head_of_the_restored(&api).await, json!(head));
+}
+
+#[tokio::test]
+async fn repository_is_restored_by_a_task() {
+    let (api, head, refs) = dumped().await;
+    assert_eq!(restore_task(&api, &refs).await.get("error"), None);
+    assert_eq!(head_of_the_restored(&api).await, json!(head));
+}
+
+#[tokio::test]
+async fn only_bare_repositories_are_restored() {
+    let (api, _, refs) = dumped().await;
+    let path = "/repositories/anew/refs/restore";
+    put(&api, path, refs.clone()).await.expect(200);
+    let again = put(&api, path, refs.clone()).await.expect(400);
     assert_eq!(again.message(), "can only restore into a bare repository");
     assert!(again.hint().contains("query parameter `bare`"));
-
-    let started = api.post("/repositories/anew-two/restore", &refs).await;
-    let started = started.expect(202).json();
-    let id = started["id"].as_str().unwrap();
-    let path = format!("/repositories/anew-two/restore?task_id={id}");
-    assert_eq!(done(&api, &path, "done").await.get("error"), None);
-    for name in ["one", "two"] {
-        let path = format!("/repositories/anew-{name}/commits/main");
-        let restored = api.get(&path).await.expect(200).json();
-        assert_eq!(restored["id"], json!(head));
-    }
-    let started = api.post("/repositories/anew-two/restore", &refs).await;
-    let started = started.expect(202).json();
-    let id = started["id"].as_str().unwrap();
-    let path = format!("/repositories/anew-two/restore?task_id={id}");
-    let failed = done(&api, &path, "done").await;
+    let failed = restore_task(&api, &refs).await;
     assert_eq!(
         (&failed["error"], &failed["hint"]),
         (&json!(again.message()), &json!(again.hint()))

@@ -70,31 +70,53 @@ async fn diff_includes_the_right_side_on_request() {
     }
 }
 
+async fn commit(api: &TestApi, reference: &str) -> Value {
+    let path = format!("/repositories/lake/commits/{reference}");
+    api.get(&path).await.expect(200).json()
+}
+
+/// The path that commits a tree to `main`.
+fn commits_of(tree: &Value) -> String {
+    let tree = tree.as_str().unwrap();
+    format!("/repositories/lake/branches/main/commits?source_metarange={tree}")
+}
+
 #[tokio::test]
 async fn source_metarange_is_committed() {
     let api = two_branches().await;
-    let commit = async |reference: &str| {
-        let path = format!("/repositories/lake/commits/{reference}");
-        api.get(&path).await.expect(200).json()
-    };
-    let tree = commit("dev").await["meta_range_id"].clone();
-    let path = format!(
-        "/repositories/lake/branches/main/commits?source_metarange={}",
-        tree.as_str().unwrap()
-    );
+    let tree = commit(&api, "dev").await["meta_range_id"].clone();
     let body = json!({"message": "as on dev"});
-    let made = api.post(&path, &body).await.expect(201).json();
+    let made = api.post(&commits_of(&tree), &body).await.expect(201).json();
     assert_eq!(made["meta_range_id"], tree);
-    assert_eq!(commit("main").await["id"], made["id"]);
-    let again = api.post(&path, &body).await.expect(400).message();
-    assert!(again.contains("no changes"), "{again}");
+    assert_eq!(commit(&api, "main").await["id"], made["id"]);
+}
 
+#[tokio::test]
+async fn source_metarange_must_change_the_branch() {
+    let api = two_branches().await;
+    let tree = commit(&api, "main").await["meta_range_id"].clone();
+    let again = api.post(&commits_of(&tree), &json!({"message": "m"})).await;
+    let message = again.expect(400).message();
+    assert!(message.contains("no changes"), "{message}");
+}
+
+#[tokio::test]
+async fn source_metarange_needs_a_branch_without_changes() {
+    let api = two_branches().await;
+    let tree = commit(&api, "dev").await["meta_range_id"].clone();
     api.put_object("lake", "main", "b", "1").await.expect(201);
-    let dirty = api.post(&path, &body).await.expect(400).message();
-    assert!(dirty.contains("uncommitted changes"), "{dirty}");
-    let path = "/repositories/lake/branches/main/commits?source_metarange=main";
-    let bad = api.post(path, &body).await.expect(400).message();
-    assert!(bad.contains("metarange id"), "{bad}");
+    let dirty = api.post(&commits_of(&tree), &json!({"message": "m"})).await;
+    let message = dirty.expect(400).message();
+    assert!(message.contains("uncommitted changes"), "{message}");
+}
+
+#[tokio::test]
+async fn malformed_source_metarange_is_refused() {
+    let api = two_branches().await;
+    let path = commits_of(&json!("main"));
+    let bad = api.post(&path, &json!({"message": "m"})).await;
+    let message = bad.expect(400).message();
+    assert!(message.contains("metarange id"), "{message}");
 }
 
 /// The request that records an existing commit.
@@ -112,11 +134,7 @@ fn record_of(commit: &Value) -> Value {
 async fn recorded_commit_is_read_back_unchanged() {
     let api = two_branches().await;
     let commits = "/repositories/lake/commits";
-    let commit = async |reference: &str| {
-        let path = format!("{commits}/{reference}");
-        api.get(&path).await.expect(200).json()
-    };
-    let (main, dev) = (commit("main").await, commit("dev").await);
+    let (main, dev) = (commit(&api, "main").await, commit(&api, "dev").await);
     let mut elsewhere = json!({
         "parents": [main["id"], dev["id"]],
         "committer": "someone else",
@@ -138,9 +156,9 @@ async fn recorded_commit_is_read_back_unchanged() {
         api.post(commits, &record_of(&elsewhere))
             .await
             .expect(status);
-        assert_eq!(commit(&id[..64]).await, elsewhere);
+        assert_eq!(commit(&api, &id[..64]).await, elsewhere);
     }
-    assert_eq!(commit("main").await, main, "no branch moved");
+    assert_eq!(commit(&api, "main").await, main, "no branch moved");
 
     for (field, value, status) in [
         ("generation", json!(1), 400),
@@ -155,7 +173,7 @@ async fn recorded_commit_is_read_back_unchanged() {
         let mut wrong = elsewhere.clone();
         wrong[field] = value;
         let refused = api.post(commits, &record_of(&wrong)).await;
-        assert_eq!(commit(&id[..64]).await, elsewhere, "{field}");
+        assert_eq!(commit(&api, &id[..64]).await, elsewhere, "{field}");
         assert_eq!(refused.status, status, "{field}: {}", refused.text());
     }
 }

@@ -134,6 +134,7 @@ fn respond(path: &str, headers: &HeaderMap) -> Response {
     response
         .headers_mut()
         .insert(header::VARY, HeaderValue::from_static("accept"));
+    response.extensions_mut().insert(api::SharedBody);
     response
 }
 
@@ -178,7 +179,7 @@ static SOURCES: LazyLock<BTreeMap<String, Source>> = LazyLock::new(|| {
 });
 
 /// Returns whether the link `target` of the page `path` leads to a served page or to another site.
-fn leads_somewhere(path: &str, target: &str) -> bool {
+fn is_served_or_external(path: &str, target: &str) -> bool {
     if target.starts_with("https://") || target.starts_with("http://") {
         return true;
     }
@@ -214,7 +215,7 @@ fn markdown(path: &str, text: &str) -> String {
     for (event, span) in Parser::new_ext(text, options()).into_offset_iter() {
         match event {
             Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. })
-                if !leads_somewhere(path, &dest_url) =>
+                if !is_served_or_external(path, &dest_url) =>
             {
                 dead = Some((span, None));
             }
@@ -267,7 +268,7 @@ fn safe_events<'a>(path: &str, text: &'a str) -> Vec<Event<'a>> {
                 columns.len()
             ])),
             Event::Start(Tag::Link { ref dest_url, .. } | Tag::Image { ref dest_url, .. })
-                if !leads_somewhere(path, dest_url) =>
+                if !is_served_or_external(path, dest_url) =>
             {
                 is_dead = true;
                 continue;

@@ -6,9 +6,9 @@ use http::{HeaderMap, StatusCode};
 
 use crate::refusal;
 
-const OFFER: &str = "this server offers the REST API below /api/v1 (the contract is at /openapi.json), \
+const ENDPOINTS: &str = "this server offers the REST API below /api/v1 (the contract is at /openapi.json), \
      S3 for signed requests, /_health, /metrics, and its documentation at /";
-const UNSIGNED: &str =
+const MUST_BE_SIGNED: &str =
     "an S3 request must be signed: configure an access key, and leave out --no-sign-request";
 
 /// Handles requests for which there is no route.
@@ -17,17 +17,17 @@ pub(crate) async fn not_found(request: Request) -> Response {
     // The response contains neither the path nor header values.
     let hint = match path {
         "/health" | "/healthz" | "/_health/" | "/healthcheck" => {
-            format!("the health check is GET /_health; {OFFER}")
+            format!("the health check is GET /_health; {ENDPOINTS}")
         }
         _ if path.contains("/api/v1") || path == "/lakefs" || path.starts_with("/lakefs/") => {
             format!(
-                "set the endpoint of the client to this server's address, without a folder; {OFFER}"
+                "set the endpoint of the client to this server's address, without a folder; {ENDPOINTS}"
             )
         }
         _ if path.starts_with("/api/") => {
-            format!("the only version of the REST API is /api/v1; {OFFER}")
+            format!("the only version of the REST API is /api/v1; {ENDPOINTS}")
         }
-        _ => format!("{OFFER}; {UNSIGNED}"),
+        _ => format!("{ENDPOINTS}; {MUST_BE_SIGNED}"),
     };
     refuse(
         StatusCode::NOT_FOUND,
@@ -43,7 +43,7 @@ pub(crate) async fn wrong_method(headers: HeaderMap) -> Response {
         StatusCode::METHOD_NOT_ALLOWED,
         &headers,
         "this address does not have this method",
-        &format!("{OFFER}; {UNSIGNED}"),
+        &format!("{ENDPOINTS}; {MUST_BE_SIGNED}"),
     )
 }
 
@@ -54,7 +54,7 @@ fn refuse(status: StatusCode, headers: &HeaderMap, message: &str, hint: &str) ->
         name.starts_with("x-amz-") || name.starts_with("amz-sdk-")
     });
     match is_s3_client {
-        true => refusal::s3(status, "AccessDenied", UNSIGNED),
+        true => refusal::s3(status, "AccessDenied", MUST_BE_SIGNED),
         false => refusal::refusal(status, message, hint),
     }
 }

@@ -16,9 +16,6 @@ use crate::quickstart::{self, AdminKeys};
 /// Length of a generated setup token.
 const SETUP_TOKEN_CHARS: usize = 32;
 
-/// Minimum length of the secret of a new administrator. `auth.encrypt.secret_key` has the same minimum.
-const MIN_SECRET_BYTES: usize = 16;
-
 /// State found or created at start.
 pub(crate) struct FirstStart {
     /// Whether there is an administrator.
@@ -40,6 +37,7 @@ pub(crate) fn ensure_setup_token(config: &mut Config) -> Option<String> {
     }
     let token = SystemIds::new(Arc::new(SystemClock)).nanoid(SETUP_TOKEN_CHARS);
     config.installation.setup_token = Some(token.clone());
+    config.installation.setup_token_is_generated = true;
     Some(token)
 }
 
@@ -117,7 +115,7 @@ impl FirstStart {
             );
         }
         if !self.is_set_up {
-            tracing::warn!("{}", how_to_set_up(address, self.random_token.as_deref()));
+            announce_setup(&how_to_set_up(address, self.random_token.as_deref()));
         }
     }
 }
@@ -149,15 +147,12 @@ async fn make_administrator(
         );
         return Ok(());
     };
-    if key.1.len() < MIN_SECRET_BYTES {
-        anyhow::bail!(
-            "installation.secret_access_key has fewer than {MIN_SECRET_BYTES} bytes and can be guessed: \
-             choose a longer one, for example with `openssl rand -hex 20`"
-        );
-    }
     match auth.setup(name, Some(key)).await {
         // Another server on the same database may have created it.
         Ok(_) | Err(auth::Error::AlreadyExists(_)) => Ok(()),
+        Err(short @ auth::Error::ShortSecret) => anyhow::bail!(
+            "installation.{short}: choose a longer one, for example with `openssl rand -hex 20`"
+        ),
         Err(e) => Err(e).context("failed to create the first administrator"),
     }
 }
@@ -171,17 +166,37 @@ fn how_to_set_up(address: SocketAddr, token: Option<&str>) -> String {
         other => other,
     };
     let url = SocketAddr::new(host, address.port());
-    let header = match token {
-        Some(token) => format!("-H 'X-Weir-Setup-Token: {token}'"),
-        None => {
-            "-H 'X-Weir-Setup-Token: TOKEN', with the token of installation.setup_token".to_owned()
-        }
+    let (header, elsewhere) = match token {
+        Some(token) => (
+            "",
+            format!(
+                " (from another machine, or through a proxy, add -H 'X-Weir-Setup-Token: {token}')"
+            ),
+        ),
+        None => (
+            "-H 'X-Weir-Setup-Token: TOKEN' ",
+            ", with the token of installation.setup_token".to_owned(),
+        ),
     };
     format!(
         "no administrator yet: POST /api/v1/setup_lakefs creates one and returns its access key: \
-         curl -H 'content-type: application/json' -d '{{\"username\": \"admin\"}}' http://{url}/api/v1/setup_lakefs \
-         (from another machine, or through a proxy, add {header})"
+         curl {header}-H 'content-type: application/json' -d '{{\"username\": \"admin\"}}' http://{url}/api/v1/setup_lakefs{elsewhere}"
     )
+}
+
+/// Logs how to create the first administrator. If the log has only errors, it is printed: nobody would know the token
+/// otherwise.
+fn announce_setup(text: &str) {
+    if tracing::enabled!(tracing::Level::WARN) {
+        tracing::warn!("{text}");
+    } else {
+        print_setup(text);
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the log does not show warnings")]
+fn print_setup(text: &str) {
+    println!("{text}");
 }
 
 #[expect(

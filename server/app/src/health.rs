@@ -16,7 +16,8 @@ const MAX_ANSWER_BYTES: u64 = 4 << 10;
 /// # Errors
 /// The cause, with the address.
 pub fn check(address: &str) -> anyhow::Result<()> {
-    let status = ask(address).with_context(|| format!("no healthy server on {address}"))?;
+    let status =
+        request_status_line(address).with_context(|| format!("no healthy server on {address}"))?;
     if status.split(' ').nth(1) != Some("200") {
         bail!("the server on {address} is not healthy: {status}");
     }
@@ -24,7 +25,7 @@ pub fn check(address: &str) -> anyhow::Result<()> {
 }
 
 /// Returns the status line of the response.
-fn ask(address: &str) -> anyhow::Result<String> {
+fn request_status_line(address: &str) -> anyhow::Result<String> {
     let resolved = address
         .to_socket_addrs()
         .context("the address must be HOST:PORT")?

@@ -10,6 +10,7 @@ mod first_start;
 pub mod health;
 mod jobs;
 mod local_only;
+mod metrics_page;
 mod page;
 mod parent;
 mod quickstart;

@@ -90,8 +90,8 @@ impl Drop for ReadyFile {
 
 /// Removes the file, unless another server has replaced it by its own.
 fn remove_own(path: &Path) -> std::io::Result<()> {
-    let told: serde_json::Value = serde_json::from_slice(&std::fs::read(path)?)?;
-    match told["pid"] == std::process::id() {
+    let content: serde_json::Value = serde_json::from_slice(&std::fs::read(path)?)?;
+    match content["pid"] == std::process::id() {
         true => std::fs::remove_file(path),
         false => Ok(()),
     }
@@ -126,9 +126,9 @@ mod tests {
             .write_ready_file("127.0.0.1:8000".parse().unwrap())
             .unwrap();
         let text = std::fs::read_to_string(dir.path().join("ready.json")).unwrap();
-        let told: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(told["pid"], std::process::id());
-        assert_eq!(told["address"], "127.0.0.1:8000");
+        let content: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(content["pid"], std::process::id());
+        assert_eq!(content["address"], "127.0.0.1:8000");
         drop(file);
         assert_eq!(dir.path().read_dir().unwrap().count(), 0);
     }

@@ -153,40 +153,57 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn keys_are_random_and_stored_in_a_private_file() {
-        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    #[test]
+    fn keys_are_random() {
         let auth = test_auth();
-        let (first, made) = keys(&auth, dir.path()).unwrap();
-        assert!(made);
-        let (elsewhere, _) = keys(&auth, other.path()).unwrap();
-        assert!(first != elsewhere && first.secret_access_key.len() == 40);
-        // A start after an interrupted one uses the same keys.
-        let (second, made) = keys(&auth, dir.path()).unwrap();
-        assert!(first == second && !made);
+        let [one, other] = [0; 2].map(|_| {
+            let dir = tempfile::tempdir().unwrap();
+            let (keys, made) = keys(&auth, dir.path()).unwrap();
+            assert!(made);
+            keys
+        });
+        assert!(one != other && one.secret_access_key.len() == 40);
+    }
+
+    #[test]
+    fn keys_are_stored_in_a_private_file() {
+        let dir = tempfile::tempdir().unwrap();
+        keys(&test_auth(), dir.path()).unwrap();
         let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
         let [Ok(file)] = &files[..] else {
             panic!("{files:?}")
         };
         assert_eq!(file.file_name(), CREDENTIALS_FILE);
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
 
-        assert!(matches!(
-            opened(&auth, dir.path(), true).await.unwrap(),
-            AdminKeys::Unknown
-        ));
-        let key = (first.access_key_id.clone(), first.secret_access_key.clone());
+    #[test]
+    fn start_after_an_interrupted_one_uses_the_same_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        let auth = test_auth();
+        let (first, _) = keys(&auth, dir.path()).unwrap();
+        let (second, made) = keys(&auth, dir.path()).unwrap();
+        assert!(first == second && !made);
+    }
+
+    #[tokio::test]
+    async fn stored_keys_are_shown_only_if_they_are_the_administrators() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let auth = test_auth();
+        let (stored, _) = keys(&auth, dir.path()).unwrap();
+        keys(&auth, other.path()).unwrap();
+        let opened = async |dir: &Path, made| opened(&auth, dir, made).await.unwrap();
+        assert!(matches!(opened(dir.path(), true).await, AdminKeys::Unknown));
+
+        let key = (stored.access_key_id, stored.secret_access_key);
         auth.setup("quickstart", Some(key)).await.unwrap();
+        assert!(matches!(opened(dir.path(), true).await, AdminKeys::New(..)));
         assert!(matches!(
-            opened(&auth, dir.path(), true).await.unwrap(),
-            AdminKeys::New(..)
-        ));
-        assert!(matches!(
-            opened(&auth, dir.path(), false).await.unwrap(),
+            opened(dir.path(), false).await,
             AdminKeys::Kept(..)
         ));
         assert!(matches!(
-            opened(&auth, other.path(), false).await.unwrap(),
+            opened(other.path(), false).await,
             AdminKeys::Unknown
         ));
         assert!(!published_keys_open(&auth).await.unwrap());

@@ -40,7 +40,7 @@ where
     F: FnOnce(Request) -> R,
     R: Future<Output = Response>,
 {
-    if !may_be_small_and_unsolicited(&request) {
+    if !may_need_draining(&request) {
         return handler(request).await;
     }
     let (back, mut left) = oneshot::channel();
@@ -60,7 +60,7 @@ where
 
 /// Reports whether the body may be small and the client sends it without waiting for `100 Continue`.
 /// The length of chunked bodies is unknown.
-fn may_be_small_and_unsolicited(request: &Request) -> bool {
+fn may_need_draining(request: &Request) -> bool {
     let headers = request.headers();
     let length = headers
         .get(CONTENT_LENGTH)

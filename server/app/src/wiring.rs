@@ -229,15 +229,17 @@ fn own_program() -> PathBuf {
 }
 
 fn api_options(config: &Config, bodies: api::BodyBudgets) -> api::Options {
+    let setup_token = config.installation.setup_token.clone().unwrap_or_default();
     api::Options {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         login_cookie_names: config.auth.login_cookie_names.clone(),
         login_failed_message: config.auth.login_failed_message.clone(),
         login_url: config.auth.login_url.clone(),
         logout_url: config.auth.logout_url.clone(),
-        setup_token: api::SetupToken::new(
-            config.installation.setup_token.clone().unwrap_or_default(),
-        ),
+        setup_token: match config.installation.setup_token_is_generated {
+            true => api::SetupToken::generated(setup_token),
+            false => api::SetupToken::configured(setup_token),
+        },
         bodies,
     }
 }

@@ -1,5 +1,8 @@
 //! Errors of the auth service. Variants differ in how the caller reacts.
 
+/// Minimum length of the secret of a new administrator. `auth.encrypt.secret_key` has the same minimum.
+pub const MIN_SECRET_BYTES: usize = 16;
+
 /// The result of an auth operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -21,6 +24,9 @@ pub enum Error {
     AlreadyExists(String),
     #[error("{0}")]
     InvalidValue(String),
+    /// The secret for a new administrator is too short.
+    #[error("secret_access_key has fewer than {MIN_SECRET_BYTES} bytes and can be guessed")]
+    ShortSecret,
     /// Not supported in this access-control mode.
     #[error("{0} is not supported by this server's access-control mode")]
     NotImplemented(String),

@@ -4,7 +4,9 @@
 //! the partition `basicAuth`, may do everything. This crate knows neither HTTP nor the catalog. Secrets never
 //! appear in logs, errors or `Debug` output.
 
+mod connection;
 mod error;
+#[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod keys;
@@ -16,7 +18,8 @@ mod service;
 mod tokens;
 mod usage;
 
-pub use error::{Cause, Error, Result};
+pub use connection::ConnectionTrust;
+pub use error::{Cause, Error, MIN_SECRET_BYTES, Result};
 pub use keys::{COMPILED_CODE, HOOK_RUNS, MIN_SECRET_KEY_BYTES, derive};
 pub use permission::{Permission, Scope, arn};
 pub use principal::Principal;

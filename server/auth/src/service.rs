@@ -8,7 +8,7 @@ mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, IdGenerator, OffsetDateTime, from_timestamp_or_epoch, joined};
+use base::{Clock, IdGenerator, OffsetDateTime, from_timestamp_or_epoch, joined, to_timestamp};
 use bytes::Bytes;
 use kv::{Predicate, Store};
 use prost::Message as _;
@@ -186,6 +186,26 @@ impl Auth {
             secrets::open(&secret_key, &stored)
         }))
         .await
+    }
+
+    /// Returns the record of an access key.
+    fn sealed_credential(
+        &self,
+        (access_key_id, secret): (&str, &str),
+        username: &str,
+        issued: OffsetDateTime,
+    ) -> CredentialData {
+        let Inner { options, ids, .. } = &*self.inner;
+        CredentialData {
+            access_key_id: access_key_id.to_owned(),
+            secret_access_key_encrypted: secrets::seal(
+                &options.secret_key,
+                secret.as_bytes(),
+                ids.as_ref(),
+            ),
+            issued_date: Some(to_timestamp(issued)),
+            user_id: username.as_bytes().to_vec(),
+        }
     }
 
     /// Returns the installation's id. The first call creates it.

@@ -11,6 +11,9 @@ use super::*;
 use crate::records::SUPER_ADMIN_KEY;
 use crate::{Permission, arn};
 
+/// The secret of the administrator's access key.
+const USER_SECRET: &str = "a secret of the administrator";
+
 /// The store and clock that the servers of an installation share.
 struct Installation {
     kv: Arc<MemoryStore>,
@@ -86,19 +89,19 @@ async fn communication_preferences_are_stored_once() {
 }
 
 #[tokio::test]
-async fn setup_succeeds_once_and_its_key_authenticates() {
-    let installation = Installation::new();
-    let auth = installation.auth("a secret key that is long");
-    auth.start().await.unwrap();
+async fn setup_succeeds_once() {
+    let auth = Installation::new().auth("a secret key that is long");
     assert!(!auth.setup_state().await.unwrap().initialized);
-
-    let key = auth.setup("admin", None).await.unwrap();
+    auth.setup("admin", None).await.unwrap();
     assert!(auth.setup_state().await.unwrap().initialized);
-    assert!(matches!(
-        auth.setup("eve", None).await,
-        Err(Error::AlreadyExists(_))
-    ));
+    let again = auth.setup("eve", None).await;
+    assert!(matches!(again, Err(Error::AlreadyExists(_))), "{again:?}");
+}
 
+#[tokio::test]
+async fn key_of_the_setup_authenticates_the_administrator() {
+    let auth = Installation::new().auth("a secret key that is long");
+    let key = auth.setup("admin", None).await.unwrap();
     let admin = auth
         .authenticate_key(&key.access_key_id, &key.secret_access_key)
         .await
@@ -106,19 +109,20 @@ async fn setup_succeeds_once_and_its_key_authenticates() {
     assert_eq!(admin.username, "admin");
     let all = [Permission::new("fs:DeleteRepository", arn::repository("r"))];
     auth.authorize(&admin, &all).await.unwrap();
+}
+
+#[tokio::test]
+async fn wrong_keys_and_secrets_are_rejected() {
+    let auth = Installation::new().auth("a secret key that is long");
+    let key = auth.setup("admin", None).await.unwrap();
     for (id, secret) in [
         (&key.access_key_id[..], "wrong"),
         ("AKIAJUNKNOWN", "x"),
         ("", ""),
         (&"x".repeat(300)[..], "x"),
     ] {
-        assert!(
-            matches!(
-                auth.authenticate_key(id, secret).await,
-                Err(Error::Unauthenticated)
-            ),
-            "{id}"
-        );
+        let refused = auth.authenticate_key(id, secret).await;
+        assert!(matches!(refused, Err(Error::Unauthenticated)), "{id}");
     }
 }
 
@@ -135,7 +139,7 @@ async fn server_with_another_secret_key_does_not_start() {
 /// Regression test: secret keys of any length were accepted, and anyone with a session token could find a short key
 /// by brute force.
 #[tokio::test]
-async fn short_secret_key_is_rejected_by_new_installations_only() {
+async fn short_secret_key_is_rejected_by_new_installations() {
     let installation = Installation::new();
     for short in ["k", "fifteen bytes.."] {
         let refused = installation.auth(short).start().await.unwrap_err();
@@ -147,7 +151,10 @@ async fn short_secret_key_is_rejected_by_new_installations_only() {
         );
     }
     installation.auth("sixteen bytes...").start().await.unwrap();
+}
 
+#[tokio::test]
+async fn short_secret_key_of_an_existing_installation_works() {
     let lakefs = Installation::new();
     let key = lakefs.auth("k").setup("admin", None).await.unwrap();
     let existing = lakefs.auth("k");
@@ -158,57 +165,76 @@ async fn short_secret_key_is_rejected_by_new_installations_only() {
         .unwrap();
 }
 
+const LONG_KEY: &str = "a secret key that is long";
+
+/// A session token that lakeFS made for the administrator.
+fn token_of_lakefs(installation: &Installation) -> String {
+    let now = installation.clock.now();
+    let ids = SeededIds::new(5, Arc::clone(&installation.clock) as Arc<dyn Clock>);
+    let key = SigningKey::of_lakefs(LONG_KEY);
+    crate::tokens::issue(&key, "admin", now, now + Duration::from_secs(60), &ids)
+}
+
+/// Creates an administrator with the key `AK`.
+async fn set_up(auth: &Auth) {
+    let key = ("AK".into(), USER_SECRET.into());
+    auth.setup("admin", Some(key)).await.unwrap();
+}
+
+/// An installation without the record of a signing method, as lakeFS sets it up.
+#[tokio::test]
+async fn existing_installation_keeps_the_signing_key_of_lakefs() {
+    let old = Installation::new();
+    set_up(&old.auth(LONG_KEY)).await;
+    let auth = old.auth(LONG_KEY);
+    auth.start().await.unwrap();
+    auth.authenticate_token(&token_of_lakefs(&old))
+        .await
+        .unwrap();
+    let (ours, _) = auth.login("AK", USER_SECRET).await.unwrap();
+    let key = SigningKey::of_lakefs(LONG_KEY);
+    crate::tokens::verify(&key, &ours, old.clock.now()).unwrap();
+}
+
 /// If one key served two purposes, a leak from one would endanger the other.
 #[tokio::test]
-async fn new_installation_derives_its_signing_key_and_existing_one_keeps_lakefs_method() {
-    const SECRET: &str = "a secret key that is long";
-    let now = Installation::new().clock.now();
-    let by_lakefs = |installation: &Installation| {
-        let ids = SeededIds::new(5, Arc::clone(&installation.clock) as Arc<dyn Clock>);
-        let key = SigningKey::of_lakefs(SECRET);
-        crate::tokens::issue(&key, "admin", now, now + Duration::from_secs(60), &ids)
-    };
-
-    // An installation set up by lakeFS: its tokens are valid, and new tokens are signed in the same way.
-    let old = Installation::new();
-    old.auth(SECRET)
-        .setup("admin", Some(("AK".into(), "SK".into())))
-        .await
-        .unwrap();
-    let auth = old.auth(SECRET);
-    auth.start().await.unwrap();
-    auth.authenticate_token(&by_lakefs(&old)).await.unwrap();
-    let (ours, _) = auth.login("AK", "SK").await.unwrap();
-    crate::tokens::verify(&SigningKey::of_lakefs(SECRET), &ours, now).unwrap();
-
-    // A new installation: no server accepts tokens signed with the secret key itself.
+async fn new_installation_derives_its_signing_key() {
     let new = Installation::new();
-    let (first, second) = (new.auth(SECRET), new.auth(SECRET));
+    let auth = new.auth(LONG_KEY);
+    auth.start().await.unwrap();
+    set_up(&auth).await;
+    let refused = auth.authenticate_token(&token_of_lakefs(&new)).await;
+    assert!(
+        matches!(refused, Err(Error::Unauthenticated)),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn all_servers_of_an_installation_derive_the_same_signing_key() {
+    let new = Installation::new();
+    let (first, second) = (new.auth(LONG_KEY), new.auth(LONG_KEY));
     first.start().await.unwrap();
     second.start().await.unwrap();
-    first
-        .setup("admin", Some(("AK".into(), "SK".into())))
-        .await
-        .unwrap();
-    let (ours, _) = first.login("AK", "SK").await.unwrap();
-    second.authenticate_token(&ours).await.unwrap();
-    let restarted = new.auth(SECRET);
+    set_up(&first).await;
+    let (token, _) = first.login("AK", USER_SECRET).await.unwrap();
+    second.authenticate_token(&token).await.unwrap();
+    let restarted = new.auth(LONG_KEY);
     restarted.start().await.unwrap();
-    restarted.authenticate_token(&ours).await.unwrap();
-    assert!(matches!(
-        second.authenticate_token(&by_lakefs(&new)).await,
-        Err(Error::Unauthenticated)
-    ));
-    // lakeFS can still decrypt the stored secrets with the secret key.
-    let stored = new
-        .kv
-        .get(BASIC_PARTITION, &crate::records::credential_key("AK"))
-        .await
-        .unwrap()
-        .unwrap();
+    restarted.authenticate_token(&token).await.unwrap();
+}
+
+#[tokio::test]
+async fn lakefs_can_decrypt_the_secrets_of_a_new_installation() {
+    let new = Installation::new();
+    let auth = new.auth(LONG_KEY);
+    auth.start().await.unwrap();
+    set_up(&auth).await;
+    let record = crate::records::credential_key("AK");
+    let stored = new.kv.get(BASIC_PARTITION, &record).await.unwrap().unwrap();
     let stored = CredentialData::decode(stored.value.as_ref()).unwrap();
-    let opened = secrets::open(SECRET, &stored.secret_access_key_encrypted).unwrap();
-    assert_eq!(opened, "SK");
+    let opened = secrets::open(LONG_KEY, &stored.secret_access_key_encrypted).unwrap();
+    assert_eq!(opened, USER_SECRET);
 }
 
 #[tokio::test]
@@ -248,15 +274,28 @@ async fn empty_names_and_keys_are_rejected() {
     assert!(!auth.setup_state().await.unwrap().initialized);
 }
 
+/// Guards against a bug: the API created an administrator whose secret had one byte.
+#[tokio::test]
+async fn short_secret_is_rejected() {
+    let auth = Installation::new().auth("k");
+    let setup = async |secret: &str| {
+        auth.setup("admin", Some(("AK".into(), secret.into())))
+            .await
+    };
+    for short in ["s", "fifteen bytes 0"] {
+        let refused = setup(short).await;
+        assert!(matches!(refused, Err(Error::ShortSecret)), "{refused:?}");
+    }
+    assert!(!auth.setup_state().await.unwrap().initialized);
+    setup("sixteen bytes 00").await.unwrap();
+}
+
 #[tokio::test]
 async fn session_token_expires_after_the_login_duration() {
     let installation = Installation::new();
     let auth = installation.auth("k");
-    let key = auth
-        .setup("admin", Some(("AK".into(), "SK".into())))
-        .await
-        .unwrap();
-    let (token, expires) = auth.login(&key.access_key_id, "SK").await.unwrap();
+    set_up(&auth).await;
+    let (token, expires) = auth.login("AK", USER_SECRET).await.unwrap();
     assert_eq!(
         expires,
         installation.clock.now() + Duration::from_secs(3600)
@@ -280,10 +319,8 @@ async fn session_token_expires_after_the_login_duration() {
 async fn token_of_a_deleted_user_is_rejected() {
     let installation = Installation::new();
     let auth = installation.auth("k");
-    auth.setup("admin", Some(("AK".into(), "SK".into())))
-        .await
-        .unwrap();
-    let (token, _) = auth.login("AK", "SK").await.unwrap();
+    set_up(&auth).await;
+    let (token, _) = auth.login("AK", USER_SECRET).await.unwrap();
     installation
         .kv
         .delete(BASIC_PARTITION, SUPER_ADMIN_KEY)
@@ -300,50 +337,36 @@ async fn wrong_secret_key_is_reported_without_printing_it() {
     let installation = Installation::new();
     installation
         .auth("right")
-        .setup("admin", Some(("AK".into(), "SK".into())))
+        .setup("admin", Some(("AK".into(), USER_SECRET.into())))
         .await
         .unwrap();
     let auth = installation.auth("wrong-secret");
-    let e = auth.authenticate_key("AK", "SK").await.unwrap_err();
+    let e = auth.authenticate_key("AK", USER_SECRET).await.unwrap_err();
     assert!(matches!(e, Error::Secret), "{e}");
     assert!(!format!("{auth:?}").contains("wrong-secret"));
 }
 
 #[tokio::test]
 async fn administrator_has_exactly_one_key() {
-    let installation = Installation::new();
-    let auth = installation.auth("k");
-    auth.setup("admin", Some(("AK".into(), "SK".into())))
-        .await
-        .unwrap();
-    assert!(matches!(
-        auth.create_credentials("admin").await,
-        Err(Error::InvalidValue(_))
-    ));
-    assert_eq!(
-        auth.credentials("admin", "AK").await.unwrap().access_key_id,
-        "AK"
-    );
-    assert!(matches!(
-        auth.credentials("admin", "none").await,
-        Err(Error::NotFound(_))
-    ));
-    let names: Vec<_> = auth
-        .list_users("", "", 10)
-        .await
-        .unwrap()
-        .results
-        .into_iter()
-        .map(|u| u.username)
-        .collect();
-    assert_eq!(names, ["admin"]);
-    assert!(
-        auth.list_users("", "admin", 10)
-            .await
-            .unwrap()
-            .results
-            .is_empty()
-    );
+    let auth = Installation::new().auth("k");
+    set_up(&auth).await;
+    let second = auth.create_credentials("admin").await;
+    assert!(matches!(second, Err(Error::InvalidValue(_))));
+    let key = auth.credentials("admin", "AK").await.unwrap();
+    assert_eq!(key.access_key_id, "AK");
+    let unknown = auth.credentials("admin", "none").await;
+    assert!(matches!(unknown, Err(Error::NotFound(_))));
+}
+
+#[tokio::test]
+async fn administrator_is_the_only_user() {
+    let auth = Installation::new().auth("k");
+    set_up(&auth).await;
+    for (after, expected) in [("", &["admin"][..]), ("admin", &[])] {
+        let users = auth.list_users("", after, 10).await.unwrap().results;
+        let names: Vec<_> = users.iter().map(|user| user.username.as_str()).collect();
+        assert_eq!(names, expected, "{after}");
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod id;
 mod joined;
 mod page;
 mod retry;
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod timestamp;
 

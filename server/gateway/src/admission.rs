@@ -5,7 +5,7 @@
 
 use base::OffsetDateTime;
 use http::request::Parts;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method, Uri, header};
 use percent_encoding::percent_decode_str;
 use s3s::dto::{Range, Timestamp, TimestampFormat};
 use time::macros::format_description;
@@ -23,14 +23,26 @@ const MAX_EXPIRES_SECS: u64 = 7 * 24 * 60 * 60;
 
 /// Returns whether a request carries an AWS signature, valid or not.
 pub(crate) fn is_signed(request: &Parts) -> bool {
-    if let Some(value) = authorization(&request.headers)
-        && (value.starts_with("AWS4-HMAC-SHA256") || value.starts_with("AWS "))
-    {
+    if authorization(&request.headers).is_some_and(is_signature) {
         return true;
     }
     let parameters = parameters(request);
     let has = |name: &str| parameters.iter().any(|(key, _)| key == name);
     has("X-Amz-Signature") || has("X-Amz-Algorithm") || (has("AWSAccessKeyId") && has("Signature"))
+}
+
+/// Returns whether a request appears to carry an AWS signature. Does not parse the query, so that it is safe for a query
+/// with any number of parameters.
+#[must_use]
+pub fn appears_signed(headers: &HeaderMap, uri: &Uri) -> bool {
+    const PARAMETERS: [&str; 3] = ["X-Amz-Signature=", "X-Amz-Algorithm=", "AWSAccessKeyId="];
+    let query = uri.query().unwrap_or_default();
+    authorization(headers).is_some_and(is_signature)
+        || PARAMETERS.iter().any(|name| query.contains(name))
+}
+
+fn is_signature(authorization: &str) -> bool {
+    authorization.starts_with("AWS4-HMAC-SHA256") || authorization.starts_with("AWS ")
 }
 
 /// Rejects requests that s3s would wrongly accept, or would reject for a misleading reason.

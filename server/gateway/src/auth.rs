@@ -4,7 +4,7 @@
 //! [`S3Api::allow`](crate::service::S3Api::allow) before it reads anything.
 
 use async_trait::async_trait;
-use auth::Auth;
+use auth::{Auth, ConnectionTrust};
 use s3s::S3Result;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
@@ -53,6 +53,9 @@ impl S3Access for AccessCheck {
             .secret_of(&credentials.access_key)
             .await
             .map_err(to_s3_error)?;
+        if let Some(connection) = cx.extensions_mut().get::<ConnectionTrust>() {
+            connection.set_known();
+        }
         subresource::check(
             cx.s3_op().name(),
             cx.method(),

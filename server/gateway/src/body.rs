@@ -66,6 +66,8 @@ fn classify(error: &(dyn std::error::Error + 'static)) -> BodyError {
         BodyError::ChunkSignature
     } else if text.contains(&BodyError::ChunkTooLarge.to_string()) {
         BodyError::ChunkTooLarge
+    } else if text.contains(&BodyError::OutOfMemory.to_string()) {
+        BodyError::OutOfMemory
     } else {
         BodyError::Incomplete
     }

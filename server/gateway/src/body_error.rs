@@ -13,4 +13,6 @@ pub(crate) enum BodyError {
     Incomplete,
     #[error("a signed chunk is larger than allowed")]
     ChunkTooLarge,
+    #[error("the memory budget for signed chunks is used up")]
+    OutOfMemory,
 }

@@ -2,6 +2,7 @@
 
 use auth::arn;
 use catalog::RepositoryId;
+use http::Extensions;
 use s3s::dto::{
     Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput,
     DeleteBucketOutput, GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
@@ -78,14 +79,12 @@ impl S3Api {
         &self,
         request: S3Request<HeadBucketInput>,
     ) -> Result<S3Response<HeadBucketOutput>> {
-        let bucket = &request.input.bucket;
-        self.allow(
+        self.check_bucket(
             &request.extensions,
             "fs:ReadRepository",
-            arn::repository(bucket),
+            &request.input.bucket,
         )
         .await?;
-        self.repository(&request.extensions, bucket).await?;
         Ok(S3Response::new(HeadBucketOutput::default()))
     }
 
@@ -112,14 +111,12 @@ impl S3Api {
         &self,
         request: S3Request<DeleteBucketInput>,
     ) -> Result<S3Response<DeleteBucketOutput>> {
-        let bucket = &request.input.bucket;
-        self.allow(
+        self.check_bucket(
             &request.extensions,
             "fs:DeleteRepository",
-            arn::repository(bucket),
+            &request.input.bucket,
         )
         .await?;
-        self.repository(&request.extensions, bucket).await?;
         Err(S3Error::BucketDeletion)
     }
 
@@ -127,14 +124,8 @@ impl S3Api {
         &self,
         request: S3Request<GetBucketLocationInput>,
     ) -> Result<S3Response<GetBucketLocationOutput>> {
-        let bucket = &request.input.bucket;
-        self.allow(
-            &request.extensions,
-            "fs:ListObjects",
-            arn::repository(bucket),
-        )
-        .await?;
-        self.repository(&request.extensions, bucket).await?;
+        self.check_bucket(&request.extensions, "fs:ListObjects", &request.input.bucket)
+            .await?;
         let named = (self.region != UNNAMED_REGION)
             .then(|| BucketLocationConstraint::from(self.region.clone()));
         Ok(S3Response::new(GetBucketLocationOutput {
@@ -146,14 +137,20 @@ impl S3Api {
         &self,
         request: S3Request<GetBucketVersioningInput>,
     ) -> Result<S3Response<GetBucketVersioningOutput>> {
-        let bucket = &request.input.bucket;
-        self.allow(
-            &request.extensions,
-            "fs:ListObjects",
-            arn::repository(bucket),
-        )
-        .await?;
-        self.repository(&request.extensions, bucket).await?;
+        self.check_bucket(&request.extensions, "fs:ListObjects", &request.input.bucket)
+            .await?;
         Ok(S3Response::new(GetBucketVersioningOutput::default()))
+    }
+
+    /// Checks that the caller may perform `action` on a bucket, and that the bucket exists.
+    async fn check_bucket(
+        &self,
+        request: &Extensions,
+        action: &'static str,
+        bucket: &str,
+    ) -> Result<()> {
+        self.allow(request, action, arn::repository(bucket)).await?;
+        self.repository(request, bucket).await?;
+        Ok(())
     }
 }

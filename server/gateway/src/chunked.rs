@@ -3,11 +3,12 @@
 //! s3s's decoder buffers a whole chunk before it passes it on. Clients choose the chunk size,
 //! and some send an entire object as one chunk. Unsigned chunks are therefore split into the pieces
 //! in which they arrive. Splitting a signed chunk would invalidate its signature, so signed
-//! chunks above a limit are rejected instead.
+//! chunks above a limit are rejected instead, and large ones reserve memory from the server's budget.
 
 use std::io;
 
 use axum::body::Body;
+use base::{ByteBudget, Reservation};
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 
@@ -15,15 +16,15 @@ use crate::body_error::BodyError;
 
 /// Maximum size of a signed chunk. Clients send 64 KiB to 1 MiB.
 const MAX_SIGNED_CHUNK_BYTES: u64 = 16 * 1024 * 1024;
+/// Signed chunks of this size and smaller reserve no memory. Most clients send 64 KiB.
+const MAX_FREE_CHUNK_BYTES: u64 = 128 * 1024;
 /// Maximum length of the line before a chunk, which holds its size and signature.
 const MAX_HEADER_BYTES: usize = 1024;
 
 /// Wraps an `aws-chunked` body so that s3s buffers only small chunks. `signed` says whether chunks have signatures.
-pub(crate) fn bound_chunks(body: Body, signed: bool) -> Body {
-    let mut chunks = ChunkRewriter {
-        signed,
-        state: State::Header(Vec::new()),
-    };
+/// `budget` limits the memory of large signed chunks.
+pub(crate) fn bound_chunks(body: Body, signed: bool, budget: &ByteBudget) -> Body {
+    let mut chunks = ChunkRewriter::new(signed, budget.clone());
     let pieces = body
         .into_data_stream()
         .map(Some)
@@ -51,9 +52,37 @@ enum State {
 struct ChunkRewriter {
     signed: bool,
     state: State,
+    budget: ByteBudget,
+    /// The memory of the current chunk, if it is a large signed one. Released at the next chunk, by which time s3s has
+    /// passed it on.
+    reservation: Option<Reservation>,
 }
 
 impl ChunkRewriter {
+    fn new(signed: bool, budget: ByteBudget) -> Self {
+        Self {
+            signed,
+            state: State::Header(Vec::new()),
+            budget,
+            reservation: None,
+        }
+    }
+
+    /// Reserves the memory of a signed chunk.
+    fn reserve(&mut self, size: u64) -> Result<(), BodyError> {
+        self.reservation = None;
+        if size > MAX_SIGNED_CHUNK_BYTES {
+            return Err(BodyError::ChunkTooLarge);
+        }
+        if size > MAX_FREE_CHUNK_BYTES {
+            let mut reservation = self.budget.reservation();
+            let size = usize::try_from(size).map_err(|_| BodyError::ChunkTooLarge)?;
+            reservation.grow(size).map_err(|_| BodyError::OutOfMemory)?;
+            self.reservation = Some(reservation);
+        }
+        Ok(())
+    }
+
     /// Consumes a piece of the body and returns what to pass on.
     fn rewrite(&mut self, mut input: Bytes) -> io::Result<Vec<Bytes>> {
         let mut out = Vec::new();
@@ -70,8 +99,8 @@ impl ChunkRewriter {
                     }
                     let line = std::mem::take(line);
                     let size = size(&line)?;
-                    if self.signed && size > MAX_SIGNED_CHUNK_BYTES {
-                        return Err(io::Error::other(BodyError::ChunkTooLarge));
+                    if self.signed {
+                        self.reserve(size).map_err(io::Error::other)?;
                     }
                     self.state = if size == 0 {
                         State::Trailers
@@ -131,11 +160,9 @@ impl ChunkRewriter {
 }
 
 /// Feeds the pieces of a body to the rewriter, for [`crate::fuzzing`].
+#[cfg(feature = "testing")]
 pub(crate) fn rewrite_pieces(signed: bool, pieces: impl Iterator<Item = Bytes>) {
-    let mut chunks = ChunkRewriter {
-        signed,
-        state: State::Header(Vec::new()),
-    };
+    let mut chunks = ChunkRewriter::new(signed, ByteBudget::new("chunks", 1 << 30));
     for piece in pieces {
         if chunks.rewrite(piece).is_err() {
             return;
@@ -157,10 +184,7 @@ mod tests {
 
     /// Feeds a body in pieces of `piece` bytes and returns the concatenated output.
     fn rewrite(body: &[u8], piece: usize, signed: bool) -> io::Result<Vec<u8>> {
-        let mut chunks = ChunkRewriter {
-            signed,
-            state: State::Header(Vec::new()),
-        };
+        let mut chunks = ChunkRewriter::new(signed, ByteBudget::new("chunks", 1 << 30));
         let mut out = Vec::new();
         for piece in body.chunks(piece) {
             out.extend(chunks.rewrite(Bytes::copy_from_slice(piece))?);
@@ -207,6 +231,25 @@ mod tests {
         }
         let error = rewrite(b"1000001;chunk-signature=ab\r\n", 100, true).unwrap_err();
         assert_eq!(error.to_string(), BodyError::ChunkTooLarge.to_string());
+    }
+
+    /// Guards against a bug: every upload could hold a chunk of 16 MiB.
+    #[test]
+    fn large_signed_chunks_reserve_their_memory() {
+        let budget = ByteBudget::new("chunks", 1 << 20);
+        let [mut one, mut two] = [0; 2].map(|_| ChunkRewriter::new(true, budget.clone()));
+        let head = |size: u64| Bytes::from(format!("{size:x};chunk-signature=ab\r\n"));
+        one.rewrite(head(1 << 20)).unwrap();
+        let refused = two.rewrite(head(MAX_FREE_CHUNK_BYTES + 1)).unwrap_err();
+        assert_eq!(refused.to_string(), BodyError::OutOfMemory.to_string());
+        let mut small = ChunkRewriter::new(true, budget.clone());
+        small.rewrite(head(MAX_FREE_CHUNK_BYTES)).unwrap();
+
+        one.rewrite(Bytes::from(vec![0; 1 << 20])).unwrap();
+        one.rewrite(Bytes::from_static(b"\r\n")).unwrap();
+        assert_eq!(budget.used_bytes(), 1 << 20, "s3s still holds the chunk");
+        one.rewrite(head(1)).unwrap();
+        assert_eq!(budget.used_bytes(), 0);
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use base::OffsetDateTime;
 use http::{HeaderMap, HeaderValue, header};
-use s3s::dto::{ETag, ETagCondition, Timestamp};
+use s3s::dto::{
+    CopyObjectInput, ETag, ETagCondition, GetObjectInput, HeadObjectInput, Timestamp,
+    UploadPartCopyInput,
+};
 
 use crate::error::{Result, S3Error};
 
@@ -13,6 +16,30 @@ pub(crate) struct Conditions<'a> {
     pub(crate) if_none_match: Option<&'a ETagCondition>,
     pub(crate) if_modified_since: Option<&'a Timestamp>,
     pub(crate) if_unmodified_since: Option<&'a Timestamp>,
+}
+
+/// Reads the conditions from the fields of a request: `If-Match`, `If-None-Match`, `If-Modified-Since` and
+/// `If-Unmodified-Since`, in this order.
+macro_rules! conditions_of {
+    ($($input:ident: $if_match:ident $if_none_match:ident $if_modified:ident $if_unmodified:ident;)*) => {
+        $(impl<'a> From<&'a $input> for Conditions<'a> {
+            fn from(input: &'a $input) -> Self {
+                Self {
+                    if_match: input.$if_match.as_ref(),
+                    if_none_match: input.$if_none_match.as_ref(),
+                    if_modified_since: input.$if_modified.as_ref(),
+                    if_unmodified_since: input.$if_unmodified.as_ref(),
+                }
+            }
+        })*
+    };
+}
+
+conditions_of! {
+    GetObjectInput: if_match if_none_match if_modified_since if_unmodified_since;
+    HeadObjectInput: if_match if_none_match if_modified_since if_unmodified_since;
+    CopyObjectInput: copy_source_if_match copy_source_if_none_match copy_source_if_modified_since copy_source_if_unmodified_since;
+    UploadPartCopyInput: copy_source_if_match copy_source_if_none_match copy_source_if_modified_since copy_source_if_unmodified_since;
 }
 
 impl Conditions<'_> {

@@ -55,12 +55,7 @@ impl S3Api {
         {
             return Err(S3Error::not_implemented());
         }
-        let conditions = Conditions {
-            if_match: input.copy_source_if_match.as_ref(),
-            if_none_match: input.copy_source_if_none_match.as_ref(),
-            if_modified_since: input.copy_source_if_modified_since.as_ref(),
-            if_unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
-        };
+        let conditions = Conditions::from(&input);
         let source = self
             .source(&request.extensions, &input.copy_source, &conditions)
             .await?;

@@ -322,6 +322,7 @@ impl From<auth::Error> for S3Error {
             auth::Error::NotImplemented(what) => Self::NotImplemented(what.into()),
             auth::Error::RecordsBusy(cause) => busy(cause.as_ref()),
             error @ (auth::Error::AlreadyExists(_)
+            | auth::Error::ShortSecret
             | auth::Error::Secret
             | auth::Error::Records(_)) => Self::Internal(Box::new(error)),
         }
@@ -415,6 +416,7 @@ fn body(error: &io::Error) -> S3Error {
         Some(BodyError::PayloadHash) => S3Error::PayloadHashMismatch,
         Some(BodyError::ChunkSignature) => S3Error::ChunkSignatureMismatch,
         Some(BodyError::ChunkTooLarge) => S3Error::EntityTooLarge,
+        Some(BodyError::OutOfMemory) => S3Error::SlowDown,
         // Any other error means that the connection broke or that the client was too slow. In the first case the
         // client never reads this response; in the second, `app` replaces it.
         Some(BodyError::Incomplete) | None => S3Error::IncompleteBody,

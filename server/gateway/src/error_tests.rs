@@ -37,8 +37,8 @@ fn disk_failures_name_their_cause() {
         let error = s3s::S3Error::from(disk_failure(kind));
         let message = error.message().expect("a message");
         assert!(message.contains(cause), "{message}");
-        let told = status_and_code(disk_failure(kind));
-        assert_eq!(told, (500, "InternalError".to_owned()));
+        let outcome = status_and_code(disk_failure(kind));
+        assert_eq!(outcome, (500, "InternalError".to_owned()));
     }
 }
 

@@ -40,13 +40,7 @@ impl S3Api {
         let object = self
             .find(&request.extensions, &input.bucket, &input.key)
             .await?;
-        let conditions = Conditions {
-            if_match: input.if_match.as_ref(),
-            if_none_match: input.if_none_match.as_ref(),
-            if_modified_since: input.if_modified_since.as_ref(),
-            if_unmodified_since: input.if_unmodified_since.as_ref(),
-        };
-        conditions.check(&object.entry.etag, object.entry.last_modified)?;
+        Conditions::from(&input).check(&object.entry.etag, object.entry.last_modified)?;
         let requested = RequestedRange::new(&object, input.range, input.part_number)?;
         let bytes = self
             .catalog
@@ -85,13 +79,7 @@ impl S3Api {
         let object = self
             .find(&request.extensions, &input.bucket, &input.key)
             .await?;
-        let conditions = Conditions {
-            if_match: input.if_match.as_ref(),
-            if_none_match: input.if_none_match.as_ref(),
-            if_modified_since: input.if_modified_since.as_ref(),
-            if_unmodified_since: input.if_unmodified_since.as_ref(),
-        };
-        conditions.check(&object.entry.etag, object.entry.last_modified)?;
+        Conditions::from(&input).check(&object.entry.etag, object.entry.last_modified)?;
         check_overrides([
             ("response-content-type", &input.response_content_type),
             (

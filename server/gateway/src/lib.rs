@@ -23,6 +23,7 @@ mod conditions;
 mod copy;
 mod delete;
 mod error;
+#[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod get;
@@ -37,6 +38,7 @@ mod service;
 mod subresource;
 mod xml;
 
+pub use admission::appears_signed;
 pub use xml::MAX_DOCUMENT_MEMORY_BYTES;
 
 use std::fmt;
@@ -63,7 +65,7 @@ pub struct Options {
     pub domain_names: Vec<String>,
     /// Region that `GetBucketLocation` returns.
     pub region: String,
-    /// Memory budget for XML documents, shared with the rest of the server.
+    /// Memory budget for XML documents and large signed chunks, shared with the rest of the server.
     pub bodies: ByteBudget,
 }
 
@@ -163,7 +165,7 @@ impl Gateway {
         admission::check(&parts, self.inner.clock.now())?;
         admission::drop_malformed_range(&mut parts);
         let body = match admission::chunking(&parts) {
-            Some(signed) => chunked::bound_chunks(body, signed),
+            Some(signed) => chunked::bound_chunks(body, signed, &self.inner.bodies),
             None => body,
         };
         let (body, document) = if xml::is_document(&parts, &self.inner.domains) {

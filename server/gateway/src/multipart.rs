@@ -73,15 +73,8 @@ impl S3Api {
         request: S3Request<UploadPartInput>,
     ) -> Result<S3Response<UploadPartOutput>> {
         let input = request.input;
-        let repository = self
-            .authorized_repository(
-                &request.extensions,
-                "fs:WriteObject",
-                &input.bucket,
-                &input.key,
-            )
-            .await?;
-        let number = part_number(input.part_number)?;
+        let part = (input.bucket.as_str(), input.key.as_str(), input.part_number);
+        let (repository, number) = self.part_target(&request.extensions, part).await?;
         let bytes = body::receive(&request.headers, request.trailing_headers, input.body)?;
         let to = object_target(&repository, &input.key);
         let part = self
@@ -100,21 +93,9 @@ impl S3Api {
         request: S3Request<UploadPartCopyInput>,
     ) -> Result<S3Response<UploadPartCopyOutput>> {
         let input = request.input;
-        let repository = self
-            .authorized_repository(
-                &request.extensions,
-                "fs:WriteObject",
-                &input.bucket,
-                &input.key,
-            )
-            .await?;
-        let number = part_number(input.part_number)?;
-        let conditions = Conditions {
-            if_match: input.copy_source_if_match.as_ref(),
-            if_none_match: input.copy_source_if_none_match.as_ref(),
-            if_modified_since: input.copy_source_if_modified_since.as_ref(),
-            if_unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
-        };
+        let part = (input.bucket.as_str(), input.key.as_str(), input.part_number);
+        let (repository, number) = self.part_target(&request.extensions, part).await?;
+        let conditions = Conditions::from(&input);
         let source = self
             .source(&request.extensions, &input.copy_source, &conditions)
             .await?;
@@ -331,6 +312,19 @@ impl S3Api {
             bucket: Some(input.bucket),
             ..ListMultipartUploadsOutput::default()
         }))
+    }
+
+    /// Returns the repository and the number of a part, given as bucket, key and number, after checking that the caller may
+    /// upload it.
+    async fn part_target(
+        &self,
+        request: &Extensions,
+        (bucket, key, number): (&str, &str, i32),
+    ) -> Result<(Repository, u32)> {
+        let repository = self
+            .authorized_repository(request, "fs:WriteObject", bucket, key)
+            .await?;
+        Ok((repository, part_number(number)?))
     }
 
     /// Returns the repository of an upload after checking that the caller may perform `action` on its key.

@@ -89,8 +89,9 @@ const BELOW_SERVICE: &[&str] = &["kv", "block", "graveler"];
 /// Folders of the crates that convert the errors of the crates below to their own.
 const SERVICES: &[&str] = &["server/catalog/src/", "server/auth/src/"];
 
-/// The fuzzer's crate. It may enable the features for tests, because no program depends on it.
-const FUZZER: &str = "fuzz";
+/// The crates of the fuzzer and of the system tests. They may enable the features for tests, because no program depends on
+/// them.
+const TEST_CRATES: &[&str] = &["fuzz", "system-tests"];
 
 /// The source folders of the crates whose files may not import each other in a circle.
 const SOURCES: &[&str] = &[
@@ -160,7 +161,7 @@ fn dependencies(violations: &mut Vec<String>) -> Result<()> {
             }
             let mut features = dependency["features"].as_array().into_iter().flatten();
             let for_tests = features.any(|feature| feature == "testing");
-            if for_tests && !is_dev && name != FUZZER {
+            if for_tests && !is_dev && !TEST_CRATES.contains(&name) {
                 violations.push(format!(
                     "{name} must not enable the feature testing of {to}, except in dev-dependencies"
                 ));

@@ -49,6 +49,8 @@ branch protection rules; 32 KiB; server/graveler/src/protection.rs; MAX_RULES_BY
 branch protection rules; 10,240 [steps]; server/graveler/src/protection.rs; MAX_RULES_STEPS
 parents of a commit; 16; server/graveler/src/commit_record.rs; MAX_PARENTS
 parts of a multipart upload; 10,000; server/catalog/src; MAX_PARTS
+JSON and XML bodies of all requests; 128 KiB; server/gateway/src/chunked.rs; MAX_FREE_CHUNK_BYTES
+secret of a new administrator; 16 bytes; server/auth/src; MIN_SECRET_BYTES
 setup token; 16 characters; server/app/src; MIN_SETUP_TOKEN_BYTES
 secret key; 16 bytes; server/auth/src; MIN_SECRET_KEY_BYTES
 attempts of a commit or merge; 50; server/graveler/src/change/mod.rs; MAX_TRIES

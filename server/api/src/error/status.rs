@@ -69,7 +69,7 @@ pub(super) fn of_auth(error: &auth::Error) -> StatusCode {
         E::Unauthenticated | E::Forbidden(_) => StatusCode::UNAUTHORIZED,
         E::NotFound(_) => StatusCode::NOT_FOUND,
         E::AlreadyExists(_) => StatusCode::CONFLICT,
-        E::InvalidValue(_) => StatusCode::BAD_REQUEST,
+        E::InvalidValue(_) | E::ShortSecret => StatusCode::BAD_REQUEST,
         E::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
         E::RecordsBusy(_) => StatusCode::SERVICE_UNAVAILABLE,
         E::Records(cause) if DiskProblem::of(cause.as_ref()) == Some(DiskProblem::NoSpace) => {

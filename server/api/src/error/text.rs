@@ -85,6 +85,9 @@ fn of_auth(error: &auth::Error, during: During<'_>) -> ErrorText {
         E::InvalidValue(_) if during == During::CreateCredentials => ErrorText::of(error).hint(
             "the administrator has an access key, and this version creates no second one: use the existing key",
         ),
+        E::ShortSecret => ErrorText::of(error).hint(
+            "choose a longer secret, for example with `openssl rand -hex 20`, or leave out `key`: the server then generates one",
+        ),
         E::Records(source) => ErrorText {
             message: error.to_string(),
             hint: DiskProblem::of(source.as_ref()).map(|problem| problem.explanation().to_owned()),

@@ -94,6 +94,7 @@ impl Params {
 }
 
 /// Reads the parameters of two operations that together have every kind, for [`crate::fuzzing`].
+#[cfg(feature = "testing")]
 pub(crate) fn try_params(params: &Params) {
     LogCommitsQuery::from_params(params);
     ListObjectsQuery::from_params(params);

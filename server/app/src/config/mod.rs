@@ -223,7 +223,7 @@ fn warn_of_keys_without_effect(source: &mut Source) {
         "auth.cookie_auth_verification.",
         "gateways.s3.fallback_url",
     ];
-    let told: Vec<String> = source
+    let warnings: Vec<String> = source
         .given()
         .filter(|k| {
             WITHOUT_EFFECT.iter().any(|p| k.starts_with(p))
@@ -231,7 +231,7 @@ fn warn_of_keys_without_effect(source: &mut Source) {
         })
         .map(|k| format!("configuration key {k} has no effect in this version"))
         .collect();
-    source.warnings.extend(told);
+    source.warnings.extend(warnings);
 }
 
 /// A quickstart is for evaluation only: its keys are in a file, and connections are not encrypted.

@@ -71,8 +71,10 @@ pub struct Installation {
     pub user_name: Option<String>,
     pub access_key_id: Option<String>,
     pub secret_access_key: Option<String>,
-    /// Token with which callers on other machines may create the administrator.
+    /// Token with which callers may create the administrator.
     pub setup_token: Option<String>,
+    /// Whether the token was generated at the start, so that local callers do not need it.
+    pub setup_token_is_generated: bool,
 }
 
 /// Shorter tokens could be guessed.
@@ -238,6 +240,7 @@ pub(super) fn installation(source: &Source) -> Result<Installation, Error> {
         setup_token: source
             .text("installation.setup_token")?
             .filter(|s| !s.is_empty()),
+        setup_token_is_generated: false,
     };
     if let Some(token) = &given.setup_token {
         let is_text = token.bytes().all(|b| b.is_ascii_graphic());

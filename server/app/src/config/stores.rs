@@ -161,8 +161,9 @@ pub(super) fn blockstore(source: &Source) -> Result<Blockstore, Error> {
             path: source
                 .path("blockstore.local.path")?
                 .unwrap_or_else(|| source::expand_home("~/lakefs/data/block")),
-            default_namespace_prefix: source
-                .text_or("blockstore.default_namespace_prefix", "local://")?,
+            default_namespace_prefix: without_final_slash(
+                source.text_or("blockstore.default_namespace_prefix", "local://")?,
+            ),
             import_enabled: source.bool_or("blockstore.local.import_enabled", false)?,
             allowed_external_prefixes: source
                 .list("blockstore.local.allowed_external_prefixes")?
@@ -173,6 +174,14 @@ pub(super) fn blockstore(source: &Source) -> Result<Blockstore, Error> {
             Err(source.unusable("blockstore.type", "is not supported yet: use `local`"))
         }
         _ => Err(source.unusable("blockstore.type", "is neither `local` nor `mem`")),
+    }
+}
+
+/// Removes final slashes of a prefix, except those of the scheme: clients append a slash and a name.
+fn without_final_slash(prefix: String) -> String {
+    match prefix.split_once("://") {
+        Some((scheme, path)) => format!("{scheme}://{}", path.trim_end_matches('/')),
+        None => prefix,
     }
 }
 

@@ -211,46 +211,48 @@ fn variables_override_the_file_and_weir_variables_override_lakefs_variables() {
     );
 }
 
-#[test]
-fn data_folder_sets_defaults() {
+/// A data folder and the options that select it.
+fn data_folder() -> (tempfile::TempDir, Overrides) {
     let dir = tempfile::tempdir().unwrap();
     let overrides = Overrides {
         data: Some(dir.path().to_owned()),
         ..Overrides::default()
     };
-    let first = Config::from_yaml("", &overrides).unwrap();
-    let second = Config::from_yaml("", &overrides).unwrap();
+    (dir, overrides)
+}
+
+#[test]
+fn database_is_in_the_data_folder() {
+    let (dir, overrides) = data_folder();
+    let config = Config::from_yaml("", &overrides).unwrap();
     assert!(
-        matches!(&first.database, Database::Sqlite { path, .. } if path.starts_with(dir.path()))
+        matches!(&config.database, Database::Sqlite { path, .. } if path.starts_with(dir.path()))
     );
-    assert_eq!(
-        first.auth.secret_key, second.auth.secret_key,
-        "the key must be stable"
-    );
-    assert!(first.auth.secret_key.len() >= 40);
-    let mode = std::os::unix::fs::PermissionsExt::mode(
-        &std::fs::metadata(dir.path().join("secret_key"))
-            .unwrap()
-            .permissions(),
-    );
+}
+
+#[test]
+fn secret_key_is_kept_in_a_private_file_of_the_data_folder() {
+    let (dir, overrides) = data_folder();
+    let keys = [0; 2].map(|_| Config::from_yaml("", &overrides).unwrap().auth.secret_key);
+    assert_eq!(keys[0], keys[1], "the key must be stable");
+    assert!(keys[0].len() >= 40);
+    let file = std::fs::metadata(dir.path().join("secret_key")).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&file.permissions());
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn empty_file_of_the_secret_key_is_rejected() {
+    let (dir, overrides) = data_folder();
     std::fs::write(dir.path().join("secret_key"), "").unwrap();
-    assert!(
-        Config::from_yaml("", &overrides)
-            .unwrap_err()
-            .to_string()
-            .contains("is empty")
-    );
+    let error = Config::from_yaml("", &overrides).unwrap_err();
+    assert!(error.to_string().contains("is empty"), "{error}");
 }
 
 /// A server starts with an open folder, but logs a warning with the remedy.
 #[test]
 fn open_permissions_of_the_data_folder_are_a_warning() {
-    let dir = tempfile::tempdir().unwrap();
-    let overrides = Overrides {
-        data: Some(dir.path().to_owned()),
-        ..Overrides::default()
-    };
+    let (dir, overrides) = data_folder();
     let folder = dir.path().display();
     for (mode, warnings) in [
         (0o700, vec![]),
@@ -480,7 +482,7 @@ fn webhook_targets_are_validated_at_start() {
 }
 
 #[test]
-fn connection_limits_are_parsed_and_validated() {
+fn connection_limits_have_defaults() {
     let http = Config::from_yaml(MINIMAL, &Overrides::default())
         .unwrap()
         .http;
@@ -490,7 +492,10 @@ fn connection_limits_are_parsed_and_validated() {
     // than theirs.
     assert_eq!(http.idle_timeout, Duration::from_secs(120));
     assert!(http.uncapped_addresses[0].contains("127.0.0.1".parse().unwrap()));
+}
 
+#[test]
+fn connection_limits_are_parsed() {
     let given = format!(
         "{MINIMAL}http:\n  max_connections: 50\n  idle_timeout: 5m\n  uncapped_addresses: [10.0.0.0/8, 192.0.2.7]\n"
     );
@@ -500,7 +505,10 @@ fn connection_limits_are_parsed_and_validated() {
     assert_eq!(config.http.max_connections_per_address, 50);
     assert_eq!(config.http.idle_timeout, Duration::from_secs(300));
     assert!(!config.http.uncapped_addresses[0].contains("127.0.0.1".parse().unwrap()));
+}
 
+#[test]
+fn invalid_connection_limits_are_rejected() {
     for (line, expected) in [
         ("max_connections: 0", "http.max_connections"),
         ("headers_timeout: 0", "shorter than 100ms"),
@@ -539,4 +547,26 @@ fn several_log_outputs_cause_a_warning() {
         panic!("{:?}", config.warnings)
     };
     assert!(warning.contains("ignores /var/log/weir.log"), "{warning}");
+}
+
+/// Guards against a bug: clients append a slash and a name to the prefix, and `local://team//name` was refused.
+#[test]
+fn namespace_prefix_has_no_final_slash() {
+    for (given, expected) in [
+        ("local://team/", "local://team"),
+        ("local://team/lakes", "local://team/lakes"),
+        ("local://", "local://"),
+    ] {
+        let blockstore = format!("blockstore:\n  default_namespace_prefix: {given}\n");
+        let yaml = MINIMAL.replace("blockstore:\n", &blockstore);
+        let config = Config::from_yaml(&yaml, &Overrides::default()).unwrap();
+        let Blockstore::Local {
+            default_namespace_prefix,
+            ..
+        } = config.blockstore
+        else {
+            panic!("{:?}", config.blockstore);
+        };
+        assert_eq!(default_namespace_prefix, expected);
+    }
 }

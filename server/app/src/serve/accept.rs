@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Http;
 
-use super::connection::{self, Protocols};
+use super::connection::{self, Service};
 use super::registry::{Admission, Registry};
 use super::reserved;
 
@@ -31,8 +31,7 @@ pub(super) async fn accept(
     drain_timeout: Duration,
 ) {
     let registry = Registry::new(limits.clone());
-    let protocols = Arc::new(Protocols::new(&limits));
-    let limits = Arc::new(limits);
+    let service = Arc::new(Service::new(app.clone(), limits));
     // Each connection holds a sender, so `recv` returns when the last connection is gone.
     let (open, mut all_gone) = mpsc::channel::<()>(1);
     let sweeping = tokio::spawn(sweep(registry.clone()));
@@ -43,16 +42,17 @@ pub(super) async fn accept(
         if let Err(e) = stream.set_nodelay(true) {
             tracing::debug!(error = %e, "failed to set TCP_NODELAY");
         }
-        let (app, open) = (app.clone(), open.clone());
+        let open = open.clone();
         match registry.admit(peer.ip()) {
             Admission::Served(ticket) => {
-                let (protocols, limits) = (Arc::clone(&protocols), Arc::clone(&limits));
+                let service = Arc::clone(&service);
                 tokio::spawn(async move {
-                    connection::serve(stream, peer, ticket, protocols, limits, app).await;
+                    connection::serve(stream, peer, ticket, service).await;
                     drop(open);
                 });
             }
             Admission::Reserved(ticket) => {
+                let app = app.clone();
                 tokio::spawn(async move {
                     reserved::serve(stream, ticket, app).await;
                     drop(open);

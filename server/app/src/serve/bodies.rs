@@ -8,12 +8,14 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
+use base::Reservation;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Sleep;
 
 use crate::config::Http;
 
 use super::connection_state::InFlight;
+use super::memory::{complete_bytes, reserved_bytes};
 use super::wait_budget::WaitBudget;
 
 /// A request body that fails if its client sends too slowly.
@@ -124,11 +126,21 @@ pub(super) struct ResponseBody {
     request: InFlight,
     budget: WaitBudget,
     timeout: Duration,
+    /// The memory of the response. A frame with the complete body takes it along.
+    reservation: Option<Reservation>,
+    is_complete: bool,
 }
 
 impl ResponseBody {
-    pub(super) fn new(inner: Body, request: InFlight, limits: &Http) -> Self {
+    pub(super) fn new(
+        inner: Body,
+        request: InFlight,
+        limits: &Http,
+        reservation: Option<Reservation>,
+    ) -> Self {
         Self {
+            is_complete: complete_bytes(&inner).is_some(),
+            reservation,
             inner,
             rest: Bytes::new(),
             request,
@@ -139,6 +151,21 @@ impl ResponseBody {
 }
 
 impl ResponseBody {
+    /// Returns the frame with the memory that is reserved for it.
+    fn reserved(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        if !self.is_complete {
+            return frame;
+        }
+        match (frame.into_data(), self.reservation.take()) {
+            (Ok(data), Some(reservation)) => Frame::data(reserved_bytes(data, reservation)),
+            (Ok(data), None) => Frame::data(data),
+            (Err(trailers), reservation) => {
+                self.reservation = reservation;
+                trailers
+            }
+        }
+    }
+
     /// Returns the first piece of a frame and keeps the rest.
     fn cut(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
         match frame.into_data() {
@@ -163,7 +190,10 @@ impl HttpBody for ResponseBody {
         // A poll for more data means that the previous piece was consumed.
         self.request.piece_taken();
         let polled = match self.rest.is_empty() {
-            true => Pin::new(&mut self.inner).poll_frame(context),
+            true => match Pin::new(&mut self.inner).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(self.reserved(frame)))),
+                other => other,
+            },
             false => Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest))))),
         };
         let polled = match polled {
@@ -247,7 +277,7 @@ mod tests {
         track.set_http2();
         let whole = Bytes::from(vec![b'x'; 3 * MAX_PIECE_BYTES + 1]);
         let body = Body::from(whole.clone());
-        let mut sent = ResponseBody::new(body, track.begin_request(), &Http::default());
+        let mut sent = ResponseBody::new(body, track.begin_request(), &Http::default(), None);
         let (mut pieces, mut joined) = (0, Vec::new());
         while let Some(frame) = sent.frame().await {
             let data = frame.unwrap().into_data().unwrap();

@@ -10,7 +10,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use http::{HeaderValue, Request, StatusCode, header};
+use base::Reservation;
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,7 +21,8 @@ use crate::config::Http;
 use crate::refusal::{self, refusal};
 
 use super::bodies::{Paced, ResponseBody};
-use super::connection_state::ConnectionState;
+use super::connection_state::{ConnectionState, InFlight};
+use super::memory::MemoryBudgets;
 use super::registry::Ticket;
 use super::socket::{Protocol, TrackedSocket};
 
@@ -42,15 +44,18 @@ const CONNECTION_WINDOW_BYTES: u32 = 512 << 10;
 /// Maximum size of buffered response data per stream.
 const MAX_SEND_BUFFER_BYTES: usize = 256 << 10;
 
-/// HTTP/1 and HTTP/2 settings of a server.
-#[derive(Debug, Clone)]
-pub(super) struct Protocols {
+/// What all connections of a server share.
+#[derive(Debug)]
+pub(super) struct Service {
+    app: Router,
+    limits: Http,
+    memory: MemoryBudgets,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
 }
 
-impl Protocols {
-    pub(super) fn new(limits: &Http) -> Self {
+impl Service {
+    pub(super) fn new(app: Router, limits: Http) -> Self {
         let mut http1 = http1::Builder::new();
         http1
             .timer(TokioTimer::new())
@@ -71,7 +76,13 @@ impl Protocols {
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_send_buf_size(MAX_SEND_BUFFER_BYTES);
-        Self { http1, http2 }
+        Self {
+            app,
+            memory: MemoryBudgets::new(limits.body_memory_bytes),
+            limits,
+            http1,
+            http2,
+        }
     }
 }
 
@@ -80,22 +91,19 @@ pub(super) async fn serve(
     socket: TcpStream,
     peer: SocketAddr,
     ticket: Ticket,
-    protocols: Arc<Protocols>,
-    limits: Arc<Http>,
-    app: Router,
+    service: Arc<Service>,
 ) {
     let track = &ticket.track;
-    let io = TrackedSocket::new(socket, Arc::clone(track), &limits);
+    let io = TrackedSocket::new(socket, Arc::clone(track), &service.limits);
     let requests = Requests {
-        app,
+        service,
         peer: api::Peer(peer),
         track: Arc::clone(track),
-        limits,
     };
     tokio::select! {
         biased;
         () = track.killed() => {}
-        result = serve_protocol(io, track, &protocols, requests) => {
+        result = serve_protocol(io, track, requests) => {
             if let Err(e) = result {
                 tracing::debug!(error = %e, "connection ended");
             }
@@ -106,7 +114,6 @@ pub(super) async fn serve(
 async fn serve_protocol(
     mut io: TrackedSocket<TcpStream>,
     track: &ConnectionState,
-    protocols: &Protocols,
     requests: Requests,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let protocol = tokio::select! {
@@ -124,14 +131,15 @@ async fn serve_protocol(
             Ok(connection.await?)
         }};
     }
+    let service = Arc::clone(&requests.service);
     match protocol {
         None => Ok(()),
         Some(Protocol::Http1) => {
-            until_closed!(protocols.http1.serve_connection(TokioIo::new(io), requests))
+            until_closed!(service.http1.serve_connection(TokioIo::new(io), requests))
         }
         Some(Protocol::Http2) => {
             track.set_http2();
-            until_closed!(protocols.http2.serve_connection(TokioIo::new(io), requests))
+            until_closed!(service.http2.serve_connection(TokioIo::new(io), requests))
         }
     }
 }
@@ -139,10 +147,9 @@ async fn serve_protocol(
 /// The requests of one connection.
 #[derive(Debug, Clone)]
 struct Requests {
-    app: Router,
+    service: Arc<Service>,
     peer: api::Peer,
     track: Arc<ConnectionState>,
-    limits: Arc<Http>,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Requests {
@@ -151,25 +158,99 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.peer);
+        let extensions = request.extensions_mut();
+        extensions.insert(self.peer);
+        extensions.insert(self.track.trust().clone());
         let in_flight = self.track.begin_request();
-        let (app, limits) = (self.app.clone(), Arc::clone(&self.limits));
+        let service = Arc::clone(&self.service);
         Box::pin(async move {
-            let response = answer(app, request, &limits).await;
-            Ok(response.map(|body| ResponseBody::new(body, in_flight, &limits)))
+            let (response, reservation) = answer(&service, request, &in_flight).await;
+            let limits = &service.limits;
+            Ok(response.map(|body| ResponseBody::new(body, in_flight, limits, reservation)))
         })
     }
 }
 
-async fn answer(app: Router, request: Request<Incoming>, limits: &Http) -> Response {
+/// Returns the response, with its memory if it needs some.
+async fn answer(
+    service: &Service,
+    request: Request<Incoming>,
+    in_flight: &InFlight,
+) -> (Response, Option<Reservation>) {
+    let Service { memory, limits, .. } = service;
+    let (trust, is_http2) = (in_flight.trust(), in_flight.is_http2());
+    let request_memory = match is_http2 {
+        true => match memory.reserve_request(&request, trust) {
+            Ok(reserved) => Some(reserved),
+            Err(_) => return (out_of_memory_http2(), None),
+        },
+        false => None,
+    };
+    let method = request.method().clone();
     let (parts, body) = request.into_parts();
     let (body, was_too_slow) = Paced::new(body, limits);
     let request = Request::from_parts(parts, Body::new(body));
-    let response = match tower::ServiceExt::oneshot(app, request).await {
+    let response = match tower::ServiceExt::oneshot(service.app.clone(), request).await {
         Ok(response) => response,
         Err(never) => match never {},
     };
-    explain_slow_body(response, &was_too_slow)
+    let response = explain_slow_body(response, &was_too_slow);
+    match memory.reserve_response(&response, trust, request_memory) {
+        Ok(reservation) => (response, reservation),
+        Err(_) if is_http2 => (out_of_memory_http2(), None),
+        Err(_) => (out_of_memory(&response, &method), None),
+    }
+}
+
+/// The response if there is no memory left for `response` to a request with this method.
+fn out_of_memory(response: &Response, method: &Method) -> Response {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let is_change =
+        !matches!(*method, Method::GET | Method::HEAD) && response.status().is_success();
+    let refusal = match is_s3(response) {
+        true => refusal::s3(status, "SlowDown", "Please reduce your request rate."),
+        false if is_change => refusal(
+            status,
+            "the request succeeded, but the memory for responses is exhausted",
+            "other clients do not read their responses: check the result before you send the request again",
+        ),
+        false => refusal(
+            status,
+            "the memory for responses is exhausted",
+            "other clients do not read their responses: try again later, or ask for a smaller page",
+        ),
+    };
+    try_later(replacement(response, refusal))
+}
+
+/// The same on HTTP/2. It has no body, and is therefore complete at once, even if the client's window is closed.
+fn out_of_memory_http2() -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    try_later(response)
+}
+
+fn try_later(mut response: Response) -> Response {
+    metrics::counter!("http_responses_refused_total").increment(1);
+    let retry_after = RETRY_AFTER.as_secs().into();
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, retry_after);
+    response
+}
+
+fn is_s3(response: &Response) -> bool {
+    response.headers().contains_key("x-amz-request-id")
+}
+
+/// Adds the request ids of `response`, with which the request is found in the log, to the response that replaces it.
+fn replacement(response: &Response, mut by: Response) -> Response {
+    for (name, value) in response.headers() {
+        if name.as_str().ends_with("request-id") {
+            by.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    by
 }
 
 /// Replaces an error response by one that names the cause, if the cause is a slow client.
@@ -179,8 +260,7 @@ fn explain_slow_body(response: Response, was_too_slow: &AtomicBool) -> Response 
         return response;
     }
     metrics::counter!("http_connections_closed_total", "reason" => "slow_body").increment(1);
-    let is_s3 = response.headers().contains_key("x-amz-request-id");
-    let mut told = if is_s3 {
+    let explanation = if is_s3(&response) {
         // S3 clients know this code and status, and retry.
         refusal::s3(
             StatusCode::BAD_REQUEST,
@@ -194,16 +274,58 @@ fn explain_slow_body(response: Response, was_too_slow: &AtomicBool) -> Response 
             "send the request again",
         )
     };
-    // Keep the request ids, with which the request is found in the log.
-    for (name, value) in response.headers() {
-        if name.as_str().ends_with("request-id") {
-            told.headers_mut().insert(name.clone(), value.clone());
-        }
-    }
-    told.headers_mut()
+    let mut explained = replacement(&response, explanation);
+    explained
+        .headers_mut()
         .insert(header::CONNECTION, HeaderValue::from_static("close"));
-    told
+    explained
 }
 
 /// Value of `Retry-After` if all connections are in use.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    async fn text(response: Response) -> String {
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8_lossy(&body).into_owned()
+    }
+
+    #[tokio::test]
+    async fn refusal_for_lack_of_memory_has_the_format_of_the_client() {
+        for (header, expected) in [
+            ("x-amz-request-id", "<Code>SlowDown</Code>"),
+            ("x-request-id", "\"message\":\"the memory for responses"),
+        ] {
+            let mut response = Response::default();
+            let id = HeaderValue::from_static("an-id");
+            response.headers_mut().insert(header, id);
+            let refusal = out_of_memory(&response, &Method::GET);
+            assert_eq!(refusal.status(), 503);
+            assert_eq!(refusal.headers()["retry-after"], "2");
+            assert_eq!(refusal.headers()[header], "an-id");
+            let text = text(refusal).await;
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    /// A client that sent the change again would make it twice.
+    #[tokio::test]
+    async fn change_whose_response_is_lost_is_reported() {
+        for (method, status, is_reported) in [
+            (Method::POST, StatusCode::CREATED, true),
+            (Method::POST, StatusCode::CONFLICT, false),
+            (Method::GET, StatusCode::OK, false),
+        ] {
+            let mut response = Response::default();
+            *response.status_mut() = status;
+            let text = text(out_of_memory(&response, &method)).await;
+            let says_so = text.contains("the request succeeded");
+            assert_eq!(says_so, is_reported, "{method} {status}: {text}");
+        }
+    }
+}

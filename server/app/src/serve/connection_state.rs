@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use auth::ConnectionTrust;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Http;
@@ -16,7 +17,7 @@ use crate::config::Http;
 /// A connection without a request can be evicted after this time.
 const EVICTABLE_AFTER: Duration = Duration::from_secs(1);
 /// How long a client may take to disconnect after it was asked to.
-const LINGER: Duration = Duration::from_secs(5);
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Milliseconds since the server started to accept. Never 0, which means "not set".
 pub(super) type Millis = u64;
@@ -64,6 +65,7 @@ pub(super) struct ConnectionState {
     killed: CancellationToken,
     /// Whether the connection is counted as closed by the server.
     is_counted: AtomicBool,
+    trust: ConnectionTrust,
 }
 
 /// What to do with a connection.
@@ -93,6 +95,7 @@ impl ConnectionState {
             closing: CancellationToken::new(),
             killed: CancellationToken::new(),
             is_counted: AtomicBool::new(false),
+            trust: ConnectionTrust::default(),
         })
     }
 
@@ -102,6 +105,11 @@ impl ConnectionState {
 
     pub(super) fn set_http2(&self) {
         self.is_http2.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a caller was authenticated on this connection.
+    pub(super) fn trust(&self) -> &ConnectionTrust {
+        &self.trust
     }
 
     /// Records received bytes. Between requests they start the next request, except on HTTP/2,
@@ -120,7 +128,7 @@ impl ConnectionState {
         self.write_deadline.store(deadline, Ordering::Relaxed);
     }
 
-    pub(super) fn write_went_on(&self) {
+    pub(super) fn write_unblocked(&self) {
         self.write_deadline.store(0, Ordering::Relaxed);
     }
 
@@ -204,7 +212,7 @@ impl ConnectionState {
         let closing_since = self.closing_since.load(Ordering::Relaxed);
         if closing_since != 0 {
             let left = idle_since.max(closing_since);
-            return match is_over(left, LINGER) {
+            return match is_over(left, DISCONNECT_TIMEOUT) {
                 true => Verdict::Kill("idle"),
                 false => Verdict::Keep,
             };
@@ -241,6 +249,10 @@ pub(super) struct InFlight {
 impl InFlight {
     pub(super) fn is_http2(&self) -> bool {
         self.track.is_http2.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn trust(&self) -> &ConnectionTrust {
+        self.track.trust()
     }
 
     /// Records that the client got a piece of the response, and must read it within `budget`.
@@ -368,7 +380,7 @@ mod tests {
         track.write_blocked_until(track.now() + 50_000);
         assert_eq!(in_secs(&track, 49), Verdict::Keep);
         assert_eq!(in_secs(&track, 51), Verdict::Kill("slow_reader"));
-        track.write_went_on();
+        track.write_unblocked();
         assert_eq!(in_secs(&track, 51), Verdict::Keep);
 
         // Every HTTP/2 stream has its own window, so a blocked stream is not visible on the socket.

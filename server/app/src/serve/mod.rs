@@ -9,6 +9,7 @@
 //!   connection_state.rs  state and deadlines of a connection
 //!   socket.rs            the socket of a connection
 //!   bodies.rs            request and response bodies; wait_budget.rs: limit for slow clients
+//!   memory.rs            memory of requests and responses
 //! coding.rs              transfer codings of request bodies
 //! parameters.rs          limit of query parameters
 //! reserved.rs            one short response for connections beyond the limit
@@ -20,10 +21,13 @@ mod coding;
 mod connection;
 mod connection_state;
 mod descriptors;
+mod memory;
 mod parameters;
 mod registry;
 mod reserved;
 mod socket;
+#[cfg(test)]
+mod unread_tests;
 mod wait_budget;
 
 use std::net::SocketAddr;
@@ -52,6 +56,7 @@ use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use crate::config::Config;
 use crate::first_start::{self, FirstStart};
 use crate::local_only::{self, LocalNames};
+use crate::metrics_page::MetricsPage;
 use crate::parent::Parent;
 use crate::telemetry::{Interface, REQUEST_ID, RequestIds};
 use crate::wiring::{self, Layers};
@@ -261,11 +266,12 @@ fn router(
 ) -> Router {
     let ids = RequestIds(Arc::new(SystemIds::new(Arc::new(SystemClock))));
     let alive = format!("alive! {installation_id}");
+    let metrics = MetricsPage::new(metrics);
     let routes = Router::new()
         .route("/_health", get(move || std::future::ready(alive.clone())))
         .route(
             "/metrics",
-            get(move || std::future::ready(metrics.render())),
+            get(move || std::future::ready(metrics.respond())),
         )
         .route("/", get(welcome::page));
     docs::routes(routes)
@@ -294,7 +300,10 @@ async fn classify(State(layers): State<Layers>, request: Request, next: Next) ->
     let (mut parts, body) = request.into_parts();
     let interface = if parameters::are_too_many(&parts.uri) {
         // Refused below, unparsed.
-        Interface::Other
+        match gateway::appears_signed(&parts.headers, &parts.uri) {
+            true => Interface::S3,
+            false => Interface::Other,
+        }
     } else if layers.gateway.is_s3_request(&parts) {
         Interface::S3
     } else if parts.uri.path().starts_with("/api/") {
@@ -446,6 +455,7 @@ mod tests {
             format!("GET {target} HTTP/1.1\r\n{headers}connection: close\r\n\r\n")
         };
         let signed = "host: 127.example.com\r\nauthorization: AWS4-HMAC-SHA256 \r\n";
+        let signed_here = "host: localhost\r\nauthorization: AWS4-HMAC-SHA256 \r\n";
         let long = format!("/?{}", "a&".repeat(2000));
         let metrics = metrics_after(
             quickstart,
@@ -456,10 +466,15 @@ mod tests {
                     "\"message\":\"a quickstart",
                 ),
                 (&get("/lake", signed), 403, "<Code>AccessDenied</Code>"),
-                (&get(&long, "host: localhost\r\n"), 414, "fewer parameters"),
+                (
+                    &get(&long, "host: localhost\r\n"),
+                    414,
+                    "\"message\":\"the query has more",
+                ),
+                (&get(&long, signed_here), 414, "<Code>InvalidURI</Code>"),
             ],
         );
-        for (surface, status) in [("other", 403), ("s3", 403), ("other", 414)] {
+        for (surface, status) in [("other", 403), ("s3", 403), ("other", 414), ("s3", 414)] {
             assert_counted(&metrics, surface, status);
         }
     }

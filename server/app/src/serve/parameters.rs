@@ -5,7 +5,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::{StatusCode, Uri};
 
-use crate::refusal::refusal;
+use crate::refusal::{self, refusal};
+use crate::telemetry::Interface;
 
 /// Maximum number of query parameters. A parsed parameter can use much more memory than its text.
 const MAX_QUERY_PARAMETERS: usize = 1000;
@@ -22,9 +23,12 @@ pub(super) async fn refuse_too_many(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let message = format!("the query has more than {MAX_QUERY_PARAMETERS} parameters");
-    refusal(
+    let (status, hint) = (
         StatusCode::URI_TOO_LONG,
-        &message,
         "send fewer parameters in one request",
-    )
+    );
+    match request.extensions().get() {
+        Some(Interface::S3) => refusal::s3(status, "InvalidURI", &format!("{message}: {hint}")),
+        _ => refusal(status, &message, hint),
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 use super::connection::RETRY_AFTER;
 use super::registry::Ticket;
-use crate::refusal::refusal;
+use crate::refusal::{self, refusal};
 
 /// Time limit for reading the request's head, writing the response and closing the connection.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -52,13 +52,54 @@ async fn answer(app: Router, request: Request<Incoming>) -> Response {
             Err(never) => match never {},
         };
     }
-    let mut response = refusal(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "the server has reached its maximum number of connections",
-        "try again later",
-    );
+    refuse(request.headers(), request.uri())
+}
+
+fn refuse(headers: &HeaderMap, uri: &Uri) -> Response {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let message = "the server has reached its maximum number of connections";
+    let hint = "try again later";
+    let mut response = match gateway::appears_signed(headers, uri) {
+        true => refusal::s3(status, "SlowDown", &format!("{message}: {hint}")),
+        false => refusal(status, message, hint),
+    };
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, RETRY_AFTER.as_secs().into());
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    /// Guards against a bug: S3 clients got JSON, which they report as a malformed response.
+    #[tokio::test]
+    async fn refusal_has_the_format_of_the_client() {
+        let signed = ("authorization", "AWS4-HMAC-SHA256 Credential=AKIA");
+        for (uri, header, expected) in [
+            ("/lake/main/a", signed, "<Code>SlowDown</Code>"),
+            (
+                "/lake/main/a?X-Amz-Signature=0",
+                ("a", "b"),
+                "<Code>SlowDown</Code>",
+            ),
+            (
+                "/api/v1/repositories",
+                ("a", "b"),
+                "\"message\":\"the server has",
+            ),
+        ] {
+            let request = Request::get(uri).header(header.0, header.1);
+            let request = request.body(()).unwrap();
+            let response = refuse(request.headers(), request.uri());
+            assert_eq!(response.status(), 503);
+            assert_eq!(response.headers()["retry-after"], "2");
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let body = String::from_utf8_lossy(&body).into_owned();
+            assert!(body.contains(expected), "{body}");
+        }
+    }
 }

@@ -80,13 +80,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TrackedSocket<S> {
             Poll::Ready(Ok(bytes)) => {
                 if let Some(since) = self.blocked_since.take() {
                     self.budget.consume(since.elapsed());
-                    self.track.write_went_on();
+                    self.track.write_unblocked();
                 }
                 self.budget.refill(*bytes);
             }
             Poll::Ready(Err(_)) => {
                 self.blocked_since = None;
-                self.track.write_went_on();
+                self.track.write_unblocked();
             }
         }
         result

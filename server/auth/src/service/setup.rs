@@ -12,7 +12,7 @@ use crate::records::{
     AUTH_PARTITION, BASIC_PARTITION, COMM_PREFS_KEY, CredentialData, SETUP_MODE_KEY,
     SETUP_TIMESTAMP_KEY, SUPER_ADMIN_KEY, UserData, credential_key,
 };
-use crate::{Error, Result, secrets};
+use crate::{Error, MIN_SECRET_BYTES, Result, secrets};
 
 impl Auth {
     /// Returns whether there is an administrator, and whether the communication preferences are stored.
@@ -44,14 +44,13 @@ impl Auth {
     /// Creates the administrator with the given access key (id and secret) or a new one.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] if the name or key is empty or too long; [`Error::AlreadyExists`] if there is an
-    /// administrator.
+    /// [`Error::InvalidValue`] if the name or key is empty or too long; [`Error::ShortSecret`] if the given secret has
+    /// fewer than [`MIN_SECRET_BYTES`]; [`Error::AlreadyExists`] if there is an administrator.
     pub async fn setup(
         &self,
         username: &str,
         key: Option<(String, String)>,
     ) -> Result<CreatedCredentials> {
-        let ids = self.inner.ids.as_ref();
         let (access_key_id, secret_access_key) = key.unwrap_or_else(|| self.new_key());
         check_administrator(username, &access_key_id, &secret_access_key)?;
         let now = self.inner.clock.now();
@@ -61,16 +60,8 @@ impl Auth {
             source: "internal".to_owned(),
             ..UserData::default()
         };
-        let credential = CredentialData {
-            access_key_id: access_key_id.clone(),
-            secret_access_key_encrypted: secrets::seal(
-                &self.inner.options.secret_key,
-                secret_access_key.as_bytes(),
-                ids,
-            ),
-            issued_date: Some(to_timestamp(now)),
-            user_id: username.as_bytes().to_vec(),
-        };
+        let key = (access_key_id.as_str(), secret_access_key.as_str());
+        let credential = self.sealed_credential(key, username, now);
         let written = self
             .inner
             .kv
@@ -142,6 +133,9 @@ fn check_administrator(username: &str, access_key_id: &str, secret_access_key: &
                 "{name} must have 1 to {MAX_NAME_BYTES} bytes"
             )));
         }
+    }
+    if secret_access_key.len() < MIN_SECRET_BYTES {
+        return Err(Error::ShortSecret);
     }
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! Users and their access keys.
 
-use base::{Page, from_timestamp_or_epoch, to_timestamp};
+use base::{Page, from_timestamp_or_epoch};
 use prost::Message as _;
 
 use super::{Auth, CreatedCredentials, Credentials, User, user_of};
 use crate::records::{
     BASIC_PARTITION, CREDENTIALS_PREFIX, CredentialData, SUPER_ADMIN_KEY, credential_key,
 };
-use crate::{Error, Result, secrets};
+use crate::{Error, Result};
 
 impl Auth {
     /// Returns a user by name.
@@ -79,19 +79,10 @@ impl Auth {
                 "exceeded number of allowed credentials: invalid request".to_owned(),
             ));
         }
-        let ids = self.inner.ids.as_ref();
         let (access_key_id, secret_access_key) = self.new_key();
         let now = self.inner.clock.now();
-        let data = CredentialData {
-            access_key_id: access_key_id.clone(),
-            secret_access_key_encrypted: secrets::seal(
-                &self.inner.options.secret_key,
-                secret_access_key.as_bytes(),
-                ids,
-            ),
-            issued_date: Some(to_timestamp(now)),
-            user_id: user.username.into_bytes(),
-        };
+        let key = (access_key_id.as_str(), secret_access_key.as_str());
+        let data = self.sealed_credential(key, &user.username, now);
         self.inner
             .kv
             .set(

@@ -1,6 +1,6 @@
 //! Tests of `aws-chunked` bodies with signed chunks and with trailing checksums.
 
-use super::harness::{Call, Lake};
+use super::harness::{BODY_MEMORY_BYTES, Call, Lake};
 
 /// CRC-32 of `hello world`.
 const CRC32: &str = "DUoRhQ==";
@@ -111,4 +111,35 @@ async fn each_signed_chunk_is_verified() {
     assert_eq!(lake.paths().await, "");
     assert_eq!(lake.raw(put(false, all)).await.outcome(), "200");
     assert_eq!(lake.get("/lake/main/a").await.body, "hello world");
+}
+
+/// Guards against a bug: every upload could hold a chunk of 16 MiB.
+#[tokio::test]
+async fn large_signed_chunk_needs_memory() {
+    let lake = Lake::new().await;
+    let chunk = "x".repeat(200 << 10);
+    let put = || {
+        let (signer, chunk) = (lake.signer.clone(), chunk.clone());
+        let call = lake
+            .call("PUT", "/lake/main/a")
+            .header("x-amz-decoded-content-length", &chunk.len().to_string())
+            .payload("STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+        call.sign_with(move |seed, _| {
+            let first = signer.chunk(seed, chunk.as_bytes());
+            let last = signer.chunk(&first, b"");
+            let len = chunk.len();
+            format!(
+                "{len:x};chunk-signature={first}\r\n{chunk}\r\n0;chunk-signature={last}\r\n\r\n"
+            )
+            .into_bytes()
+        })
+    };
+    let mut held = lake.bodies.reservation();
+    held.grow(BODY_MEMORY_BYTES).unwrap();
+    assert_eq!(lake.raw(put()).await.outcome(), "503 SlowDown");
+    assert_eq!(lake.paths().await, "");
+    drop(held);
+    assert_eq!(lake.raw(put()).await.outcome(), "200");
+    assert_eq!(lake.get("/lake/main/a").await.body, chunk);
+    assert_eq!(lake.bodies.used_bytes(), 0);
 }

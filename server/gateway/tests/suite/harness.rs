@@ -23,7 +23,12 @@ pub(crate) struct Lake {
     pub(crate) catalog: TestCatalog,
     pub(crate) repository: Repository,
     pub(crate) signer: Signer,
+    /// The memory for documents and large chunks.
+    pub(crate) bodies: base::ByteBudget,
 }
+
+/// The size of that memory.
+pub(crate) const BODY_MEMORY_BYTES: usize = 64 << 20;
 
 impl Lake {
     pub(crate) async fn new() -> Self {
@@ -46,15 +51,17 @@ impl Lake {
         auth.setup("admin", Some((ACCESS_KEY.to_owned(), SECRET.to_owned())))
             .await
             .unwrap();
+        let bodies = base::ByteBudget::new("request bodies", BODY_MEMORY_BYTES);
         let options = Options {
             domain_names: vec!["s3.example.com".to_owned()],
             region: "us-east-1".to_owned(),
-            bodies: base::ByteBudget::new("request bodies", 64 << 20),
+            bodies: bodies.clone(),
         };
         Self {
             gateway: Gateway::new(catalog.catalog.clone(), auth, options),
             catalog,
             repository,
+            bodies,
             signer: Signer {
                 access_key: ACCESS_KEY.to_owned(),
                 secret: SECRET.to_owned(),

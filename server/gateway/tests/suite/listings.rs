@@ -80,7 +80,7 @@ async fn every_page_size_lists_the_same_keys() {
 }
 
 #[tokio::test]
-async fn delimiter_groups_keys_and_marker_skips_them() {
+async fn delimiter_groups_keys() {
     let lake = filled().await;
     for version in ["list-type=2&", ""] {
         let folded = lake
@@ -93,6 +93,11 @@ async fn delimiter_groups_keys_and_marker_skips_them() {
         assert_eq!(folded.all("Key"), "main/b c main/d");
         assert_eq!(folded.all("KeyCount"), "4");
     }
+}
+
+#[tokio::test]
+async fn next_marker_may_be_a_common_prefix() {
+    let lake = filled().await;
     let page = lake.get("/lake?prefix=main/&delimiter=/&max-keys=1").await;
     assert_eq!(page.all("NextMarker"), "main/a/");
     let next = lake
@@ -105,41 +110,40 @@ async fn delimiter_groups_keys_and_marker_skips_them() {
         ),
         ("", "main/b c")
     );
-    assert_eq!(
-        lake.get("/lake?prefix=main/&max-keys=1")
-            .await
-            .all("NextMarker"),
-        ""
-    );
-    // `get` escapes its target, so this key contains a percent sign, which follows the space of `b c`.
-    assert_eq!(
-        lake.get("/lake?list-type=2&prefix=main/&start-after=main/b%20c")
-            .await
-            .all("Key"),
-        "main/d main/folder/"
-    );
-    assert_eq!(
-        lake.get("/lake?list-type=2&prefix=main/&start-after=main/b c")
-            .await
-            .all("Key"),
-        "main/d main/folder/"
-    );
-    assert_eq!(
-        lake.get("/lake?prefix=main/&marker=main/d")
-            .await
-            .all("Key"),
-        "main/folder/"
-    );
-    assert_eq!(
-        lake.get("/lake?list-type=2&prefix=main/a/")
-            .await
-            .all("Key"),
-        "main/a/1 main/a/2"
-    );
+    // As in S3, only listings with a delimiter have a next marker.
+    let plain = lake.get("/lake?prefix=main/&max-keys=1").await;
+    assert_eq!(plain.all("NextMarker"), "");
 }
 
 #[tokio::test]
-async fn edge_case_parameters_are_answered_or_rejected() {
+async fn listing_starts_after_the_marker() {
+    let lake = filled().await;
+    for (query, expected) in [
+        // `get` escapes its target, so this key contains a percent sign, which follows the space of `b c`.
+        (
+            "list-type=2&prefix=main/&start-after=main/b%20c",
+            "main/d main/folder/",
+        ),
+        (
+            "list-type=2&prefix=main/&start-after=main/b c",
+            "main/d main/folder/",
+        ),
+        ("prefix=main/&marker=main/d", "main/folder/"),
+    ] {
+        let page = lake.get(&format!("/lake?{query}")).await;
+        assert_eq!(page.all("Key"), expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn prefix_may_end_within_a_path() {
+    let lake = filled().await;
+    let page = lake.get("/lake?list-type=2&prefix=main/a/").await;
+    assert_eq!(page.all("Key"), "main/a/1 main/a/2");
+}
+
+#[tokio::test]
+async fn page_without_keys_is_complete() {
     let lake = filled().await;
     let none = lake.get("/lake?list-type=2&prefix=main/&max-keys=0").await;
     assert_eq!(
@@ -149,6 +153,11 @@ async fn edge_case_parameters_are_answered_or_rejected() {
         ),
         ("false", "0")
     );
+}
+
+#[tokio::test]
+async fn keys_are_encoded_on_request() {
+    let lake = filled().await;
     let encoded = lake
         .get("/lake?list-type=2&prefix=main/b&encoding-type=url")
         .await;
@@ -159,6 +168,11 @@ async fn edge_case_parameters_are_answered_or_rejected() {
         ),
         ("main/b%20c", "url")
     );
+}
+
+#[tokio::test]
+async fn malformed_parameters_of_listings_are_refused() {
+    let lake = filled().await;
     for (query, expected) in [
         ("list-type=2&prefix=main/&max-keys=x", "400 InvalidArgument"),
         (
@@ -176,12 +190,14 @@ async fn edge_case_parameters_are_answered_or_rejected() {
             "400 InvalidArgument",
         ),
     ] {
-        assert_eq!(
-            lake.get(&format!("/lake?{query}")).await.outcome(),
-            expected,
-            "{query}"
-        );
+        let refused = lake.get(&format!("/lake?{query}")).await;
+        assert_eq!(refused.outcome(), expected, "{query}");
     }
+}
+
+#[tokio::test]
+async fn missing_repository_cannot_be_listed() {
+    let lake = Lake::new().await;
     assert_eq!(
         lake.get("/none?list-type=2").await.outcome(),
         "404 NoSuchBucket"

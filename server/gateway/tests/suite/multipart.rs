@@ -1,6 +1,6 @@
 //! Tests of multipart uploads.
 
-use super::harness::Lake;
+use super::harness::{Lake, TestResponse};
 
 async fn start(lake: &Lake, key: &str) -> String {
     let call = lake
@@ -19,34 +19,54 @@ fn completion(parts: &[(u32, &str)]) -> String {
     format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>")
 }
 
-#[tokio::test]
-async fn completed_parts_become_one_object() {
-    let lake = Lake::new().await;
-    lake.put("/lake/main/source", "0123456789").await;
-    let id = start(&lake, "main/mp").await;
-    let one = lake
-        .put(
-            &format!("/lake/main/mp?partNumber=1&uploadId={id}"),
-            "hello ",
-        )
-        .await;
-    assert_eq!(one.status, 200);
-    let copy = lake
-        .call("PUT", &format!("/lake/main/mp?partNumber=2&uploadId={id}"))
-        .header("x-amz-copy-source", "/lake/main/source")
-        .header("x-amz-copy-source-range", "bytes=2-4");
-    let copy = lake.send(copy).await;
-    assert_eq!(copy.status, 200, "{}", copy.body);
-    assert_eq!(lake.paths().await, "source");
+/// An upload of two parts: text, and a copy of a range.
+struct Upload {
+    lake: Lake,
+    /// The key with the id of the upload.
+    target: String,
+    tags: [String; 2],
+}
 
-    let parts = lake.get(&format!("/lake/main/mp?uploadId={id}")).await;
+impl Upload {
+    async fn new() -> Self {
+        let lake = Lake::new().await;
+        lake.put("/lake/main/source", "0123456789").await;
+        let id = start(&lake, "main/mp").await;
+        let target = format!("/lake/main/mp?uploadId={id}");
+        let one = lake.put(&format!("{target}&partNumber=1"), "hello ").await;
+        assert_eq!(one.status, 200);
+        let copy = lake
+            .call("PUT", &format!("{target}&partNumber=2"))
+            .header("x-amz-copy-source", "/lake/main/source")
+            .header("x-amz-copy-source-range", "bytes=2-4");
+        let copy = lake.send(copy).await;
+        assert_eq!(copy.status, 200, "{}", copy.body);
+        assert_eq!(lake.paths().await, "source");
+        let tags = [one.header("etag").to_owned(), copy.all("ETag")];
+        Self { lake, target, tags }
+    }
+
+    async fn complete(&self, body: String) -> TestResponse {
+        let call = self.lake.call("POST", &self.target).body(body);
+        self.lake.send(call).await
+    }
+
+    async fn complete_all(&self) -> TestResponse {
+        let [one, two] = &self.tags;
+        self.complete(completion(&[(1, one), (2, two)])).await
+    }
+}
+
+#[tokio::test]
+async fn parts_are_listed() {
+    let upload = Upload::new().await;
+    let parts = upload.lake.get(&upload.target).await;
     assert_eq!(
         (parts.all("PartNumber").as_str(), parts.all("Size").as_str()),
         ("1 2", "6 3")
     );
-    let page = lake
-        .get(&format!("/lake/main/mp?uploadId={id}&max-parts=1"))
-        .await;
+    let first = format!("{}&max-parts=1", upload.target);
+    let page = upload.lake.get(&first).await;
     assert_eq!(
         (
             page.all("PartNumber").as_str(),
@@ -54,35 +74,38 @@ async fn completed_parts_become_one_object() {
         ),
         ("1", "1")
     );
-    assert_eq!(lake.get("/lake?uploads").await.all("Key"), "main/mp");
+}
 
-    let tags = (one.header("etag").to_owned(), copy.all("ETag"));
-    let complete = |body: String| {
-        lake.call("POST", &format!("/lake/main/mp?uploadId={id}"))
-            .body(body)
-    };
+#[tokio::test]
+async fn uploads_are_listed_until_they_are_completed() {
+    let upload = Upload::new().await;
+    assert_eq!(upload.lake.get("/lake?uploads").await.all("Key"), "main/mp");
+    upload.complete_all().await;
+    assert_eq!(upload.lake.get("/lake?uploads").await.all("Key"), "");
+}
+
+#[tokio::test]
+async fn malformed_lists_of_parts_are_refused() {
+    let upload = Upload::new().await;
+    let [one, two] = &upload.tags;
+    let unknown = "\"00000000000000000000000000000000\"";
     for (body, expected) in [
         (completion(&[]), "400 MalformedXML"),
         ("<Comp".to_owned(), "400 MalformedXML"),
-        (
-            completion(&[(2, &tags.1), (1, &tags.0)]),
-            "400 InvalidPartOrder",
-        ),
-        (
-            completion(&[(1, "\"00000000000000000000000000000000\"")]),
-            "400 InvalidPart",
-        ),
-        (completion(&[(3, &tags.0)]), "400 InvalidPart"),
+        (completion(&[(2, two), (1, one)]), "400 InvalidPartOrder"),
+        (completion(&[(1, unknown)]), "400 InvalidPart"),
+        (completion(&[(3, one)]), "400 InvalidPart"),
     ] {
-        assert_eq!(
-            lake.send(complete(body.clone())).await.outcome(),
-            expected,
-            "{body}"
-        );
+        let refused = upload.complete(body.clone()).await;
+        assert_eq!(refused.outcome(), expected, "{body}");
     }
-    let done = lake
-        .send(complete(completion(&[(1, &tags.0), (2, &tags.1)])))
-        .await;
+    assert_eq!(upload.complete_all().await.status, 200);
+}
+
+#[tokio::test]
+async fn completed_parts_become_one_object() {
+    let upload = Upload::new().await;
+    let done = upload.complete_all().await;
     assert_eq!(
         (done.status, done.all("Key").as_str()),
         (200, "main/mp"),
@@ -90,13 +113,19 @@ async fn completed_parts_become_one_object() {
         done.body
     );
     assert!(done.all("ETag").ends_with("-2\""), "{}", done.body);
-    let object = lake.get("/lake/main/mp").await;
+    let object = upload.lake.get("/lake/main/mp").await;
     assert_eq!(object.body, "hello 234");
     assert_eq!(
         (object.header("content-type"), object.header("x-amz-meta-a")),
         ("x/mp", "b")
     );
-    let again = lake.send(complete(completion(&[(1, &tags.0)]))).await;
+}
+
+#[tokio::test]
+async fn completed_upload_is_gone_for_other_parts() {
+    let upload = Upload::new().await;
+    upload.complete_all().await;
+    let again = upload.complete(completion(&[(1, &upload.tags[0])])).await;
     assert_eq!(again.outcome(), "404 NoSuchUpload");
 }
 
@@ -106,34 +135,42 @@ async fn unknown_uploads_and_invalid_part_numbers_are_rejected() {
     let id = start(&lake, "main/mp").await;
     for (target, expected) in [
         (
-            format!("/lake/main/mp?partNumber=0&uploadId={id}"),
+            format!("mp?partNumber=0&uploadId={id}"),
             "400 InvalidArgument",
         ),
         (
-            format!("/lake/main/mp?partNumber=10001&uploadId={id}"),
+            format!("mp?partNumber=10001&uploadId={id}"),
             "400 InvalidArgument",
         ),
         (
-            "/lake/main/mp?partNumber=1&uploadId=none".to_owned(),
+            "mp?partNumber=1&uploadId=none".to_owned(),
             "404 NoSuchUpload",
         ),
         (
-            format!("/lake/main/other?partNumber=1&uploadId={id}"),
+            format!("other?partNumber=1&uploadId={id}"),
             "404 NoSuchUpload",
         ),
     ] {
-        assert_eq!(lake.put(&target, "x").await.outcome(), expected, "{target}");
+        let refused = lake.put(&format!("/lake/main/{target}"), "x").await;
+        assert_eq!(refused.outcome(), expected, "{target}");
     }
+}
+
+#[tokio::test]
+async fn upload_is_aborted_once() {
+    let lake = Lake::new().await;
+    let id = start(&lake, "main/mp").await;
     let abort = || lake.call("DELETE", &format!("/lake/main/mp?uploadId={id}"));
     assert_eq!(lake.send(abort()).await.outcome(), "204");
     assert_eq!(lake.send(abort()).await.outcome(), "404 NoSuchUpload");
-    assert_eq!(
-        lake.send(lake.call("POST", "/lake/none/mp?uploads"))
-            .await
-            .outcome(),
-        "404 NoSuchBucket"
-    );
     assert_eq!(lake.paths().await, "");
+}
+
+#[tokio::test]
+async fn upload_needs_a_branch() {
+    let lake = Lake::new().await;
+    let started = lake.send(lake.call("POST", "/lake/none/mp?uploads")).await;
+    assert_eq!(started.outcome(), "404 NoSuchBucket");
 }
 
 /// Guards against two bugs: with the bucket in the host, the location contained it twice; behind two proxies, its scheme

@@ -1,12 +1,16 @@
 //! Tests of writing, reading and copying objects.
 
-use super::harness::Lake;
+use http_body::Body as _;
 
-#[tokio::test]
-async fn object_is_read_back_whole_and_in_ranges() {
+use super::harness::{Call, Lake};
+
+const CSV: &str = "/lake/main/a/two.csv";
+
+/// A repository with an object of four bytes.
+async fn csv() -> Lake {
     let lake = Lake::new().await;
     let put = lake
-        .call("PUT", "/lake/main/a/two.csv")
+        .call("PUT", CSV)
         .header("content-type", "text/csv")
         .header("x-amz-meta-Owner", "Me")
         .body("x,y\n");
@@ -15,19 +19,24 @@ async fn object_is_read_back_whole_and_in_ranges() {
         (put.outcome().as_str(), put.header("etag")),
         ("200", "\"043212bb9834e334677e9c9659294bd4\"")
     );
-    let stored = lake
-        .catalog
-        .reader()
-        .stat(&lake.repository, "main", "a/two.csv")
-        .await
-        .unwrap()
-        .entry;
+    lake
+}
+
+#[tokio::test]
+async fn user_metadata_is_stored_like_that_of_lakefs() {
+    let lake = csv().await;
+    let reader = lake.catalog.reader();
+    let stored = reader.stat(&lake.repository, "main", "a/two.csv").await;
     assert_eq!(
-        stored.metadata,
+        stored.unwrap().entry.metadata,
         [("X-Amz-Meta-owner".to_owned(), "Me".to_owned())].into()
     );
+}
 
-    let got = lake.get("/lake/main/a/two.csv").await;
+#[tokio::test]
+async fn object_is_read_back_whole() {
+    let lake = csv().await;
+    let got = lake.get(CSV).await;
     assert_eq!((got.status, got.body.as_str()), (200, "x,y\n"));
     for (name, value) in [
         ("content-type", "text/csv"),
@@ -42,41 +51,48 @@ async fn object_is_read_back_whole_and_in_ranges() {
     ] {
         assert_eq!(got.header(name), value, "{name}");
     }
+}
 
-    for (range, status, body, content_range) in [
-        ("bytes=1-2", 206, ",y", "bytes 1-2/4"),
-        ("bytes=1-", 206, ",y\n", "bytes 1-3/4"),
-        ("bytes=-2", 206, "y\n", "bytes 2-3/4"),
-        ("bytes=0-99", 206, "x,y\n", "bytes 0-3/4"),
+/// The server takes a body of a known size for one that is complete in memory.
+#[tokio::test]
+async fn object_is_streamed() {
+    let lake = csv().await;
+    let response = lake.gateway.handle(lake.call("GET", CSV).sign()).await;
+    assert_eq!(response.body().size_hint().exact(), None);
+}
+
+#[tokio::test]
+async fn object_is_read_in_ranges() {
+    let lake = csv().await;
+    for (range, body, content_range) in [
+        ("bytes=1-2", ",y", "bytes 1-2/4"),
+        ("bytes=1-", ",y\n", "bytes 1-3/4"),
+        ("bytes=-2", "y\n", "bytes 2-3/4"),
+        ("bytes=0-99", "x,y\n", "bytes 0-3/4"),
     ] {
-        let got = lake
-            .send(
-                lake.call("GET", "/lake/main/a/two.csv")
-                    .header("range", range),
-            )
-            .await;
-        assert_eq!(
-            (got.status, got.body.as_str(), got.header("content-range")),
-            (status, body, content_range)
-        );
-        let head = lake
-            .send(
-                lake.call("HEAD", "/lake/main/a/two.csv")
-                    .header("range", range),
-            )
-            .await;
-        assert_eq!(
-            (head.status, head.header("content-range")),
-            (status, content_range)
-        );
-        assert_eq!(head.header("content-length"), body.len().to_string());
+        for (method, body_sent) in [("GET", body), ("HEAD", "")] {
+            let part = lake.send(lake.call(method, CSV).header("range", range));
+            let part = part.await;
+            assert_eq!(
+                (
+                    part.status,
+                    part.body.as_str(),
+                    part.header("content-range")
+                ),
+                (206, body_sent, content_range),
+                "{method} {range}"
+            );
+            assert_eq!(part.header("content-length"), body.len().to_string());
+        }
     }
+}
+
+#[tokio::test]
+async fn unsatisfiable_range_is_refused_with_the_size() {
+    let lake = csv().await;
     for range in ["bytes=100-200", "bytes=-0"] {
         let got = lake
-            .send(
-                lake.call("GET", "/lake/main/a/two.csv")
-                    .header("range", range),
-            )
+            .send(lake.call("GET", CSV).header("range", range))
             .await;
         assert_eq!(
             (got.outcome().as_str(), got.header("content-range")),
@@ -84,15 +100,25 @@ async fn object_is_read_back_whole_and_in_ranges() {
         );
         assert_eq!(got.header("content-type"), "application/xml");
     }
+}
+
+#[tokio::test]
+async fn malformed_range_is_ignored() {
+    let lake = csv().await;
     for range in ["bytes=x", "bytes=0-1,2-3", "lines=1-2"] {
-        let mut request = lake.call("GET", "/lake/main/a/two.csv").sign();
+        let mut request = lake.call("GET", CSV).sign();
         request
             .headers_mut()
             .insert("range", range.parse().unwrap());
         let got = lake.raw(request).await;
         assert_eq!((got.status, got.body.as_str()), (200, "x,y\n"), "{range}");
     }
-    let part = lake.get("/lake/main/a/two.csv?partNumber=1").await;
+}
+
+#[tokio::test]
+async fn object_has_one_part() {
+    let lake = csv().await;
+    let part = lake.get(&format!("{CSV}?partNumber=1")).await;
     assert_eq!(
         (
             part.status,
@@ -101,34 +127,39 @@ async fn object_is_read_back_whole_and_in_ranges() {
         ),
         (206, "x,y\n", "bytes 0-3/4")
     );
-    assert_eq!(
-        lake.get("/lake/main/a/two.csv?partNumber=2")
-            .await
-            .outcome(),
-        "416 InvalidPartNumber"
-    );
-    let typed = lake
-        .get("/lake/main/a/two.csv?response-content-type=x/y")
-        .await;
-    assert_eq!(typed.header("content-type"), "x/y");
-    let attributes = lake
-        .call("GET", "/lake/main/a/two.csv?attributes")
-        .header("x-amz-object-attributes", "ETag,ObjectSize");
-    assert_eq!(lake.send(attributes).await.all("ObjectSize"), "4");
-    assert_eq!(lake.get("/lake/main/a/two.csv?tagging").await.status, 200);
+    let second = lake.get(&format!("{CSV}?partNumber=2")).await;
+    assert_eq!(second.outcome(), "416 InvalidPartNumber");
 }
 
 #[tokio::test]
-async fn conditions_on_reads_and_writes_are_honored() {
+async fn attributes_and_tags_of_an_object_are_read() {
+    let lake = csv().await;
+    let attributes = lake
+        .call("GET", &format!("{CSV}?attributes"))
+        .header("x-amz-object-attributes", "ETag,ObjectSize");
+    assert_eq!(lake.send(attributes).await.all("ObjectSize"), "4");
+    assert_eq!(lake.get(&format!("{CSV}?tagging")).await.status, 200);
+}
+
+/// The entity tag of the object of [`one`].
+const ONE: &str = "\"5bbf5a52328e7439ae6e719dfe712200\"";
+
+/// A repository with the object `a`.
+async fn one() -> Lake {
     let lake = Lake::new().await;
     lake.put("/lake/main/a", "one\n").await;
-    let tag = "\"5bbf5a52328e7439ae6e719dfe712200\"";
+    lake
+}
+
+#[tokio::test]
+async fn conditions_of_reads_are_honored() {
+    let lake = one().await;
     let future = "Wed, 21 Oct 2099 07:28:00 GMT";
     for (name, value, status) in [
-        ("if-match", tag, 200),
+        ("if-match", ONE, 200),
         ("if-match", "\"abc\"", 412),
         ("if-none-match", "\"abc\"", 200),
-        ("if-none-match", tag, 304),
+        ("if-none-match", ONE, 304),
         ("if-modified-since", future, 304),
         ("if-unmodified-since", future, 200),
         ("if-unmodified-since", "Wed, 21 Oct 2015 07:28:00 GMT", 412),
@@ -139,41 +170,43 @@ async fn conditions_on_reads_and_writes_are_honored() {
                 .await;
             assert_eq!(got.status, status, "{method} {name}: {value}");
             if status == 304 {
-                assert_eq!((got.header("etag"), got.body.as_str()), (tag, ""));
+                assert_eq!((got.header("etag"), got.body.as_str()), (ONE, ""));
             }
         }
     }
-    let put = |name: &str, value: &str| {
-        lake.call("PUT", "/lake/main/a")
-            .header(name, value)
-            .body("new")
-    };
-    assert_eq!(
-        lake.send(put("if-none-match", "*")).await.outcome(),
-        "412 PreconditionFailed"
-    );
-    assert_eq!(
-        lake.send(put("if-none-match", tag)).await.outcome(),
-        "501 NotImplemented"
-    );
-    assert_eq!(
-        lake.send(put("if-match", "\"abc\"")).await.outcome(),
-        "412 PreconditionFailed"
-    );
-    assert_eq!(
-        lake.send(put("if-match", tag)).await.outcome(),
-        "501 NotImplemented"
-    );
-    let both = put("if-match", "*").header("if-none-match", "*");
-    let both = lake.send(both).await;
+}
+
+#[tokio::test]
+async fn conditions_of_writes_are_honored_or_refused() {
+    let lake = one().await;
+    for (name, value, expected) in [
+        ("if-none-match", "*", "412 PreconditionFailed"),
+        ("if-none-match", ONE, "501 NotImplemented"),
+        ("if-match", "\"abc\"", "412 PreconditionFailed"),
+        ("if-match", ONE, "501 NotImplemented"),
+    ] {
+        let put = lake.call("PUT", "/lake/main/a").header(name, value);
+        let put = lake.send(put.body("new")).await;
+        assert_eq!(put.outcome(), expected, "{name}: {value}");
+    }
+    assert_eq!(lake.get("/lake/main/a").await.body, "one\n");
+    let new = lake
+        .call("PUT", "/lake/main/b")
+        .header("if-none-match", "*");
+    assert_eq!(lake.send(new.body("b")).await.outcome(), "200");
+}
+
+#[tokio::test]
+async fn conditions_of_a_write_exclude_each_other() {
+    let lake = one().await;
+    let both = lake
+        .call("PUT", "/lake/main/a")
+        .header("if-match", "*")
+        .header("if-none-match", "*");
+    let both = lake.send(both.body("new")).await;
     assert_eq!(both.outcome(), "400 InvalidRequest");
     assert!(both.all("Message").contains("exclude each other"));
     assert_eq!(lake.get("/lake/main/a").await.body, "one\n");
-    let fresh = lake
-        .call("PUT", "/lake/main/b")
-        .header("if-none-match", "*")
-        .body("b");
-    assert_eq!(lake.send(fresh).await.outcome(), "200");
 }
 
 /// Guards against a bug: the error was that the signature is wrong.
@@ -191,11 +224,12 @@ async fn content_type_must_be_printable() {
 }
 
 #[tokio::test]
-async fn overridden_headers_must_be_valid() {
-    let lake = Lake::new().await;
-    lake.put("/lake/main/a", "one").await;
+async fn headers_are_overridden_by_valid_values() {
+    let lake = csv().await;
+    let typed = lake.get(&format!("{CSV}?response-content-type=x/y")).await;
+    assert_eq!(typed.header("content-type"), "x/y");
     for (value, status) in [("text/html", 200), ("a\nb", 400), ("a\u{1}b", 400)] {
-        let path = format!("/lake/main/a?response-content-type={value}");
+        let path = format!("{CSV}?response-content-type={value}");
         let answer = lake.send(lake.call("HEAD", &path)).await;
         assert_eq!(answer.status, status, "{value}");
     }
@@ -263,61 +297,63 @@ async fn folder_of_a_branch_can_be_created_and_stores_nothing() {
 async fn body_that_does_not_match_its_headers_is_discarded() {
     let lake = Lake::new().await;
     let put = |name: &str, value: &str| {
-        lake.call("PUT", "/lake/main/a")
-            .header(name, value)
-            .body("md5")
+        let call = lake.call("PUT", "/lake/main/a").header(name, value);
+        lake.send(call.body("md5"))
     };
-    assert_eq!(
-        lake.send(put("content-md5", "eV8yArF8trw9S3cdjGyerw=="))
-            .await
-            .outcome(),
-        "400 BadDigest"
-    );
-    assert_eq!(
-        lake.send(put("content-md5", "nonsense")).await.outcome(),
-        "400 InvalidDigest"
-    );
-    assert_eq!(
-        lake.send(put("x-amz-checksum-crc32", "AAAAAA=="))
-            .await
-            .outcome(),
-        "400 BadDigest"
-    );
-    assert_eq!(
-        lake.send(put("x-amz-meta-big", &"x".repeat(2048)))
-            .await
-            .outcome(),
-        "400 MetadataTooLarge"
-    );
-    assert_eq!(lake.paths().await, "");
-    assert_eq!(
-        lake.send(put("content-md5", "G8KbNvYjuoKq9nJP07FnGA=="))
-            .await
-            .outcome(),
-        "200"
-    );
-    let long = format!("/lake/main/{}", "k".repeat(1100));
-    assert_eq!(lake.put(&long, "x").await.outcome(), "400 KeyTooLongError");
+    for (name, value, expected) in [
+        ("content-md5", "eV8yArF8trw9S3cdjGyerw==", "400 BadDigest"),
+        ("content-md5", "nonsense", "400 InvalidDigest"),
+        ("x-amz-checksum-crc32", "AAAAAA==", "400 BadDigest"),
+    ] {
+        assert_eq!(
+            put(name, value).await.outcome(),
+            expected,
+            "{name}: {value}"
+        );
+        assert_eq!(lake.paths().await, "");
+    }
+    let right = put("content-md5", "G8KbNvYjuoKq9nJP07FnGA==").await;
+    assert_eq!(right.outcome(), "200");
     assert_eq!(lake.paths().await, "a");
 }
 
 #[tokio::test]
-async fn copy_keeps_or_replaces_the_metadata_of_its_source() {
+async fn too_large_metadata_and_keys_are_refused() {
     let lake = Lake::new().await;
-    let other = lake.catalog.repository("other").await;
+    let large = lake
+        .call("PUT", "/lake/main/a")
+        .header("x-amz-meta-big", &"x".repeat(2048));
+    assert_eq!(
+        lake.send(large.body("x")).await.outcome(),
+        "400 MetadataTooLarge"
+    );
+    let long = format!("/lake/main/{}", "k".repeat(1100));
+    assert_eq!(lake.put(&long, "x").await.outcome(), "400 KeyTooLongError");
+    assert_eq!(lake.paths().await, "");
+}
+
+/// A repository with the object `a`, which has metadata.
+async fn source() -> Lake {
+    let lake = Lake::new().await;
     let put = lake
         .call("PUT", "/lake/main/a")
         .header("content-type", "text/csv")
         .header("x-amz-meta-k", "v");
     lake.send(put.body("x,y\n")).await;
-    let copy = |to: &str, from: &str| lake.call("PUT", to).header("x-amz-copy-source", from);
+    lake
+}
 
-    let response = lake.send(copy("/lake/main/kept", "/lake/main/a")).await;
+fn copy(lake: &Lake, to: &str, from: &str) -> Call {
+    lake.call("PUT", to).header("x-amz-copy-source", from)
+}
+
+#[tokio::test]
+async fn copy_keeps_the_metadata_of_its_source() {
+    let lake = source().await;
+    let response = lake.send(copy(&lake, "/lake/main/kept", "/lake/main/a"));
     assert_eq!(
-        response.all("ETag"),
-        "\"043212bb9834e334677e9c9659294bd4\"",
-        "{}",
-        response.body
+        response.await.all("ETag"),
+        "\"043212bb9834e334677e9c9659294bd4\""
     );
     let kept = lake.get("/lake/main/kept").await;
     assert_eq!(
@@ -328,8 +364,12 @@ async fn copy_keeps_or_replaces_the_metadata_of_its_source() {
         ),
         ("x,y\n", "text/csv", "v")
     );
+}
 
-    let replacing = copy("/lake/main/replaced", "lake/main/a")
+#[tokio::test]
+async fn copy_replaces_the_metadata_of_its_source_on_request() {
+    let lake = source().await;
+    let replacing = copy(&lake, "/lake/main/replaced", "lake/main/a")
         .header("x-amz-metadata-directive", "REPLACE")
         .header("content-type", "a/b")
         .header("x-amz-meta-new", "1");
@@ -338,20 +378,25 @@ async fn copy_keeps_or_replaces_the_metadata_of_its_source() {
     assert_eq!(
         (
             replaced.header("content-type"),
-            replaced.header("x-amz-meta-new")
+            replaced.header("x-amz-meta-new"),
+            replaced.header("x-amz-meta-k")
         ),
-        ("a/b", "1")
+        ("a/b", "1", "")
     );
-    assert_eq!(replaced.header("x-amz-meta-k"), "");
+}
 
-    assert_eq!(
-        lake.send(copy("/other/main/a", "/lake/main/a"))
-            .await
-            .status,
-        200
-    );
+#[tokio::test]
+async fn object_is_copied_to_another_repository() {
+    let lake = source().await;
+    let other = lake.catalog.repository("other").await;
+    let copied = lake.send(copy(&lake, "/other/main/a", "/lake/main/a"));
+    assert_eq!(copied.await.status, 200);
     assert_eq!(lake.catalog.read(&other, "main", "a").await, "x,y\n");
+}
 
+#[tokio::test]
+async fn copies_from_and_to_nowhere_are_refused() {
+    let lake = source().await;
     for (to, from, expected) in [
         ("/lake/main/x", "/lake/main/none", "404 NoSuchKey"),
         ("/lake/main/x", "/lake/none/a", "404 NoSuchKey"),
@@ -359,17 +404,20 @@ async fn copy_keeps_or_replaces_the_metadata_of_its_source() {
         ("/lake/main/x", "x", "400 InvalidArgument"),
         ("/lake/none/x", "/lake/main/a", "404 NoSuchBucket"),
     ] {
-        assert_eq!(
-            lake.send(copy(to, from)).await.outcome(),
-            expected,
-            "{from} to {to}"
-        );
+        let refused = lake.send(copy(&lake, to, from)).await;
+        assert_eq!(refused.outcome(), expected, "{from} to {to}");
     }
+    assert_eq!(lake.paths().await, "a");
+}
+
+#[tokio::test]
+async fn conditions_of_copies_are_honored() {
+    let lake = source().await;
     let conditional =
-        copy("/lake/main/x", "/lake/main/a").header("x-amz-copy-source-if-match", "\"abc\"");
+        copy(&lake, "/lake/main/x", "/lake/main/a").header("x-amz-copy-source-if-match", "\"abc\"");
     assert_eq!(
         lake.send(conditional).await.outcome(),
         "412 PreconditionFailed"
     );
-    assert_eq!(lake.paths().await, "a kept replaced");
+    assert_eq!(lake.paths().await, "a");
 }

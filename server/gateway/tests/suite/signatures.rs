@@ -240,3 +240,21 @@ async fn bucket_is_taken_from_a_virtual_host() {
     assert_eq!(lake.send(call).await.outcome(), "200");
     assert_eq!(lake.paths().await, "a");
 }
+
+/// The server grants more memory to connections of known callers.
+#[tokio::test]
+async fn signed_request_makes_its_connection_known() {
+    let lake = Lake::new().await;
+    let connection = auth::ConnectionTrust::default();
+    let ask = async |secret: &str| {
+        let mut call = lake.call("GET", "/lake");
+        call.signer.secret = secret.to_owned();
+        let mut request = call.sign();
+        request.extensions_mut().insert(connection.clone());
+        lake.raw(request).await.outcome()
+    };
+    assert_eq!(ask("another").await, "403 SignatureDoesNotMatch");
+    assert!(!connection.is_known());
+    assert_eq!(ask(&lake.signer.secret).await, "200");
+    assert!(connection.is_known());
+}

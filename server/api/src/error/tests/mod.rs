@@ -257,35 +257,47 @@ async fn causes_are_logged_but_not_sent() {
     }
 }
 
-/// Hints advise only what the caller of the operation can do, and say nothing about the machine.
+/// The hint of an error during an operation.
+fn hint_during(error: catalog::Error, during: During<'_>) -> String {
+    let result: Result<(), Error> = Err(Error::from(error));
+    let error = result.during(during).expect_err("it was an error");
+    error.text().hint.expect("a hint")
+}
+
+/// Merging a pull request takes neither `allow_empty` nor `strategy`.
 #[test]
-fn hints_fit_the_operation() {
-    let hint = |error: catalog::Error, during| {
-        let result: Result<(), Error> = Err(Error::from(error));
-        let error = result.during(during).expect_err("it was an error");
-        error.text().hint.expect("a hint")
-    };
+fn hint_of_a_pull_request_names_no_parameter_that_it_lacks() {
+    let merge = During::MergePullRequest { destination: "d" };
     let no_changes = catalog::Error::NoChanges("why".to_owned());
-    let of_pull = hint(no_changes, During::MergePullRequest { destination: "d" });
-    // Merging a pull request takes neither `allow_empty` nor `strategy`.
-    assert!(!of_pull.contains("allow"), "{of_pull}");
-    let of_pull = hint(conflict(), During::MergePullRequest { destination: "d" });
-    assert!(!of_pull.contains("strategy"), "{of_pull}");
+    let hint = hint_during(no_changes, merge);
+    assert!(!hint.contains("allow"), "{hint}");
+    let hint = hint_during(conflict(), merge);
+    assert!(!hint.contains("strategy"), "{hint}");
+}
+
+#[test]
+fn hint_of_a_full_disk_names_the_cause() {
     let full = catalog::Error::Storage {
         message: "failed to write local://lake/x".to_owned(),
         source: std::io::Error::from(std::io::ErrorKind::StorageFull).into(),
     };
-    let of_full = hint(full, During::Upload);
-    assert!(of_full.contains("no space left"), "{of_full}");
+    let hint = hint_during(full, During::Upload);
+    assert!(hint.contains("no space left"), "{hint}");
+}
+
+#[test]
+fn hint_of_a_foreign_namespace_shows_what_to_write() {
     let namespace = catalog::NamespaceProblem::OtherStore {
         namespace: "s3://x".to_owned(),
         expected: "^local://".to_owned(),
     };
-    let of_namespace = hint(catalog::Error::Namespace(namespace), During::Any);
-    assert!(
-        of_namespace.ends_with("write local://NAME"),
-        "{of_namespace}"
-    );
+    let hint = hint_during(catalog::Error::Namespace(namespace), During::Any);
+    assert!(hint.ends_with("write local://NAME"), "{hint}");
+}
+
+#[test]
+fn hint_of_a_branch_name_with_a_slash_names_the_slash() {
     let branch = catalog::Error::from(catalog::BranchId::parse("feature/x").expect_err("a slash"));
-    assert!(hint(branch, During::Any).contains("without `/`"));
+    let hint = hint_during(branch, During::Any);
+    assert!(hint.contains("without `/`"), "{hint}");
 }

@@ -13,20 +13,23 @@ use crate::{
 
 pub use crate::sstable::fuzzing::{block as sstable_block, table as sstable};
 
-/// Fuzzes branch protection: the first byte selects a pattern or a stored record of rules.
+/// Fuzzes branch protection. The first byte selects a stored record of rules, after a branch name and its length, or a
+/// pattern, before a line with a branch name.
 pub fn protection(data: &[u8]) {
-    match data.split_first() {
-        Some((0, stored)) => {
+    match data {
+        [0, length, rest @ ..] => {
+            let (name, stored) = rest.split_at(usize::from(*length).min(rest.len()));
             if let Ok(rules) = BranchProtectionRules::decode(stored) {
-                crate::protection::try_rules(&rules);
+                crate::protection::try_rules(&rules, &String::from_utf8_lossy(name));
             }
         }
-        Some((_, pattern)) => {
-            if let Ok(pattern) = std::str::from_utf8(pattern) {
-                crate::protection::try_pattern(pattern);
+        [_, text @ ..] => {
+            if let Ok(text) = std::str::from_utf8(text) {
+                let (pattern, name) = text.rsplit_once('\n').unwrap_or((text, "release-1"));
+                crate::protection::try_pattern(pattern, name);
             }
         }
-        None => {}
+        [] => {}
     }
 }
 

@@ -6,53 +6,59 @@
 //! A rule is a pattern: `*` matches any characters, `?` any one character, `[a-c]` one of a set,
 //! `{a,b}` either alternative; `\` escapes the next character.
 
+mod compiled;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base::glob::{self, Dialect, Glob, GlobError, GlobSet, GlobSetBuilder};
+use base::joined;
 use bytes::Bytes;
 use kv::{Op, Predicate, Store, Versioned};
 use moka::sync::Cache;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
+use tokio::task::spawn_blocking;
 
 use crate::checks::{check_read_only, count_retry};
 use crate::guarded_write::write_unless_deleted;
-use crate::ids::MAX_REF_NAME_BYTES;
-use crate::records::{BlockedActions, BranchProtectionRules, PROTECTED_BRANCHES, ProtectionRule};
+use crate::records::{BranchProtectionRules, PROTECTED_BRANCHES, ProtectionRule};
 use crate::{BranchId, BranchProtection, Error, Kind, Repository, Result};
+pub(crate) use compiled::Blocked;
+use compiled::{Compiled, RULES, corrupt, decode, rule};
 
 const RULES_MAX_AGE: Duration = Duration::from_secs(1);
 const MAX_CACHED_RULES: u64 = 10_000;
+/// Maximum memory of the compiled rules that are cached.
+const MAX_COMPILED_BYTES: u64 = 64 << 20;
+/// Larger records are compiled outside of the threads that serve requests.
+const MAX_INLINE_BYTES: usize = 1 << 10;
+/// Rules that take more steps per byte of a branch name are matched outside of the threads that serve requests.
+const MAX_INLINE_STEPS: usize = 1 << 10;
+/// Maximum number of steps per byte of a branch name of new rules. Rules without braces never take more. Stored rules apply
+/// whatever they take: lakeFS or an older version may have stored them.
+const MAX_RULES_STEPS: usize = 10 << 10;
 /// Maximum size of a repository's rules, since every write is checked against all of them.
 const MAX_RULES_BYTES: usize = 32 << 10;
 /// How often the compare-and-set that adds or removes a rule is tried.
 const MAX_TRIES: usize = 10;
 
-/// An action that a rule can block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Blocked {
-    StagingWrite = 0,
-    Commit = 1,
-}
-
-/// The actions that a rule created here blocks: all of them.
-const BLOCKED_BY_A_RULE: [i32; 2] = [Blocked::StagingWrite as i32, Blocked::Commit as i32];
-
 #[derive(Debug)]
 pub(crate) struct Protection {
     kv: Arc<dyn Store>,
+    /// The rules of each repository.
     rules: Cache<String, Arc<Compiled>>,
+    /// The rules of each stored record, by its digest, or why they cannot be used. Each is compiled once, however many
+    /// requests wait for it.
+    compiled: moka::future::Cache<[u8; 32], Arc<CompileResult>>,
     /// How often this server changed rules. Rules read before a change are not cached after it.
     changes: Mutex<u64>,
 }
 
-/// Rules compiled for matching.
-#[derive(Debug)]
-struct Compiled {
-    staging_write: GlobSet,
-    commit: GlobSet,
-}
+/// Compiled rules, or why they cannot be used.
+type CompileResult = std::result::Result<Arc<Compiled>, String>;
 
 impl Protection {
     pub(crate) fn new(kv: Arc<dyn Store>) -> Self {
@@ -61,6 +67,10 @@ impl Protection {
             rules: Cache::builder()
                 .max_capacity(MAX_CACHED_RULES)
                 .time_to_live(RULES_MAX_AGE)
+                .build(),
+            compiled: moka::future::Cache::builder()
+                .max_capacity(MAX_COMPILED_BYTES)
+                .weigher(|_, compiled: &Arc<CompileResult>| weight(compiled))
                 .build(),
             changes: Mutex::new(0),
         }
@@ -77,11 +87,17 @@ impl Protection {
         action: Blocked,
     ) -> Result<()> {
         let rules = self.compiled(repository).await?;
-        let (blocked, doing) = match action {
-            Blocked::StagingWrite => (&rules.staging_write, "write"),
-            Blocked::Commit => (&rules.commit, "commit"),
+        let blocked = if rules.steps() <= MAX_INLINE_STEPS {
+            rules.block(action, branch.as_str())
+        } else {
+            let branch = branch.to_string();
+            joined(spawn_blocking(move || rules.block(action, &branch))).await
         };
-        if blocked.is_match(branch.as_str()) {
+        if blocked {
+            let doing = match action {
+                Blocked::StagingWrite => "write",
+                Blocked::Commit => "commit",
+            };
             return Err(Error::Protected {
                 action: doing,
                 branch: branch.to_string(),
@@ -96,10 +112,34 @@ impl Protection {
             return Ok(rules);
         }
         let before = *self.changes();
-        let stored = self.stored(&partition).await?;
-        let rules = Arc::new(Compiled::of(&decode(stored.as_ref())?)?);
+        let rules = match self.stored(&partition).await? {
+            None => Arc::new(Compiled::default()),
+            Some(stored) => self.compile(stored.value).await?,
+        };
         self.remember(partition, Arc::clone(&rules), before);
         Ok(rules)
+    }
+
+    /// Compiles a stored record, once for all requests that need it.
+    async fn compile(&self, record: Bytes) -> Result<Arc<Compiled>> {
+        let (digest, size) = (Sha256::digest(&record).into(), record.len());
+        let compiling = async {
+            let compile = move || {
+                let rules = BranchProtectionRules::decode(record);
+                let rules = rules.map_err(|error| error.to_string())?;
+                Compiled::of(&rules).map(Arc::new)
+            };
+            Arc::new(if size <= MAX_INLINE_BYTES {
+                compile()
+            } else {
+                joined(spawn_blocking(compile)).await
+            })
+        };
+        let compiled = self.compiled.get_with(digest, compiling).await;
+        match compiled.as_ref() {
+            Ok(rules) => Ok(Arc::clone(rules)),
+            Err(reason) => Err(corrupt(reason.clone())),
+        }
     }
 
     /// Caches rules that were read after `before` changes, unless rules changed since.
@@ -137,12 +177,8 @@ impl Protection {
         if_tag: Option<&str>,
     ) -> Result<()> {
         check_read_only(repository, false)?;
-        let mut rules = BranchProtectionRules::default();
-        for pattern in patterns {
-            if rules.rules.iter().all(|rule| rule.pattern != *pattern) {
-                rules.rules.push(rule(pattern)?);
-            }
-        }
+        let patterns = patterns.to_vec();
+        let rules = joined(spawn_blocking(move || new_rules(&patterns))).await?;
         let partition = repository.partition();
         let predicate = match if_tag {
             None => None,
@@ -204,7 +240,12 @@ impl Protection {
         for _ in 0..MAX_TRIES {
             let stored = self.stored(&partition).await?;
             let mut rules = decode(stored.as_ref())?;
+            let before = rules.rules.len();
             change(&mut rules.rules)?;
+            if rules.rules.len() > before {
+                let rules = rules.clone();
+                joined(spawn_blocking(move || check_steps(&rules))).await?;
+            }
             match self
                 .store(repository, &rules, Some(predicate_of(stored)))
                 .await
@@ -231,15 +272,7 @@ impl Protection {
         predicate: Option<Predicate>,
     ) -> Result<()> {
         let value = Bytes::from(rules.encode_to_vec());
-        if value.len() > MAX_RULES_BYTES {
-            return Err(Error::advised(
-                format!(
-                    "the branch protection rules have {} bytes, and at most {MAX_RULES_BYTES} are stored",
-                    value.len()
-                ),
-                "use fewer patterns, each of which matches more branches",
-            ));
-        }
+        check_size(value.len())?;
         let partition = repository.partition();
         let op = Op::Set {
             partition: Bytes::from(partition.clone()),
@@ -263,93 +296,73 @@ impl Protection {
     }
 }
 
-impl Compiled {
-    fn of(rules: &BranchProtectionRules) -> Result<Self> {
-        let that_block = |action: Blocked| {
-            let mut set = GlobSetBuilder::new();
-            for rule in &rules.rules {
-                let blocks = rule.blocked.as_ref().map_or(&[][..], |b| &b.value);
-                if !blocks.contains(&(action as i32)) {
-                    continue;
-                }
-                match glob(&rule.pattern) {
-                    Ok(glob) => {
-                        set.add(glob);
-                    }
-                    // The pattern was meant to protect branches, so fail instead of leaving them
-                    // unprotected.
-                    Err(error) if error.exceeds_limit() => {
-                        return Err(corrupt(format!(
-                            "cannot use a pattern, {error}: replace the rules"
-                        )));
-                    }
-                    // lakeFS stores such patterns; there they match nothing.
-                    Err(error) => tracing::warn!(%error, "ignoring a branch protection rule"),
-                }
-            }
-            set.build()
-                .map_err(|error| corrupt(error.kind().to_string()))
-        };
-        Ok(Self {
-            staging_write: that_block(Blocked::StagingWrite)?,
-            commit: that_block(Blocked::Commit)?,
-        })
+/// Makes rules of distinct patterns. May be slow.
+fn new_rules(patterns: &[String]) -> Result<BranchProtectionRules> {
+    let mut rules = BranchProtectionRules::default();
+    let (mut known, mut bytes) = (HashSet::new(), 0);
+    for pattern in patterns {
+        if known.insert(pattern) {
+            bytes += pattern.len();
+            check_size(bytes)?;
+            rules.rules.push(rule(pattern)?);
+        }
     }
+    check_size(rules.encoded_len())?;
+    check_steps(&rules)?;
+    Ok(rules)
 }
 
-/// Compiles stored rules, for [`crate::fuzzing`].
+fn check_size(bytes: usize) -> Result<()> {
+    if bytes <= MAX_RULES_BYTES {
+        return Ok(());
+    }
+    Err(Error::advised(
+        format!("the branch protection rules have more than {MAX_RULES_BYTES} bytes"),
+        "use fewer patterns, each of which matches more branches",
+    ))
+}
+
+/// Checks that new rules can be matched in bounded time.
+fn check_steps(rules: &BranchProtectionRules) -> Result<()> {
+    if Compiled::of(rules).is_ok_and(|rules| rules.steps() <= MAX_RULES_STEPS) {
+        return Ok(());
+    }
+    Err(Error::advised(
+        "the alternatives in the braces of the branch protection rules have too many combinations",
+        "write the patterns with fewer braces",
+    ))
+}
+
+/// The weight of compiled rules in the cache: their approximate size.
+fn weight(compiled: &CompileResult) -> u32 {
+    let bytes = match compiled {
+        Ok(rules) => rules.bytes(),
+        Err(reason) => reason.len(),
+    };
+    u32::try_from(bytes + size_of::<CompileResult>()).unwrap_or(u32::MAX)
+}
+
+/// Compiles stored rules and matches a name, for [`crate::fuzzing`].
 #[cfg(any(test, feature = "testing"))]
-pub(crate) fn try_rules(rules: &BranchProtectionRules) {
+pub(crate) fn try_rules(rules: &BranchProtectionRules, name: &str) {
     if let Ok(compiled) = Compiled::of(rules) {
-        compiled.commit.is_match("release-1");
+        compiled.block(Blocked::Commit, name);
     }
 }
 
-/// Checks and compiles a new pattern, for [`crate::fuzzing`].
+/// Checks and compiles a new pattern and matches a name, for [`crate::fuzzing`].
 #[cfg(any(test, feature = "testing"))]
-pub(crate) fn try_pattern(pattern: &str) {
-    if let Ok(glob) = rule(pattern).and(glob(pattern).map_err(|e| corrupt(e.to_string()))) {
-        glob.compile_matcher().is_match("release-1");
+pub(crate) fn try_pattern(pattern: &str, name: &str) {
+    if let Ok(rules) = new_rules(&[pattern.to_owned()]) {
+        let compiled = Compiled::of(&rules).expect("new rules can be compiled");
+        assert!(compiled.steps() <= MAX_RULES_STEPS);
+        compiled.block(Blocked::Commit, name);
     }
 }
-
-/// The name of the rules in errors.
-const RULES: &str = "branch protection rules";
 
 /// The name of one repository's rules in errors.
 pub(crate) fn rules_of(repository: &Repository) -> String {
     format!("the {RULES} of repository {}", repository.id)
-}
-
-/// Checks a pattern and returns the rule that blocks all actions on matching branches.
-fn rule(pattern: &str) -> Result<ProtectionRule> {
-    if pattern.is_empty() {
-        return Err(Error::advised(
-            "invalid branch protection pattern \"\": it is empty",
-            "use * to protect all branches",
-        ));
-    }
-    let wrong = |reason: String| {
-        Error::InvalidValue(format!(
-            "invalid branch protection pattern {pattern:?}: {reason}"
-        ))
-    };
-    if pattern.len() > MAX_REF_NAME_BYTES {
-        return Err(wrong(format!(
-            "it is longer than {MAX_REF_NAME_BYTES} bytes"
-        )));
-    }
-    glob(pattern).map_err(|error| wrong(error.to_string()))?;
-    Ok(ProtectionRule {
-        pattern: pattern.to_owned(),
-        blocked: Some(BlockedActions {
-            value: BLOCKED_BY_A_RULE.to_vec(),
-        }),
-    })
-}
-
-fn glob(pattern: &str) -> std::result::Result<Glob, GlobError> {
-    glob::parse(pattern, Dialect::Names)
 }
 
 /// The tag of stored rules: the SHA-256 of the record in hex, empty if there is no record. lakeFS
@@ -362,118 +375,4 @@ fn tag_of(stored: Option<&Versioned>) -> String {
 
 fn predicate_of(stored: Option<Versioned>) -> Predicate {
     stored.map_or(Predicate::Absent, |stored| stored.predicate)
-}
-
-fn decode(stored: Option<&Versioned>) -> Result<BranchProtectionRules> {
-    let Some(stored) = stored else {
-        return Ok(BranchProtectionRules::default());
-    };
-    BranchProtectionRules::decode(stored.value.clone()).map_err(|e| corrupt(e.to_string()))
-}
-
-fn corrupt(reason: String) -> Error {
-    Error::Corrupt {
-        what: RULES.to_owned(),
-        reason,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use prost::Message as _;
-
-    use super::{Compiled, Protection, glob, rule};
-    use crate::records::{
-        BlockedActions, BranchProtectionRules, PROTECTED_BRANCHES, ProtectionRule,
-    };
-    use crate::testing::{Lake, branch};
-
-    #[tokio::test]
-    async fn rules_read_before_a_change_are_not_cached_after_it() {
-        let lake = Lake::new().await;
-        let (protection, lake) = (Protection::new(lake.kv), lake.repo);
-        let before = *protection.changes();
-        let old = Arc::new(Compiled::of(&BranchProtectionRules::default()).unwrap());
-        let patterns = ["main".to_owned()];
-        protection.replace(&lake, &patterns, None).await.unwrap();
-        protection.remember(lake.partition(), old, before);
-        protection
-            .check(&lake, &branch("main"), super::Blocked::Commit)
-            .await
-            .unwrap_err();
-    }
-
-    #[test]
-    fn patterns_match_names() {
-        let matches =
-            |pattern: &str, name: &str| glob(pattern).unwrap().compile_matcher().is_match(name);
-        for (pattern, name) in [
-            ("main", "main"),
-            ("ma*", "main"),
-            ("*", "x"),
-            ("**", "x"),
-            ("m??n", "main"),
-            ("*-*", "a-b"),
-            ("a*b*c", "aXbYbZc"),
-            ("v[0-9]*", "v10"),
-            ("{main,prod}", "prod"),
-            ("release{,-*}", "release"),
-        ] {
-            assert!(matches(pattern, name), "{pattern} {name}");
-        }
-        for (pattern, name) in [
-            ("main", "main2"),
-            ("main", "xmain"),
-            ("ma*", "dev"),
-            ("m?n", "main"),
-            ("*x", "xy"),
-            ("v[!0-9]*", "v10"),
-            ("{main,prod}", "dev"),
-            ("Main", "main"),
-        ] {
-            assert!(!matches(pattern, name), "{pattern} {name}");
-        }
-    }
-
-    #[test]
-    fn malformed_patterns_are_refused() {
-        let nested = "{".repeat(450) + &"}".repeat(450);
-        for bad in ["", "[a", "{a", "[z-a]", &"x".repeat(901), &nested] {
-            let error = rule(bad).unwrap_err().to_string();
-            assert!(error.contains("branch protection pattern"), "{error}");
-        }
-        rule(&"x".repeat(900)).unwrap();
-    }
-
-    /// Regression: a stored rule of 20,000 nested braces overflowed the stack at the first write
-    /// after each start.
-    #[tokio::test]
-    async fn oversized_stored_rule_blocks_all_branches_until_replaced() {
-        let lake = Lake::new().await;
-        let (protection, repo) = (Protection::new(lake.kv.clone()), lake.repo);
-        let deep = "{".repeat(20_000) + &"}".repeat(20_000);
-        let stored = BranchProtectionRules {
-            rules: vec![ProtectionRule {
-                pattern: deep,
-                blocked: Some(BlockedActions {
-                    value: super::BLOCKED_BY_A_RULE.to_vec(),
-                }),
-            }],
-        };
-        base::testing::on_small_stack(|| Compiled::of(&stored).unwrap_err());
-        let (partition, value) = (repo.partition(), stored.encode_to_vec().into());
-        let set = lake.kv.set(partition.as_bytes(), PROTECTED_BRANCHES, value);
-        set.await.unwrap();
-        let (main, dev) = (branch("main"), branch("dev"));
-        let refused = protection.check(&repo, &main, super::Blocked::Commit);
-        let error = refused.await.unwrap_err().to_string();
-        assert!(error.contains("replace the rules"), "{error}");
-        assert_eq!(protection.rules(&repo).await.unwrap().patterns.len(), 1);
-        let patterns = ["main".to_owned()];
-        protection.replace(&repo, &patterns, None).await.unwrap();
-        let other = protection.check(&repo, &dev, super::Blocked::Commit);
-        other.await.unwrap();
-    }
 }

@@ -46,6 +46,7 @@ metadata of a repository; 1 MiB; server/catalog/src; MAX_REPOSITORY_METADATA_BYT
 title of a pull request; 1 KiB; server/catalog/src; MAX_PULL_TITLE_BYTES
 description of a pull request; 32 KiB; server/catalog/src; MAX_PULL_DESCRIPTION_BYTES
 branch protection rules; 32 KiB; server/graveler/src/protection.rs; MAX_RULES_BYTES
+branch protection rules; 10,240 [steps]; server/graveler/src/protection.rs; MAX_RULES_STEPS
 parents of a commit; 16; server/graveler/src/commit_record.rs; MAX_PARENTS
 parts of a multipart upload; 10,000; server/catalog/src; MAX_PARTS
 setup token; 16 characters; server/app/src; MIN_SETUP_TOKEN_BYTES
@@ -92,6 +93,7 @@ checking a hook's `config`; 10 mistakes; actions/src/schema.rs; MAX_MISTAKES
 checking a hook's `config`; 1,000,000; actions/src/schema.rs; MAX_STEPS
 globs (; 1024 bytes; server/base/src; MAX_PATTERN_BYTES
 globs (; 32 opening; server/base/src; MAX_BRACES
+globs (; 16,384 [steps]; server/base/src; MAX_STEPS
 `if`; 256 tokens; actions/src/condition.rs; MAX_TOKENS
 `if`; 32 levels; actions/src/condition.rs; MAX_DEPTH
 YAML of an action file; 64 levels; actions/src/action_file/yaml/parser.rs; MAX_DEPTH

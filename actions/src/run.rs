@@ -261,7 +261,7 @@ impl Records {
     /// Returns the commit of the first index entry at or after `start`.
     async fn commit_at(&self, commits: &str, start: &str) -> Result<Option<String>> {
         let found = self.kv.scan(PARTITION, start.as_bytes(), 1).await?;
-        let commit = found.into_iter().next().and_then(|entry| {
+        let commit = found.entries.into_iter().next().and_then(|entry| {
             let rest = entry.key.strip_prefix(commits.as_bytes())?;
             let end = rest.iter().position(|b| *b == b'/')?;
             Some(String::from_utf8_lossy(&rest[..end]).into_owned())
@@ -364,17 +364,21 @@ impl Records {
         after: &str,
         limit: usize,
     ) -> Result<Vec<(String, Bytes)>> {
-        let start = format!("{prefix}{after}");
-        // Reads one extra entry, because the first one may be `after` itself.
-        let scanned = self.kv.scan(PARTITION, start.as_bytes(), limit + 1).await?;
+        let mut next = Some(Bytes::from(format!("{prefix}{after}")));
         let mut entries = Vec::with_capacity(limit);
-        for entry in scanned {
-            let Some(rest) = entry.key.strip_prefix(prefix.as_bytes()) else {
-                break;
-            };
-            if rest != after.as_bytes() && entries.len() < limit {
-                entries.push((String::from_utf8_lossy(rest).into_owned(), entry.value));
+        while let Some(start) = next
+            && entries.len() < limit
+        {
+            // Reads one extra entry, because the first one may be `after` itself.
+            let page = self.kv.scan(PARTITION, &start, limit + 1 - entries.len());
+            let page = page.await?.within(prefix.as_bytes());
+            for entry in page.entries {
+                let rest = &entry.key[prefix.len()..];
+                if rest != after.as_bytes() && entries.len() < limit {
+                    entries.push((String::from_utf8_lossy(rest).into_owned(), entry.value));
+                }
             }
+            next = page.next;
         }
         Ok(entries)
     }

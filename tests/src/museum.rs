@@ -225,7 +225,7 @@ async fn scan(path: PathBuf) -> Records {
         .collect();
     partitions.dedup();
     for partition in partitions {
-        let entries = store.scan(&partition, b"", PARTITION_ROWS).await;
+        let entries = kv::first_entries(&store, &partition, b"", PARTITION_ROWS).await;
         let entries = entries.expect("failed to read the database file");
         found.extend(
             entries

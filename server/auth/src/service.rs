@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base::{Clock, IdGenerator, OffsetDateTime, from_timestamp_or_epoch, joined, to_timestamp};
 use bytes::Bytes;
-use kv::{Predicate, Store};
+use kv::{Predicate, Store, first_entries};
 use prost::Message as _;
 use tokio::sync::OnceCell;
 
@@ -170,8 +170,8 @@ impl Auth {
 
     async fn check_secret_key(&self) -> Result<()> {
         let prefix = CREDENTIALS_PREFIX.as_bytes();
-        let stored = self.inner.kv.scan(BASIC_PARTITION, prefix, 1).await?;
-        let Some(stored) = stored.first().filter(|e| e.key.starts_with(prefix)) else {
+        let stored = first_entries(self.inner.kv.as_ref(), BASIC_PARTITION, prefix, 1).await?;
+        let Some(stored) = stored.first() else {
             return Ok(());
         };
         let stored = CredentialData::decode(stored.value.as_ref()).map_err(|_| Error::Secret)?;

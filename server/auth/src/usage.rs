@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::OffsetDateTime;
 use bytes::Bytes;
-use kv::{Predicate, Store};
+use kv::{Predicate, Store, first_entries};
 
 use crate::Result;
 
@@ -88,13 +88,8 @@ async fn add(
 pub(crate) async fn reports(store: &dyn Store, installation: &str) -> Result<Vec<MonthlyUsage>> {
     let prefix = prefix(installation);
     let mut out = Vec::new();
-    for entry in store
-        .scan(PARTITION, prefix.as_bytes(), MAX_REPORTS)
-        .await?
-    {
-        let Some(month) = entry.key.strip_prefix(prefix.as_bytes()) else {
-            break;
-        };
+    for entry in first_entries(store, PARTITION, prefix.as_bytes(), MAX_REPORTS).await? {
+        let month = &entry.key[prefix.len()..];
         let month = std::str::from_utf8(month).ok().filter(|m| m.len() == 6);
         let parsed = month.and_then(|m| Some((m[..4].parse().ok()?, m[4..].parse().ok()?)));
         if let (Some((year, month)), Some(count)) = (parsed, number(&entry.value)) {

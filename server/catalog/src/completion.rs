@@ -226,15 +226,12 @@ impl Catalog {
     /// The record store's; the next call tries again.
     pub async fn prune_completions(&self) -> Result<usize> {
         let before = (self.shared.clock.now() - COMPLETION_RETENTION).unix_timestamp();
-        let (mut start, mut pruned) = (Vec::new(), 0);
-        loop {
-            let rows = self.shared.kv.scan(COMPLETIONS, &start, PAGE).await?;
-            let is_last = rows.len() < PAGE;
-            if let Some(last) = rows.last() {
-                start = [last.key.as_ref(), &[0]].concat();
-            }
+        let (mut next, mut pruned) = (Some(Bytes::new()), 0);
+        while let Some(start) = next {
+            let page = self.shared.kv.scan(COMPLETIONS, &start, PAGE).await?;
+            next = page.next;
             let mut ops = Vec::new();
-            for row in rows {
+            for row in page.entries {
                 let completion = match CompletionData::read(row.value) {
                     Ok(completion) => completion,
                     Err(error) => {
@@ -260,10 +257,8 @@ impl Catalog {
             if !ops.is_empty() {
                 self.shared.kv.batch(ops).await?;
             }
-            if is_last {
-                return Ok(pruned);
-            }
         }
+        Ok(pruned)
     }
 }
 

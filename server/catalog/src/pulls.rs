@@ -159,11 +159,8 @@ impl Catalog {
                 .kv
                 .scan(partition.as_bytes(), &start, LIST_PAGE)
                 .await?;
-            let is_last = read.len() < LIST_PAGE;
-            for entry in read {
-                if !entry.key.starts_with(first.as_bytes()) {
-                    return Ok(page);
-                }
+            let read = read.within(first.as_bytes());
+            for entry in read.entries {
                 let pull = PullData::decode(entry.value)?;
                 let matches = filter.matches(pull.status);
                 let is_full = matches && !room.take(pull.title.len() + pull.description.len());
@@ -181,8 +178,9 @@ impl Catalog {
                     page.results.push(pull);
                 }
             }
-            if is_last {
-                return Ok(page);
+            match read.next {
+                Some(next) => start = next.into(),
+                None => return Ok(page),
             }
         }
     }

@@ -316,16 +316,16 @@ impl TestCatalog {
 
     /// The keys of a partition of the record store, in order.
     pub async fn records(&self, partition: &str) -> Vec<String> {
-        let entries = self
+        let page = self
             .kv
             .scan(partition.as_bytes(), b"", MAX_RECORDS)
             .await
             .expect("a store in memory");
-        assert!(
-            entries.len() < MAX_RECORDS,
-            "the partition has more than MAX_RECORDS records"
+        assert_eq!(
+            page.next, None,
+            "the partition has more records than fit on a page"
         );
-        entries
+        page.entries
             .iter()
             .map(|entry| String::from_utf8_lossy(&entry.key).into_owned())
             .collect()

@@ -56,7 +56,7 @@ impl Graveler {
             let rows = self.refs.rows(repository, branches, DELETE_PAGE).await?;
             let mut ops = Vec::new();
             let mut tokens = Vec::new();
-            for row in rows {
+            for row in rows.entries {
                 ops.push(Op::Delete {
                     partition: Bytes::from(repository.partition()),
                     key: row.key,

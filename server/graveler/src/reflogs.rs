@@ -30,13 +30,13 @@ impl Graveler {
     /// `limit`.
     ///
     /// Each item is its position and the tokens. `from` is the position to start at, inclusive;
-    /// empty means the oldest.
+    /// empty means the oldest. `next_offset` is the position at which the next page starts.
     pub async fn kept_staged(
         &self,
         repository: &Repository,
         from: &str,
         limit: usize,
-    ) -> Result<Vec<(String, Vec<StagingToken>)>> {
+    ) -> Result<Page<(String, Vec<StagingToken>)>> {
         self.reflog.kept_staged(repository, from, limit).await
     }
 

@@ -183,7 +183,7 @@ impl Repositories {
             loop {
                 let rows = self.kv.scan(shared.partition, &prefix, DELETE_PAGE).await?;
                 let mut ops = Vec::new();
-                for row in rows.into_iter().filter(|row| row.key.starts_with(&prefix)) {
+                for row in rows.within(&prefix).entries {
                     if let Some(records) = shared.records.filter(|_| !row.value.is_empty()) {
                         ops.push(Op::Delete {
                             partition: Bytes::from_static(records),

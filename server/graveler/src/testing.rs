@@ -383,6 +383,7 @@ impl Lake {
             .scan(b"cleanup-tokens", b"", 1_000)
             .await
             .unwrap()
+            .entries
             .len()
     }
 

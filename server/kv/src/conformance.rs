@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{Op, Predicate, Store};
+use crate::{Entry, Op, Predicate, Store, first_entries};
 
 /// Runs all tests.
 ///
@@ -27,6 +27,7 @@ pub async fn run_all(store: Arc<dyn Store>) {
     basics::deleting_a_partition_keeps_other_partitions(&*store).await;
 
     walks::pages_are_bytewise_ordered_and_complete(&*store).await;
+    walks::pages_are_bounded_in_bytes(&store).await;
     walks::get_many_returns_values_in_request_order(&*store).await;
     walks::cursor_matches_a_sorted_map(&store).await;
 
@@ -63,13 +64,17 @@ async fn value(store: &dyn Store, partition: &[u8], key: &[u8]) -> Option<Bytes>
         .map(|versioned| versioned.value)
 }
 
+/// Returns the entries of a partition.
+async fn all_entries(store: &dyn Store, partition: &[u8]) -> Vec<Entry> {
+    first_entries(store, partition, b"", usize::MAX)
+        .await
+        .expect("a partition can be scanned")
+}
+
 /// Returns the entries of a partition as text: `key=value` pairs separated by spaces.
 async fn contents(store: &dyn Store, partition: &[u8]) -> String {
-    let entries = store
-        .scan(partition, b"", 10_000)
+    let shown: Vec<_> = all_entries(store, partition)
         .await
-        .expect("a partition can be scanned");
-    let shown: Vec<_> = entries
         .iter()
         .map(|entry| {
             format!(

@@ -3,12 +3,12 @@
 //! Not used in a server.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Batch, Entry, Guard, GuardOutcome, Predicate, Result, Store, Versioned};
+use crate::{Batch, Guard, GuardOutcome, Predicate, Result, ScanPage, Store, Versioned};
 
 /// Number of requests that a [`CountingStore`] has forwarded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,6 +25,7 @@ pub struct CountingStore {
     inner: Arc<dyn Store>,
     reads: AtomicU64,
     writes: AtomicU64,
+    largest_page_bytes: AtomicUsize,
 }
 
 impl CountingStore {
@@ -35,7 +36,13 @@ impl CountingStore {
             inner,
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
+            largest_page_bytes: AtomicUsize::new(0),
         }
+    }
+
+    /// Returns the size of the keys and values of the largest page of a scan so far.
+    pub fn largest_page_bytes(&self) -> usize {
+        self.largest_page_bytes.load(Ordering::Relaxed)
     }
 
     /// Returns the counts since the last call and resets them.
@@ -93,8 +100,12 @@ impl Store for CountingStore {
         self.write().delete_partition(partition).await
     }
 
-    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<Vec<Entry>> {
-        self.read().scan(partition, start, limit).await
+    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<ScanPage> {
+        let page = self.read().scan(partition, start, limit).await?;
+        let sizes = page.entries.iter().map(|e| e.key.len() + e.value.len());
+        self.largest_page_bytes
+            .fetch_max(sizes.sum(), Ordering::Relaxed);
+        Ok(page)
     }
 
     async fn batch(&self, ops: Batch) -> Result<()> {

@@ -1,8 +1,8 @@
 //! A seekable cursor over one partition that reads pages of growing size.
 //!
 //! A short read costs a small page. On a long run the cursor reads large pages and prefetches the next page
-//! while the caller consumes the current one. It holds at most these two pages and is not a
-//! snapshot: it sees entries written beyond them, but not entries written before its position.
+//! while the caller consumes the current one. It holds at most these two pages, each of at most about
+//! [`SCAN_PAGE_BYTES`](crate::SCAN_PAGE_BYTES), and is not a snapshot: it sees entries written beyond them, but not entries written before its position.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use crate::{Entry, Error, Result, Store};
+use crate::{Entry, Error, Result, ScanPage, Store};
 
 /// Size of the first page, in entries.
 const FIRST_PAGE: usize = 32;
@@ -39,7 +39,7 @@ pub struct Cursor {
     /// Whether `page` is the last one.
     at_end: bool,
     /// The prefetch of the next page: at most one task. Dropping the cursor aborts it.
-    next_page: JoinSet<Result<Vec<Entry>>>,
+    next_page: JoinSet<Result<ScanPage>>,
 }
 
 impl Cursor {
@@ -65,7 +65,8 @@ impl Cursor {
     /// # Errors
     /// Any error of [`Store::scan`]. The cursor does not move, so the call can be repeated.
     pub async fn next(&mut self) -> Result<Option<Entry>> {
-        if self.page.is_empty() && !self.at_end {
+        // A page can be empty although more entries follow.
+        while self.page.is_empty() && !self.at_end {
             self.read_page().await?;
         }
         self.returned += 1;
@@ -102,7 +103,7 @@ impl Cursor {
     }
 
     async fn read_page(&mut self) -> Result<()> {
-        let entries = match self.next_page.join_next().await {
+        let ScanPage { entries, next } = match self.next_page.join_next().await {
             Some(read) => read.map_err(|error| Error::storage("read the next page", error))??,
             None => {
                 self.store
@@ -111,13 +112,9 @@ impl Cursor {
             }
         };
         let is_long_run = self.page_size == LARGEST_PAGE;
-        self.at_end = entries.len() < self.page_size;
-        if let Some(last) = entries.last() {
-            // Appending a zero byte gives the smallest key greater than the last one.
-            let mut successor = Vec::with_capacity(last.key.len() + 1);
-            successor.extend_from_slice(&last.key);
-            successor.push(0);
-            self.start = successor.into();
+        match next {
+            Some(next) => self.start = next,
+            None => self.at_end = true,
         }
         self.pages_read += 1;
         self.entries_read += entries.len() as u64;

@@ -11,8 +11,11 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::page::PageBuilder;
 use crate::store::{check_address, check_ops, check_partition};
-use crate::{Batch, Entry, Error, Guard, GuardOutcome, Op, Predicate, Result, Store, Versioned};
+use crate::{
+    Batch, Entry, Error, Guard, GuardOutcome, Op, Predicate, Result, ScanPage, Store, Versioned,
+};
 
 type Partitions = BTreeMap<Bytes, BTreeMap<Bytes, Bytes>>;
 
@@ -106,20 +109,23 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<Vec<Entry>> {
+    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<ScanPage> {
         check_partition(partition)?;
         let partitions = self.lock();
         let Some(keys) = partitions.get(partition) else {
-            return Ok(Vec::new());
+            return Ok(ScanPage::default());
         };
-        let from_start = keys.range::<[u8], _>((Bound::Included(start), Bound::Unbounded));
-        Ok(from_start
-            .take(limit)
-            .map(|(key, value)| Entry {
+        let mut page = PageBuilder::new(start, limit);
+        for (key, value) in keys.range::<[u8], _>((Bound::Included(start), Bound::Unbounded)) {
+            if page.room() == 0 {
+                return Ok(page.full());
+            }
+            page.push(Entry {
                 key: key.clone(),
                 value: value.clone(),
-            })
-            .collect())
+            });
+        }
+        Ok(page.last())
     }
 
     async fn batch(&self, ops: Batch) -> Result<()> {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Batch, Entry, Error, Guard, GuardOutcome, Predicate, Result, Store, Versioned};
+use crate::{Batch, Error, Guard, GuardOutcome, Predicate, Result, ScanPage, Store, Versioned};
 
 /// Name of the histogram of request durations in seconds, by `driver` and `operation`.
 pub const REQUEST_DURATION: &str = "kv_request_duration_seconds";
@@ -101,7 +101,7 @@ impl Store for MeteredStore {
             .await
     }
 
-    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<Vec<Entry>> {
+    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<ScanPage> {
         self.timed("scan", self.inner.scan(partition, start, limit))
             .await
     }

@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Error, Result};
+use crate::{Error, Result, ScanPage};
 
 /// A value together with the predicate that detects later changes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,9 +178,11 @@ pub trait Store: Debug + Send + Sync {
 
     /// Returns up to `limit` entries of a partition with key >= `start`, in ascending order.
     ///
-    /// An empty `start` starts at the first key. Fewer than `limit` entries mean that there are no more.
-    /// Some drivers return a page that is not a snapshot, and two pages are never from the same snapshot.
-    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<Vec<Entry>>;
+    /// An empty `start` starts at the first key. The page ends early with the entry at which it reaches
+    /// [`SCAN_PAGE_BYTES`](crate::SCAN_PAGE_BYTES), so only [`ScanPage::next`] tells whether there are more entries. A driver
+    /// does not hold the values behind the page in memory. Some drivers return a page that is not a snapshot, and two pages
+    /// are never from the same snapshot.
+    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<ScanPage>;
 
     /// Applies writes in order. A predicate sees the earlier writes of the same batch.
     ///

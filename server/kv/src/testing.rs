@@ -9,7 +9,7 @@ use base::testing::{FaultSchedule, SeededFaults};
 use bytes::Bytes;
 
 pub use crate::counting::{CountingStore, Counts};
-use crate::{Batch, Entry, Error, Guard, GuardOutcome, Predicate, Result, Store, Versioned};
+use crate::{Batch, Error, Guard, GuardOutcome, Predicate, Result, ScanPage, Store, Versioned};
 
 /// How often a [`FaultyStore`] fails. Each rate is the number of affected calls out of 256.
 #[derive(Debug, Clone, Copy, Default)]
@@ -120,7 +120,7 @@ impl Store for FaultyStore {
         self.write(self.inner.delete_partition(partition)).await
     }
 
-    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<Vec<Entry>> {
+    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<ScanPage> {
         self.read(self.inner.scan(partition, start, limit)).await
     }
 

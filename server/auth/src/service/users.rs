@@ -1,6 +1,7 @@
 //! Users and their access keys.
 
 use base::{Page, from_timestamp_or_epoch};
+use kv::first_entries;
 use prost::Message as _;
 
 use super::{Auth, CreatedCredentials, Credentials, User, user_of};
@@ -66,15 +67,9 @@ impl Auth {
     /// [`Error::InvalidValue`] if there is a key already; [`Error::NotFound`] for other users.
     pub async fn create_credentials(&self, username: &str) -> Result<CreatedCredentials> {
         let user = self.user(username).await?;
-        let existing = self
-            .inner
-            .kv
-            .scan(BASIC_PARTITION, CREDENTIALS_PREFIX.as_bytes(), 1)
-            .await?;
-        if existing
-            .first()
-            .is_some_and(|e| e.key.starts_with(CREDENTIALS_PREFIX.as_bytes()))
-        {
+        let (kv, prefix) = (self.inner.kv.as_ref(), CREDENTIALS_PREFIX.as_bytes());
+        let existing = first_entries(kv, BASIC_PARTITION, prefix, 1).await?;
+        if !existing.is_empty() {
             return Err(Error::InvalidValue(
                 "exceeded number of allowed credentials: invalid request".to_owned(),
             ));

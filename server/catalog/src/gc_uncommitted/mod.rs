@@ -199,13 +199,14 @@ impl Run<'_> {
         mut path: Option<Vec<u8>>,
     ) -> Result<Option<Continuation>> {
         let catalog = self.catalog;
-        loop {
+        let mut next = Some(from.clone());
+        while let Some(start) = next {
             let page = catalog
                 .graveler
-                .kept_staged(self.repository, &from, KEPT_PAGE)
+                .kept_staged(self.repository, &start, KEPT_PAGE)
                 .await?;
-            let is_last = page.len() < KEPT_PAGE;
-            for (kept, tokens) in page {
+            next = page.has_more.then_some(page.next_offset);
+            for (kept, tokens) in page.results {
                 let after = match path.take() {
                     _ if kept != from => Vec::new(),
                     Some(path) => path,
@@ -221,10 +222,8 @@ impl Run<'_> {
                     return Ok(Some(self.continuation(source, None)));
                 }
             }
-            if is_last {
-                return self.gather_moved(MovedScan::default(), None).await;
-            }
         }
+        self.gather_moved(MovedScan::default(), None).await
     }
 
     /// Processes the staged objects of a branch whose paths are greater than `after`. A deleted branch has none.

@@ -273,7 +273,7 @@ async fn repeated_call_completes_the_upload_despite_store_failures() {
             data_addresses(&lake),
             std::slice::from_ref(&object.physical_address)
         );
-        let at = block::Location::full(&object.physical_address);
+        let at = Location::full(&object.physical_address);
         let forgotten = lake.block.complete_multipart(&at, &id, &parts).await;
         assert!(forgotten.is_err(), "seed {seed}");
     }
@@ -381,7 +381,7 @@ async fn refused_completion_leaves_the_upload_open() {
         let (id, parts) = upload(&lake, &repository).await;
         // Simulates an object that is written between the check and the joining of the parts.
         let at = lake.multipart(to(&repository), &id).await.unwrap();
-        let at = block::Location::full(&at.physical_address);
+        let at = Location::full(&at.physical_address);
         let joined_here = lake.block.complete_multipart(&at, &id, &parts).await;
         joined_here.unwrap();
         lake.put(&repository, "main", "big", "there").await;

@@ -64,7 +64,8 @@ impl Graveler {
     async fn check_bare(&self, repository: &Repository) -> Result<()> {
         for folder in [COMMITS, TAGS, BRANCHES] {
             let start = (folder, folder.as_bytes());
-            if !self.refs.rows(repository, start, 1).await?.is_empty() {
+            let rows = self.refs.rows(repository, start, 1).await?;
+            if !rows.entries.is_empty() {
                 return Err(Error::NotBare(repository.id.to_string()));
             }
         }

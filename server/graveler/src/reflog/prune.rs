@@ -39,21 +39,18 @@ impl Reflog {
         let partition = reflog_partition(repository);
         let due = self.ago(self.keep_staged);
         let mut retired = 0;
-        let mut start = KEPT.as_bytes().to_vec();
-        loop {
-            let rows = self.kv.scan(&partition, &start, PAGE).await?;
-            let full = rows.len() == PAGE;
-            for row in rows {
+        let mut next = Some(Bytes::from_static(KEPT.as_bytes()));
+        while let Some(start) = next {
+            let page = self.kv.scan(&partition, &start, PAGE).await?;
+            for row in page.entries {
                 if kept_since(&row.key).is_none_or(|since| since > due) {
                     return Ok(retired);
                 }
-                start = [row.key.as_ref(), &[0]].concat();
                 retired += usize::from(self.retire_kept_by(repository, &row.value).await?);
             }
-            if !full {
-                return Ok(retired);
-            }
+            next = page.next;
         }
+        Ok(retired)
     }
 
     /// Retires the tokens that the entry at `key` keeps. Returns `false` if the entry is gone or
@@ -99,46 +96,39 @@ impl Reflog {
     async fn prune_from(&self, repository: &Repository, start: &[u8]) -> Result<usize> {
         let partition = reflog_partition(repository);
         let mut pruned = 0;
-        loop {
-            let mut rows = self.kv.scan(&partition, start, PAGE).await?;
-            rows.retain(|row| row.key.starts_with(TIMELINE.as_bytes()));
-            // A page that ends beyond the timeline is the last one.
-            let full = rows.len() == PAGE;
-            let keys: Vec<Bytes> = rows.into_iter().map(|row| row.value).collect();
+        let mut next = Some(Bytes::copy_from_slice(start));
+        while let Some(start) = next {
+            let page = self.kv.scan(&partition, &start, PAGE).await?;
+            let page = page.within(TIMELINE.as_bytes());
+            let keys: Vec<Bytes> = page.entries.into_iter().map(|row| row.value).collect();
             pruned += keys.len();
             let stored = self.kv.get_many(&partition, &keys).await?;
             let values = stored.into_iter().map(|stored| stored.map(|it| it.value));
             self.remove_entries(repository, keys.into_iter().zip(values))
                 .await?;
-            if !full {
-                return Ok(pruned);
-            }
+            next = page.next;
         }
+        Ok(pruned)
     }
 
     /// Removes the oldest entries if there are more than `max`. Returns how many are left and how
     /// many were removed.
     async fn prune_excess(&self, repository: &Repository, max: usize) -> Result<(usize, usize)> {
         let partition = reflog_partition(repository);
-        let mut start = TIMELINE.as_bytes().to_vec();
+        let mut next = Some(Bytes::from_static(TIMELINE.as_bytes()));
         let mut left = 0;
-        loop {
-            let rows = self.kv.scan(&partition, &start, PAGE).await?;
-            let full = rows.len() == PAGE;
-            for row in rows {
-                if !row.key.starts_with(TIMELINE.as_bytes()) {
-                    return Ok((left, 0));
-                }
+        while let Some(start) = next {
+            let page = self.kv.scan(&partition, &start, PAGE).await?;
+            let page = page.within(TIMELINE.as_bytes());
+            for row in page.entries {
                 if left == max {
                     return Ok((left, self.prune_from(repository, &row.key).await?));
                 }
                 left += 1;
-                start = [row.key.as_ref(), &[0]].concat();
             }
-            if !full {
-                return Ok((left, 0));
-            }
+            next = page.next;
         }
+        Ok((left, 0))
     }
 
     /// Removes, of each reference below `folder`, the oldest entries beyond the newest `max`.
@@ -151,18 +141,17 @@ impl Reflog {
     ) -> Result<usize> {
         let partition = reflog_partition(repository);
         let mut pruned = 0;
-        let mut start = folder.as_bytes().to_vec();
+        let mut next = Some(Bytes::copy_from_slice(folder.as_bytes()));
         let (mut reference, mut entries) = (Bytes::new(), 0);
-        loop {
-            let rows = self.kv.scan(&partition, &start, PAGE).await?;
-            let mut more = rows.len() == PAGE;
+        while let Some(start) = next {
+            let page = self.kv.scan(&partition, &start, PAGE).await?;
+            next = page.next;
             let mut beyond = Vec::new();
-            for row in rows {
+            for row in page.entries {
                 let Some(of) = reference_of(&row.key, folder) else {
-                    more = false;
+                    next = None;
                     break;
                 };
-                start = [row.key.as_ref(), &[0]].concat();
                 if of != reference {
                     (reference, entries) = (of, 0);
                 }
@@ -173,10 +162,8 @@ impl Reflog {
             }
             pruned += beyond.len();
             self.remove_entries(repository, beyond.into_iter()).await?;
-            if !more {
-                return Ok(pruned);
-            }
         }
+        Ok(pruned)
     }
 
     /// Removes entries, given as keys and stored values, and retires the tokens they keep.
@@ -215,10 +202,7 @@ impl Reflog {
         let partition = reflog_partition(repository);
         loop {
             let page = self.kv.scan(&partition, KEPT.as_bytes(), PAGE).await?;
-            let kept: Vec<_> = page
-                .into_iter()
-                .filter(|row| row.key.starts_with(KEPT.as_bytes()))
-                .collect();
+            let kept = page.within(KEPT.as_bytes()).entries;
             if kept.is_empty() {
                 break;
             }

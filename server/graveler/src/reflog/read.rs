@@ -107,9 +107,10 @@ impl Reflog {
         start: &[u8],
         limit: usize,
     ) -> Result<Page<ReflogEntry>> {
-        let mut rows = self.kv.scan(partition, start, limit + 1).await?;
-        rows.retain(|row| row.key.starts_with(TIMELINE.as_bytes()));
-        let has_more = rows.len() > limit;
+        let page = self.kv.scan(partition, start, limit + 1).await?;
+        let page = page.within(TIMELINE.as_bytes());
+        let mut rows = page.entries;
+        let has_more = rows.len() > limit || page.next.is_some();
         rows.truncate(limit);
         let next_offset = match rows.last() {
             Some(row) if has_more => String::from_utf8_lossy(&row.key[TIMELINE.len()..]).into(),
@@ -137,17 +138,19 @@ impl Reflog {
     /// `limit`.
     ///
     /// Each item is its position and the tokens. `from` is the position to start at, inclusive;
-    /// empty means the oldest.
+    /// empty means the oldest. `next_offset` is the position at which the next page starts.
     pub(crate) async fn kept_staged(
         &self,
         repository: &Repository,
         from: &str,
         limit: usize,
-    ) -> Result<Vec<(String, Vec<StagingToken>)>> {
+    ) -> Result<Page<(String, Vec<StagingToken>)>> {
         let partition = reflog_partition(repository);
         let start = format!("{KEPT}{from}").into_bytes();
-        let mut rows = self.kv.scan(&partition, &start, limit).await?;
-        rows.retain(|row| row.key.starts_with(KEPT.as_bytes()));
+        let page = self.kv.scan(&partition, &start, limit).await?;
+        let page = page.within(KEPT.as_bytes());
+        let rows = page.entries;
+        let position = |key: &Bytes| String::from_utf8_lossy(&key[KEPT.len()..]).into_owned();
         let keys: Vec<Bytes> = rows.iter().map(|row| row.value.clone()).collect();
         let entries = self.kv.get_many(&partition, &keys).await?;
         let mut kept = Vec::with_capacity(rows.len());
@@ -157,10 +160,13 @@ impl Reflog {
                 Some(entry) => ReflogEntry::decode(entry.value)?.kept_tokens,
                 None => Vec::new(),
             };
-            let place = String::from_utf8_lossy(&row.key[KEPT.len()..]).into_owned();
-            kept.push((place, tokens));
+            kept.push((position(&row.key), tokens));
         }
-        Ok(kept)
+        Ok(Page {
+            results: kept,
+            has_more: page.next.is_some(),
+            next_offset: page.next.as_ref().map(position).unwrap_or_default(),
+        })
     }
 
     /// Reference changes since `since`, newest first, with the staged changes that each moved.

@@ -1,6 +1,8 @@
 //! Error messages for changes that cannot be undone. Each says what to do instead.
 
-use super::{PAGE, Reflog, folder, kind_and_name, reflog_partition};
+use kv::first_entries;
+
+use super::{Reflog, folder, kind_and_name, reflog_partition};
 use crate::records::Stored as _;
 use crate::{CommitId, Error, RefName, ReflogEntry, Repository, Result};
 
@@ -54,17 +56,11 @@ impl Reflog {
         entry: &ReflogEntry,
     ) -> Result<Vec<String>> {
         let folder = folder(&entry.reference);
-        let rows = self
-            .kv
-            .scan(&reflog_partition(repository), folder.as_bytes(), PAGE)
-            .await?;
+        let (partition, folder) = (reflog_partition(repository), folder.as_bytes());
+        let newest = first_entries(self.kv.as_ref(), &partition, folder, MAX_NAMED).await?;
         let mut named = Vec::new();
-        for row in rows.into_iter().take(MAX_NAMED) {
-            let later = row
-                .key
-                .strip_prefix(folder.as_bytes())
-                .is_some_and(|id| id < entry.id.as_bytes());
-            if !later {
+        for row in newest {
+            if &row.key[folder.len()..] >= entry.id.as_bytes() {
                 break;
             }
             let later = ReflogEntry::decode(row.value)?;

@@ -42,13 +42,9 @@ pub(crate) async fn list<T: Stored>(
             .saturating_add(1)
             .saturating_sub(page.results.len())
             .clamp(MIN_LIST_PAGE, LIST_PAGE);
-        let entries = kv.scan(partition, &start, limit).await?;
-        let last_page = entries.len() < limit;
-        for entry in entries {
-            if !entry.key.starts_with(prefix.as_bytes()) {
-                return Ok(page);
-            }
-            start = successor(&entry.key);
+        let read = kv.scan(partition, &start, limit).await?;
+        let read = read.within(prefix.as_bytes());
+        for entry in read.entries {
             let record = T::decode(entry.value)?;
             if !keep(&record) {
                 continue;
@@ -60,8 +56,9 @@ pub(crate) async fn list<T: Stored>(
             }
             page.results.push(record);
         }
-        if last_page {
-            return Ok(page);
+        match read.next {
+            Some(next) => start = next.into(),
+            None => return Ok(page),
         }
     }
 }

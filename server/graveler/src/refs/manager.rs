@@ -4,9 +4,10 @@
 //! first guess for a guarded write, which verifies it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use kv::{Batch, Op, Predicate, Store, Versioned};
+use kv::{Batch, Op, Predicate, Store, Versioned, first_entries};
 use moka::sync::Cache;
 
 use super::listing::{Listing, list};
@@ -35,15 +36,26 @@ fn weight(commit: &Commit) -> u32 {
         .metadata
         .iter()
         .map(|(key, value)| key.len() + value.len());
-    let bytes = commit.message.len() + metadata.sum::<usize>();
+    weight_of(commit.message.len() + metadata.sum::<usize>())
+}
+
+/// The weight of a commit with this many bytes.
+pub(super) fn weight_of(bytes: usize) -> u32 {
     u32::try_from(1 + bytes / BYTES_PER_CACHED_ENTRY).unwrap_or(u32::MAX)
 }
+
+/// After this time, a walk that keeps missing the cache may load all commits of a repository again.
+const BULK_READ_INTERVAL: Duration = Duration::from_secs(10);
+/// Maximum number of repositories whose last bulk read is remembered.
+const MAX_BULK_READS: u64 = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct Refs {
     pub(super) kv: Arc<dyn Store>,
     pub(super) commits: Cache<(String, CommitId), Arc<Commit>>,
     recent: Cache<(String, BranchId), StoredBranch>,
+    /// The repositories whose commits were all loaded just now.
+    pub(super) bulk_reads: moka::future::Cache<String, ()>,
 }
 
 impl Refs {
@@ -55,6 +67,10 @@ impl Refs {
                 .weigher(|_, commit: &Arc<Commit>| weight(commit))
                 .build(),
             recent: Cache::new(MAX_CACHED_BRANCHES),
+            bulk_reads: moka::future::Cache::builder()
+                .max_capacity(MAX_BULK_READS)
+                .time_to_live(BULK_READ_INTERVAL)
+                .build(),
         }
     }
 
@@ -190,13 +206,11 @@ impl Refs {
         prefix: &str,
     ) -> Result<Option<CommitId>> {
         let start = commit_key(prefix);
-        let found = self
-            .kv
-            .scan(repository.partition().as_bytes(), &start, 2)
-            .await?;
-        let mut ids = found.iter().filter(|entry| entry.key.starts_with(&start));
-        match (ids.next(), ids.next()) {
-            (Some(one), None) => {
+        let partition = repository.partition();
+        let kv = self.kv.as_ref();
+        let found = first_entries(kv, partition.as_bytes(), &start, 2).await?;
+        match found.as_slice() {
+            [one] => {
                 let id =
                     std::str::from_utf8(&one.key[COMMITS.len()..]).map_err(|e| Error::Corrupt {
                         what: "commit key".to_owned(),
@@ -262,18 +276,17 @@ impl Refs {
         )
     }
 
-    /// At most `limit` rows of one kind, starting at the key `start`, inclusive; `folder` is the
-    /// prefix of their keys.
+    /// A page of rows of one kind, starting at the key `start`, inclusive; `folder` is the prefix of
+    /// their keys.
     pub(crate) async fn rows(
         &self,
         repository: &Repository,
         (folder, start): (&str, &[u8]),
         limit: usize,
-    ) -> Result<Vec<kv::Entry>> {
+    ) -> Result<kv::ScanPage> {
         let partition = repository.partition();
-        let mut rows = self.kv.scan(partition.as_bytes(), start, limit).await?;
-        rows.retain(|row| row.key.starts_with(folder.as_bytes()));
-        Ok(rows)
+        let page = self.kv.scan(partition.as_bytes(), start, limit).await?;
+        Ok(page.within(folder.as_bytes()))
     }
 
     /// Writes a batch that changes references, with the records that belong to the change.

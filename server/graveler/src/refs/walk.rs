@@ -2,12 +2,16 @@
 //! commit.
 //!
 //! A walk that keeps missing the cache loads all commits of the repository, page by page, if they
-//! fit. The rest of the walk and all later walks then hit the cache. Single lookups and short walks
-//! cost nothing extra.
+//! fit. Walks of the same repository share this work. The rest of the walk and all later walks then
+//! hit the cache. Single lookups and short walks cost nothing extra.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use kv::Entry;
+
 use super::Refs;
+use super::manager::weight_of;
 use crate::records::{COMMITS, Stored as _};
 use crate::{Commit, CommitId, Repository, Result};
 
@@ -36,10 +40,22 @@ impl Refs {
         if ids.iter().any(is_missing) {
             walk.misses += 1;
             if walk.misses == MISSES_BEFORE_BULK_READ + 1 {
-                self.read_all_commits(repository).await?;
+                self.share_bulk_read(repository).await;
             }
         }
         self.commits(repository, ids).await
+    }
+
+    /// Loads all commits of a repository into the cache, unless another walk did so just now.
+    async fn share_bulk_read(&self, repository: &Repository) {
+        let read = self.read_all_commits(repository);
+        let shared = self.bulk_reads.try_get_with(repository.partition(), read);
+        if let Err(error) = shared.await {
+            tracing::warn!(
+                error = error.as_ref() as &dyn std::error::Error,
+                "failed to load the commits of a repository; a walk reads them one by one"
+            );
+        }
     }
 
     /// Loads all commits of a repository into the cache. Reads only the first page, and caches none
@@ -47,57 +63,65 @@ impl Refs {
     async fn read_all_commits(&self, repository: &Repository) -> Result<()> {
         let partition = repository.partition();
         let most = self.commits.policy().max_capacity().unwrap_or(0) / 2;
-        let mut start = COMMITS.as_bytes().to_vec();
+        let mut next = Some(Bytes::from_static(COMMITS.as_bytes()));
         let mut is_first = true;
-        loop {
-            let entries = self.kv.scan(partition.as_bytes(), &start, PAGE).await?;
-            let is_last = entries.len() < PAGE
-                || entries
-                    .last()
-                    .is_none_or(|last| !last.key.starts_with(COMMITS.as_bytes()));
-            let Some(last) = entries.last() else {
-                return Ok(());
-            };
-            start = [last.key.as_ref(), &[0]].concat();
-            if is_first && !is_last && estimated_total(&last.key[COMMITS.len()..]) > most {
+        while let Some(start) = next {
+            let page = self.kv.scan(partition.as_bytes(), &start, PAGE).await?;
+            let page = page.within(COMMITS.as_bytes());
+            if is_first && page.next.is_some() && estimated_weight(&page.entries) > most {
                 return Ok(());
             }
             is_first = false;
-            for entry in entries {
-                if entry.key.starts_with(COMMITS.as_bytes()) {
-                    let commit = Commit::decode(entry.value)?;
-                    self.commits
-                        .insert((partition.clone(), commit.id.clone()), Arc::new(commit));
-                }
+            for entry in page.entries {
+                let commit = Commit::decode(entry.value)?;
+                self.commits
+                    .insert((partition.clone(), commit.id.clone()), Arc::new(commit));
             }
-            if is_last {
-                return Ok(());
-            }
+            next = page.next;
         }
+        Ok(())
     }
 }
 
-/// Estimates the number of commits, given the last id of the first page of [`PAGE`] commits. Ids
-/// are hashes, so they are evenly distributed.
-fn estimated_total(id: &[u8]) -> u64 {
-    let digits = id
-        .get(..8)
-        .and_then(|digits| std::str::from_utf8(digits).ok());
+/// Estimates the weight of all commits in the cache, given those of the first page. Ids are hashes,
+/// so they are evenly distributed.
+fn estimated_weight(page: &[Entry]) -> u64 {
+    let weight: u64 = page
+        .iter()
+        .map(|entry| u64::from(weight_of(entry.value.len())))
+        .sum();
+    let digits = page
+        .last()
+        .and_then(|last| last.key.get(COMMITS.len()..)?.get(..8));
+    let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
     match digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()) {
-        Some(end) => (PAGE as u64) * (1 << 32) / (u64::from(end) + 1),
+        Some(end) => weight.saturating_mul(1 << 32) / (u64::from(end) + 1),
         None => u64::MAX,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::estimated_total;
+    use bytes::Bytes;
+    use kv::Entry;
+
+    use super::estimated_weight;
 
     #[test]
-    fn commit_count_is_estimated_from_the_first_page() {
-        assert_eq!(estimated_total(b"ffffffff00"), 1_000);
-        assert_eq!(estimated_total(b"7fffffff00"), 2_000);
-        assert!(estimated_total(b"000fffff00") > 1_000_000);
-        assert_eq!(estimated_total(b"short"), u64::MAX);
+    fn weight_is_estimated_from_the_first_page() {
+        let page = |last: &str, bytes: usize| {
+            let entry = |id: &str| Entry {
+                key: format!("commits/{id}").into(),
+                value: Bytes::from(vec![0; bytes]),
+            };
+            let mut page = vec![entry("0000000000"); 999];
+            page.push(entry(last));
+            estimated_weight(&page)
+        };
+        assert_eq!(page("ffffffff00", 100), 1_000);
+        assert_eq!(page("7fffffff00", 100), 2_000);
+        assert_eq!(page("7fffffff00", 9 << 10), 20_000);
+        assert!(page("000fffff00", 100) > 1_000_000);
+        assert_eq!(page("short", 100), u64::MAX);
     }
 }

@@ -1,5 +1,7 @@
 //! Commits in a compact form for the walk, 112 bytes each.
 
+use bytes::Bytes;
+
 use crate::records::{COMMITS, Stored as _};
 use crate::refs::Refs;
 use crate::{Commit, Error, MetaRangeId, Repository, Result};
@@ -72,8 +74,8 @@ impl CommitIndex {
 pub(super) struct Commits<'a> {
     refs: &'a Refs,
     repository: &'a Repository,
-    start: Vec<u8>,
-    ended: bool,
+    /// Where the next page starts; `None` at the end.
+    next: Option<Bytes>,
 }
 
 impl<'a> Commits<'a> {
@@ -81,26 +83,23 @@ impl<'a> Commits<'a> {
         Self {
             refs,
             repository,
-            start: COMMITS.into(),
-            ended: false,
+            next: Some(Bytes::from_static(COMMITS.as_bytes())),
         }
     }
 
     /// The next commits, at most `limit`; empty at the end.
     pub(super) async fn next(&mut self, limit: usize) -> Result<Vec<Node>> {
         let mut nodes = Vec::new();
-        while !self.ended && nodes.len() < limit {
+        while let Some(start) = &self.next
+            && nodes.len() < limit
+        {
             let page = PAGE.min(limit - nodes.len());
-            let start = (COMMITS, self.start.as_slice());
-            let rows = self.refs.rows(self.repository, start, page).await?;
-            // A page that contains rows of other kinds is the last one.
-            self.ended = rows.len() < page;
-            for row in rows {
-                self.start.clear();
-                self.start.extend_from_slice(&row.key);
-                self.start.push(0);
+            let page = self.refs.rows(self.repository, (COMMITS, start), page);
+            let page = page.await?;
+            for row in page.entries {
                 nodes.push(Node::of(&Commit::decode(row.value)?)?);
             }
+            self.next = page.next;
         }
         debug_assert!(nodes.is_sorted_by(|a, b| a.id < b.id));
         Ok(nodes)

@@ -108,17 +108,11 @@ async fn work(
 
 async fn sweep(kv: &dyn Store, grace: Duration) -> Result<usize> {
     let mut tokens: Vec<Bytes> = Vec::new();
-    let mut start: Vec<u8> = Vec::new();
-    loop {
+    let mut next = Some(Bytes::new());
+    while let Some(start) = next {
         let page = kv.scan(CLEANUP_TOKENS, &start, SWEEP_PAGE).await?;
-        let full = page.len() == SWEEP_PAGE;
-        if let Some(last) = page.last() {
-            start = [last.key.as_ref(), &[0]].concat();
-        }
-        tokens.extend(page.into_iter().map(|entry| entry.key));
-        if !full {
-            break;
-        }
+        tokens.extend(page.entries.into_iter().map(|entry| entry.key));
+        next = page.next;
     }
     if !tokens.is_empty() {
         tokio::time::sleep_until(Instant::now() + grace).await;

@@ -61,8 +61,8 @@ impl Staging {
     }
 
     pub(crate) async fn is_empty(&self, token: &StagingToken) -> Result<bool> {
-        let row = self.kv.scan(token.as_str().as_bytes(), b"", 1).await?;
-        Ok(row.is_empty())
+        let page = self.kv.scan(token.as_str().as_bytes(), b"", 1).await?;
+        Ok(page.entries.is_empty())
     }
 
     /// The newest change of a key; `None` if no token has one, `Some(None)` if it is a tombstone.

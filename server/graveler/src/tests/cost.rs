@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base::OffsetDateTime;
-use kv::testing::{CountingStore, Counts};
+use kv::testing::{CountingStore, Counts, Faults, FaultyStore};
 
 use crate::ident::commit_id;
 use crate::records::{Stored as _, commit_key};
@@ -179,6 +179,11 @@ async fn merge_is_one_durable_write() {
 /// Stores a line of commits with a side branch at its middle. Returns the head, the middle and the
 /// side branch's head.
 async fn history(lake: &Lake, length: usize) -> (Commit, Commit, Commit) {
+    history_of(lake, length, 0).await
+}
+
+/// Like [`history`], with this many bytes of metadata per commit.
+async fn history_of(lake: &Lake, length: usize, bytes: usize) -> (Commit, Commit, Commit) {
     let mut parents: Vec<CommitId> = Vec::new();
     let mut made = Vec::new();
     let make = async |n: usize, parents: Vec<CommitId>| {
@@ -186,7 +191,7 @@ async fn history(lake: &Lake, length: usize) -> (Commit, Commit, Commit) {
             id: CommitId::trusted(""),
             committer: "tester".to_owned(),
             message: n.to_string(),
-            metadata: BTreeMap::new(),
+            metadata: BTreeMap::from([("key".to_owned(), "x".repeat(bytes))]),
             creation_date: OffsetDateTime::from_unix_timestamp(1_600_000_000 + n as i64).unwrap(),
             meta_range_id: MetaRangeId::trusted(""),
             parents,
@@ -273,6 +278,41 @@ async fn log_and_merge_base_read_history_in_pages_and_then_from_cache() {
         5,
         "the four commits and the parent of the last"
     );
+}
+
+/// Guards against a bug: a log read a thousand commits at once, each of which can have a megabyte of metadata.
+#[tokio::test]
+async fn log_of_large_commits_reads_small_pages() {
+    let (lake, store) = counted().await;
+    let (head, ..) = history_of(&lake, 30, 1 << 20).await;
+    assert_eq!(log_of(&lake.other_server(), &head).await, 30);
+    let largest = store.largest_page_bytes();
+    assert!(largest < kv::SCAN_PAGE_BYTES + (2 << 20), "{largest}");
+}
+
+/// Guards against a bug: each walk of a history that is not cached read all of its pages.
+#[tokio::test]
+async fn concurrent_walks_share_reading_history() {
+    let (lake, store) = counted().await;
+    let (head, ..) = history(&lake, 6_000).await;
+    let yielding = Faults {
+        yields: 200,
+        ..Faults::default()
+    };
+    let counting: Arc<dyn kv::Store> = store.clone();
+    let yielding: Arc<dyn kv::Store> = Arc::new(FaultyStore::new(counting, 1, yielding));
+    let cold = Lake {
+        graveler: lake.graveler.on_store_for_tests(&yielding),
+        kv: yielding,
+        ..lake.clone()
+    };
+    store.take();
+    let walks = (0..8).map(|_| log_of(&cold, &head));
+    let lengths = futures::future::join_all(walks).await;
+    assert_eq!(lengths, [6_000; 8]);
+    let (singly, pages) = (8 * 9, 7);
+    let reads = store.take().reads;
+    assert!(reads <= singly + pages, "{reads} reads");
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ async fn assert_nothing_is_left(lake: &Lake, what: &str) {
     let partition = lake.repo.partition().into_bytes();
     for partition in [partition.as_slice(), &reflog_partition(&lake.repo)] {
         let left = lake.kv.scan(partition, b"", 10).await.unwrap();
-        assert_eq!(left, [], "{what}");
+        assert_eq!(left.entries, [], "{what}");
     }
 }
 
@@ -261,7 +261,7 @@ async fn restore_into_a_deleted_repository_leaves_nothing() {
         }
         assert_nothing_is_left(&target, &format!("deleted at turn {turn}")).await;
         let begun = lake.kv.scan(RESTORES, b"", 10).await.unwrap();
-        assert_eq!(begun, [], "deleted at turn {turn}");
+        assert_eq!(begun.entries, [], "deleted at turn {turn}");
     }
     assert!(refused > 10, "{refused}");
 }

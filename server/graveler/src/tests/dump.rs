@@ -70,15 +70,9 @@ pub(super) async fn refs(graveler: &Graveler, repo: &Repository) -> String {
     {
         told.push(format!("{} {}", tag.id, tag.commit_id));
     }
-    for entry in graveler
-        .refs
-        .kv_for_tests()
-        .scan(repo.partition().as_bytes(), b"commits/", 100_000)
-        .await
-        .unwrap()
-        .into_iter()
-        .filter(|entry| entry.key.starts_with(b"commits/"))
-    {
+    let (kv, partition) = (graveler.refs.kv_for_tests(), repo.partition());
+    let commits = kv::first_entries(kv.as_ref(), partition.as_bytes(), b"commits/", usize::MAX);
+    for entry in commits.await.unwrap() {
         told.push(format!("{:?}", Commit::decode(entry.value).unwrap()));
     }
     told.join("\n")
@@ -339,7 +333,7 @@ async fn inconsistent_dump_is_refused_before_any_write() {
         "{refused:?}"
     );
     let written = lake.kv.scan(anew.partition().as_bytes(), b"", 10).await;
-    assert_eq!(written.unwrap(), []);
+    assert_eq!(written.unwrap().entries, []);
     restore(&lake.graveler, &anew, &good).await.unwrap();
 }
 

@@ -91,7 +91,7 @@ async fn restore_refuses_a_dump_that_lacks_a_parent_and_names_both() {
     );
     check_refused(restore(&lake.graveler, &anew, &orphan).await, &words);
     let written = lake.kv.scan(anew.partition().as_bytes(), b"", 10).await;
-    assert_eq!(written.unwrap(), []);
+    assert_eq!(written.unwrap().entries, []);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use kv::{Batch, Entry, Guard, GuardOutcome, Predicate, Store, Versioned};
+use kv::{Batch, Guard, GuardOutcome, Predicate, ScanPage, Store, Versioned};
 
 /// When the concurrent write lands.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +85,7 @@ impl Store for RacingStore {
         self.inner.delete_partition(partition).await
     }
 
-    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> kv::Result<Vec<Entry>> {
+    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> kv::Result<ScanPage> {
         let page = self.inner.scan(partition, start, limit).await?;
         if let Moment::Scanned(prefix) = self.moment
             && start.starts_with(prefix.as_bytes())

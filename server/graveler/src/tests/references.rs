@@ -96,6 +96,7 @@ async fn ambiguous_id_prefix_is_not_found() {
             .await
             .unwrap();
         let starts = found
+            .entries
             .iter()
             .filter(|e| e.key.starts_with(format!("commits/{digit}").as_bytes()))
             .count();

@@ -25,8 +25,8 @@ async fn prune(lake: &Lake, per_reference: usize, per_repository: usize) -> usiz
 /// The number of rows in each folder of the reflog.
 async fn rows(lake: &Lake) -> [usize; 4] {
     let partition = format!("weir-reflog-{}", lake.repo.partition());
-    let rows = lake.kv.scan(partition.as_bytes(), b"", 10_000).await;
-    let rows = rows.unwrap();
+    let rows = kv::first_entries(lake.kv.as_ref(), partition.as_bytes(), b"", usize::MAX);
+    let rows = rows.await.unwrap();
     ["branches/", "tags/", "log/", "kept/"].map(|folder| {
         let below = rows
             .iter()

@@ -164,6 +164,7 @@ async fn deletion_leaves_nothing_and_frees_the_name() {
             .scan(lake.repo.partition().as_bytes(), b"", 10)
             .await
             .unwrap()
+            .entries
             .is_empty()
     );
     assert_eq!(lake.retired_tokens().await, 3);
@@ -261,7 +262,7 @@ async fn finish_deletions_resumes_up_to_the_limit() {
     assert_eq!(restarted.finish_deletions(2).await.unwrap(), 0);
     let left = lake.kv.scan(REPOSITORIES, b"", 10).await.unwrap();
     assert_eq!(
-        left.len(),
+        left.entries.len(),
         1,
         "only the repository that is not being deleted"
     );
@@ -269,7 +270,7 @@ async fn finish_deletions_resumes_up_to_the_limit() {
         .kv
         .scan(lake.repo.partition().as_bytes(), b"", 10)
         .await;
-    assert!(rows.unwrap().is_empty());
+    assert!(rows.unwrap().entries.is_empty());
 }
 
 /// Two servers delete a repository. One finishes, and the name is reused before the other finishes.
@@ -349,12 +350,13 @@ async fn deletion_removes_rows_that_lakefs_would_leave() {
         .await
         .unwrap();
     let rows = lake.kv.scan(partition.as_bytes(), b"", 10).await.unwrap();
-    assert_eq!(rows, []);
-    let index = lake.kv.scan(b"pulls", b"", 10).await.unwrap();
+    assert_eq!(rows.entries, []);
+    let index = lake.kv.scan(b"pulls", b"", 10).await.unwrap().entries;
     assert_eq!(index.len(), 1, "only the other repository's row may remain");
     assert_eq!(index[0].key, other.as_bytes());
     for shared in SHARED_PARTITIONS {
-        assert_eq!(lake.kv.scan(shared, b"", 10).await.unwrap().len(), 1);
+        let rows = lake.kv.scan(shared, b"", 10).await.unwrap();
+        assert_eq!(rows.entries.len(), 1);
     }
 }
 

@@ -219,6 +219,7 @@ async fn leftover_tokens_are_swept() {
             .scan(token.as_str().as_bytes(), b"", 10)
             .await
             .unwrap()
+            .entries
             .len(),
         1,
         "readers may still use the token"
@@ -240,6 +241,7 @@ async fn leftover_tokens_are_swept() {
             .scan(token.as_str().as_bytes(), b"", 10)
             .await
             .unwrap()
+            .entries
             .len(),
         0
     );

@@ -123,7 +123,7 @@ async fn deleting_a_repository_retires_kept_changes() {
     assert!(recorded.is_some(), "the token must be retired");
     let partition = format!("weir-reflog-{}", lake.repo.partition());
     let left = lake.kv.scan(partition.as_bytes(), b"", 9).await.unwrap();
-    assert_eq!(left, []);
+    assert_eq!(left.entries, []);
     let late = undo(&lake, &on("dev"), None).await;
     assert!(
         matches!(

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use futures::future::join_all;
 
-use super::{delete, fresh, set, unchanged_since_read, value};
+use super::{all_entries, delete, fresh, set, unchanged_since_read, value};
 use crate::{Error, Guard, GuardOutcome, Op, Predicate, Store};
 
 /// Number of concurrent tasks in each race.
@@ -161,10 +161,7 @@ pub(super) async fn concurrent_requests_are_all_answered(store: &Arc<dyn Store>)
     .await;
     for (index, partition) in partitions.iter().enumerate() {
         let callers = (0..CALLERS).filter(|caller| caller % 3 == index).count();
-        let entries = store
-            .scan(partition, b"", 10_000)
-            .await
-            .expect("a partition can be scanned");
+        let entries = all_entries(&**store, partition).await;
         assert_eq!(entries.len(), callers * EACH + 1);
         fresh(&**store, &format!("crowd/{index}")).await;
     }
@@ -192,10 +189,7 @@ pub(super) async fn batches_in_opposite_key_order_do_not_deadlock(store: &Arc<dy
         }
     })
     .await;
-    let entries = store
-        .scan(&partition, b"", 10)
-        .await
-        .expect("a partition can be scanned");
+    let entries = all_entries(&**store, &partition).await;
     assert!(
         entries
             .windows(2)
@@ -253,6 +247,7 @@ async fn guarded_race(store: &Arc<dyn Store>, kind: Kind) {
                     .scan(&token(generation), b"", 1)
                     .await
                     .expect("a token can be scanned")
+                    .entries
                     .is_empty()
                 {
                     tokio::task::yield_now().await;
@@ -336,11 +331,8 @@ fn ops(kind: Kind, turn: usize, token: &Bytes, key: &str) -> Vec<Op> {
 }
 
 async fn keys(store: &dyn Store, partition: &[u8]) -> BTreeSet<Vec<u8>> {
-    let entries = store
-        .scan(partition, b"", 1_000_000)
+    all_entries(store, partition)
         .await
-        .expect("a token can be scanned");
-    entries
         .into_iter()
         .map(|entry| entry.key.to_vec())
         .collect()

@@ -7,7 +7,7 @@ use base::{IdGenerator as _, SeededIds, SystemClock};
 use bytes::Bytes;
 
 use super::fresh;
-use crate::{Cursor, Op, Store};
+use crate::{Cursor, Op, SCAN_PAGE_BYTES, Store};
 
 pub(super) async fn pages_are_bytewise_ordered_and_complete(store: &dyn Store) {
     let partition = fresh(store, "pages").await;
@@ -32,11 +32,11 @@ pub(super) async fn pages_are_bytewise_ordered_and_complete(store: &dyn Store) {
             .expect("a value can be set");
     }
     let scan = async |start: &[u8], limit| {
-        let entries = store
+        let page = store
             .scan(&partition, start, limit)
             .await
             .expect("a partition can be scanned");
-        entries
+        page.entries
             .into_iter()
             .map(|entry| entry.key)
             .collect::<Vec<_>>()
@@ -62,6 +62,59 @@ pub(super) async fn pages_are_bytewise_ordered_and_complete(store: &dyn Store) {
     assert_eq!(scan(b"", 0).await, [&b""[..]; 0], "a limit of zero");
     fresh(store, "pages").await;
     fresh(store, "pages/neighbour").await;
+}
+
+/// A page ends with the entry at which it reaches [`SCAN_PAGE_BYTES`], and says where the next page starts.
+pub(super) async fn pages_are_bounded_in_bytes(store: &Arc<dyn Store>) {
+    let partition = fresh(&**store, "large").await;
+    // Large values between small ones. The first and the last value fill a page on their own.
+    let size = |index: usize| match index {
+        0 | 40 => SCAN_PAGE_BYTES + 1,
+        _ if index.is_multiple_of(3) => 700 << 10,
+        _ => index * 100,
+    };
+    let model: Vec<(Bytes, Bytes)> = (0..=40)
+        .map(|index| {
+            let value = vec![u8::try_from(index).expect("a small number"); size(index)];
+            (Bytes::from(format!("{index:02}")), Bytes::from(value))
+        })
+        .collect();
+    for (key, value) in &model {
+        let stored = store.set(&partition, key, value.clone()).await;
+        stored.expect("a value can be set");
+    }
+    for limit in [1, 2, 7, 1_000, 1_000_000] {
+        let (mut read, mut next, mut pages) = (Vec::new(), Some(Bytes::new()), 0);
+        while let Some(start) = next {
+            let page = store.scan(&partition, &start, limit).await;
+            let page = page.expect("a partition can be scanned");
+            let sizes = page.entries.iter().map(|e| e.key.len() + e.value.len());
+            let (bytes, last) = (sizes.clone().sum::<usize>(), sizes.last().unwrap_or(0));
+            assert!(bytes - last < SCAN_PAGE_BYTES, "{bytes} bytes in a page");
+            assert!(page.entries.len() <= limit, "the limit is honored");
+            let may_be_empty = page.next.is_none();
+            assert!(
+                may_be_empty || !page.entries.is_empty(),
+                "a page has an entry"
+            );
+            read.extend(
+                page.entries
+                    .into_iter()
+                    .map(|entry| (entry.key, entry.value)),
+            );
+            (next, pages) = (page.next, pages + 1);
+        }
+        assert!(read == model, "pages of {limit} entries are complete");
+        assert!(pages >= 4, "{pages} pages");
+    }
+    let mut cursor = Cursor::new(Arc::clone(store), &partition, b"");
+    for (key, value) in &model {
+        let entry = cursor.next().await.expect("a cursor can move");
+        let entry = entry.expect("a cursor returns every entry");
+        assert!(entry.key == key && entry.value == value, "{key:?}");
+    }
+    assert_eq!(cursor.next().await.expect("a cursor can move"), None);
+    fresh(&**store, "large").await;
 }
 
 pub(super) async fn get_many_returns_values_in_request_order(store: &dyn Store) {

@@ -23,11 +23,11 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{Connection as _, Executor as _};
 
 use crate::batcher::{Batcher, Limits};
+use crate::page::{MAX_STATEMENT_ENTRIES, PageBuilder};
 use crate::store::{check_address, check_ops, check_partition};
-use crate::{Batch, Entry, Error, Guard, GuardOutcome, Op, Predicate, Result, Store, Versioned};
+use crate::{Batch, Error, Guard, GuardOutcome, Op, Predicate, Result, ScanPage, Store, Versioned};
 use dsn::Dsn;
 use retry::{failed, retry_read, retry_rolled_back};
-use rows::column;
 use sql::Sql;
 use transaction::Applied;
 
@@ -145,7 +145,7 @@ impl PostgresStore {
         Ok(Self {
             readers: Batcher::new(reader, READ_LIMITS),
             writers: Batcher::new(writer, WRITE_LIMITS),
-            scan_page_size: options.scan_page_size.max(1),
+            scan_page_size: options.scan_page_size.clamp(1, MAX_STATEMENT_ENTRIES),
             table: dsn.table,
             pool,
             sql,
@@ -155,6 +155,19 @@ impl PostgresStore {
     /// Waits for the connections in use and closes all connections. Later calls fail.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+
+    /// Reads values of one partition, in the order of `keys`.
+    async fn values(&self, partition: &[u8], keys: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
+        let values = retry_read(|| async {
+            let mut connection = self.pool.acquire().await?;
+            read::get_many(&mut connection, &self.sql, partition, &keys).await
+        });
+        values.await.map_err(|error| failed("get values", error))
     }
 
     async fn transact(
@@ -211,19 +224,8 @@ impl Store for PostgresStore {
     async fn get_many(&self, partition: &[u8], keys: &[Bytes]) -> Result<Vec<Option<Versioned>>> {
         keys.iter()
             .try_for_each(|key| check_address(partition, key))?;
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
-        let rows = retry_read(|| async {
-            let mut connection = self.pool.acquire().await?;
-            read::get_many(&mut connection, &self.sql, partition, &keys).await
-        });
-        let rows = rows.await.map_err(|error| failed("get values", error))?;
-        Ok(rows
-            .into_iter()
-            .map(|value| value.map(Versioned::by_value))
-            .collect())
+        let values = self.values(partition, keys).await?.into_iter();
+        Ok(values.map(|value| value.map(Versioned::by_value)).collect())
     }
 
     async fn set(&self, partition: &[u8], key: &[u8], value: Bytes) -> Result<()> {
@@ -289,34 +291,25 @@ impl Store for PostgresStore {
         Ok(())
     }
 
-    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<Vec<Entry>> {
+    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<ScanPage> {
         check_partition(partition)?;
-        let mut entries: Vec<Entry> = Vec::new();
-        while entries.len() < limit {
-            let page = (limit - entries.len()).min(self.scan_page_size);
-            let (statement, from) = match entries.last() {
-                None => (&self.sql.scan_from, start),
-                Some(last) => (&self.sql.scan_after, last.key.as_ref()),
-            };
-            let query = || {
-                sqlx::query(statement.clone())
-                    .bind(partition)
-                    .bind(from)
-                    .bind(i64::try_from(page).unwrap_or(i64::MAX))
-                    .fetch_all(&self.pool)
-            };
-            let rows = retry_read(query)
+        let mut page = PageBuilder::new(start, limit);
+        while page.room() > 0 {
+            let limit = page.room().min(self.scan_page_size);
+            let scan = || read::key_rows(&self.pool, &self.sql, partition, page.start(), limit);
+            let mut rows = retry_read(scan)
                 .await
                 .map_err(|error| failed("scan a partition", error))?;
-            entries.extend(rows.iter().map(|row| Entry {
-                key: column(row, 0),
-                value: column(row, 1),
-            }));
-            if rows.len() < page {
-                break;
+            let read = rows.len();
+            let missing = page.missing(&mut rows);
+            let is_last = read < limit && rows.len() == read;
+            let values = self.values(partition, &missing).await?;
+            page.extend(rows, values);
+            if is_last {
+                return Ok(page.last());
             }
         }
-        Ok(entries)
+        Ok(page.full())
     }
 
     async fn batch(&self, ops: Batch) -> Result<()> {

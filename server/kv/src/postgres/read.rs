@@ -13,6 +13,7 @@ use super::retry::{failed, retry_read};
 use super::rows::column;
 use crate::Result;
 use crate::batcher::Handler;
+use crate::page::KeyRow;
 
 const OPERATION: &str = "get a value";
 
@@ -80,6 +81,28 @@ impl Reader {
         }
         Ok(values)
     }
+}
+
+/// Reads the next rows of a scan, without their large values.
+pub(super) async fn key_rows(
+    pool: &PgPool,
+    sql: &Sql,
+    partition: &[u8],
+    start: &[u8],
+    limit: usize,
+) -> sqlx::Result<Vec<KeyRow>> {
+    let rows = sqlx::query(sql.scan.clone())
+        .bind(partition)
+        .bind(start)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(pool)
+        .await?;
+    let rows = rows.iter().map(|row| KeyRow {
+        key: column(row, 0),
+        value: row.get::<Option<Vec<u8>>, _>(1).map(Bytes::from),
+        value_bytes: usize::try_from(row.get::<i32, _>(2)).unwrap_or(0),
+    });
+    Ok(rows.collect())
 }
 
 /// Looks up keys of one partition with one statement.

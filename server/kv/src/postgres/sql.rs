@@ -4,6 +4,7 @@
 //! partition key as a parameter, so that the server prunes the other partitions at the start of execution. A join
 //! on the partition key would open all hundred (measured: 1 ms instead of 0.04 ms).
 
+use crate::page::MAX_INLINE_VALUE_BYTES;
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
 /// Settings of each session.
@@ -21,10 +22,8 @@ pub(super) struct Sql {
     pub(super) get: SqlStr,
     /// $1 partition, $2 keys; values in the keys' order, null where absent.
     pub(super) get_many: SqlStr,
-    /// $1 partition, $2 start (inclusive), $3 limit.
-    pub(super) scan_from: SqlStr,
-    /// $1 partition, $2 start (exclusive), $3 limit.
-    pub(super) scan_after: SqlStr,
+    /// $1 partition, $2 start (inclusive), $3 limit; keys, values and their lengths, with null for large values.
+    pub(super) scan: SqlStr,
     /// $1 partition, $2 key, $3 value.
     pub(super) create: SqlStr,
     /// $1 partition, $2 key, $3 value.
@@ -65,11 +64,10 @@ impl Sql {
                  LEFT JOIN LATERAL (SELECT value FROM {table} WHERE partition_key = $1 AND key = t.k) AS s ON true
                  ORDER BY t.i"
             )),
-            scan_from: sql(format!(
-                "SELECT key, value FROM {table} WHERE partition_key = $1 AND key >= $2 ORDER BY key LIMIT $3"
-            )),
-            scan_after: sql(format!(
-                "SELECT key, value FROM {table} WHERE partition_key = $1 AND key > $2 ORDER BY key LIMIT $3"
+            // PostgreSQL gets the length of a value without reading it.
+            scan: sql(format!(
+                "SELECT key, CASE WHEN octet_length(value) <= {MAX_INLINE_VALUE_BYTES} THEN value END, octet_length(value)
+                 FROM {table} WHERE partition_key = $1 AND key >= $2 ORDER BY key LIMIT $3"
             )),
             create: sql(format!("{insert} VALUES ($1, $2, $3) {on_conflict} DO NOTHING")),
             replace: sql(format!("UPDATE {table} SET value = $3 WHERE partition_key = $1 AND key = $2")),

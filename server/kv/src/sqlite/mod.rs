@@ -16,8 +16,9 @@ use bytes::Bytes;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
+use crate::page::{KeyRow, MAX_INLINE_VALUE_BYTES, MAX_STATEMENT_ENTRIES, PageBuilder};
 use crate::store::{check_address, check_ops, check_partition};
-use crate::{Batch, Entry, Guard, GuardOutcome, Op, Predicate, Result, Store, Versioned};
+use crate::{Batch, Guard, GuardOutcome, Op, Predicate, Result, ScanPage, Store, Versioned};
 use failure::failed;
 use job::{Outcome, Work};
 pub use options::SqliteOptions;
@@ -58,28 +59,9 @@ impl SqliteStore {
     async fn write(&self, operation: &'static str, work: Work) -> Result<Outcome> {
         self.writer.submit(operation, work).await
     }
-}
 
-#[async_trait]
-impl Store for SqliteStore {
-    fn name(&self) -> &'static str {
-        "sqlite"
-    }
-
-    async fn get(&self, partition: &[u8], key: &[u8]) -> Result<Option<Versioned>> {
-        check_address(partition, key)?;
-        let row = sqlx::query("SELECT value FROM kv WHERE partition_key = ?1 AND key = ?2")
-            .bind(partition)
-            .bind(key)
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(|error| failed("get a value", error))?;
-        Ok(row.map(|row| Versioned::by_value(column(&row, 0))))
-    }
-
-    async fn get_many(&self, partition: &[u8], keys: &[Bytes]) -> Result<Vec<Option<Versioned>>> {
-        keys.iter()
-            .try_for_each(|key| check_address(partition, key))?;
+    /// Reads values of one partition, in the order of `keys`.
+    async fn values(&self, partition: &[u8], keys: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
         let mut found = std::collections::HashMap::with_capacity(keys.len());
         for chunk in keys.chunks(LOOKUP_CHUNK) {
             // Repeat the last key to pad the list to a power of two, so that only a few different
@@ -102,10 +84,54 @@ impl Store for SqliteStore {
                 .map_err(|error| failed("get values", error))?;
             found.extend(rows.iter().map(|row| (column(row, 0), column(row, 1))));
         }
-        Ok(keys
-            .iter()
-            .map(|key| found.get(key).cloned().map(Versioned::by_value))
-            .collect())
+        Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
+    }
+
+    /// Reads the next rows of a scan, without their large values.
+    async fn key_rows(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<Vec<KeyRow>> {
+        // SQLite gets the length of a value without reading it.
+        let rows = sqlx::query(
+            "SELECT key, CASE WHEN length(value) <= ?4 THEN value END, length(value)
+             FROM kv WHERE partition_key = ?1 AND key >= ?2 ORDER BY key LIMIT ?3",
+        )
+        .bind(partition)
+        .bind(start)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(i64::try_from(MAX_INLINE_VALUE_BYTES).unwrap_or(i64::MAX))
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| failed("scan a partition", error))?;
+        let rows = rows.iter().map(|row| KeyRow {
+            key: column(row, 0),
+            value: row.get::<Option<Vec<u8>>, _>(1).map(Bytes::from),
+            value_bytes: usize::try_from(row.get::<i64, _>(2)).unwrap_or(0),
+        });
+        Ok(rows.collect())
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn name(&self) -> &'static str {
+        "sqlite"
+    }
+
+    async fn get(&self, partition: &[u8], key: &[u8]) -> Result<Option<Versioned>> {
+        check_address(partition, key)?;
+        let row = sqlx::query("SELECT value FROM kv WHERE partition_key = ?1 AND key = ?2")
+            .bind(partition)
+            .bind(key)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|error| failed("get a value", error))?;
+        Ok(row.map(|row| Versioned::by_value(column(&row, 0))))
+    }
+
+    async fn get_many(&self, partition: &[u8], keys: &[Bytes]) -> Result<Vec<Option<Versioned>>> {
+        keys.iter()
+            .try_for_each(|key| check_address(partition, key))?;
+        let values = self.values(partition, keys).await?.into_iter();
+        Ok(values.map(|value| value.map(Versioned::by_value)).collect())
     }
 
     async fn set(&self, partition: &[u8], key: &[u8], value: Bytes) -> Result<()> {
@@ -173,24 +199,22 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<Vec<Entry>> {
+    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<ScanPage> {
         check_partition(partition)?;
-        let rows = sqlx::query(
-            "SELECT key, value FROM kv WHERE partition_key = ?1 AND key >= ?2 ORDER BY key LIMIT ?3",
-        )
-        .bind(partition)
-        .bind(start)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| failed("scan a partition", error))?;
-        Ok(rows
-            .iter()
-            .map(|row| Entry {
-                key: column(row, 0),
-                value: column(row, 1),
-            })
-            .collect())
+        let mut page = PageBuilder::new(start, limit);
+        while page.room() > 0 {
+            let limit = page.room().min(MAX_STATEMENT_ENTRIES);
+            let mut rows = self.key_rows(partition, page.start(), limit).await?;
+            let read = rows.len();
+            let missing = page.missing(&mut rows);
+            let is_last = read < limit && rows.len() == read;
+            let values = self.values(partition, &missing).await?;
+            page.extend(rows, values);
+            if is_last {
+                return Ok(page.last());
+            }
+        }
+        Ok(page.full())
     }
 
     async fn batch(&self, ops: Batch) -> Result<()> {

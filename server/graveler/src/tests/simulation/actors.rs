@@ -382,7 +382,7 @@ impl TokenEmptier {
             self.gate.wait_turns(pause_turns).await;
             let retired = self.kv.scan(b"cleanup-tokens", b"", 1_000).await;
             let now = self.clock.now();
-            for entry in retired.unwrap_or_default() {
+            for entry in retired.unwrap_or_default().entries {
                 let first = *since.entry(entry.key.clone()).or_insert(now);
                 if now - first < self.grace {
                     continue;

@@ -329,11 +329,10 @@ impl Simulation {
     async fn stored(&self, sound: &Graveler, repo: &Repository, root: CommitId) -> Stored {
         let mut commits = BTreeMap::new();
         let (partition, start) = (repo.partition(), commit_key(""));
-        let records = self.kv.scan(partition.as_bytes(), &start, 10_000).await;
+        let kv = self.kv.as_ref();
+        let records = kv::first_entries(kv, partition.as_bytes(), &start, usize::MAX).await;
         for record in records.unwrap() {
-            let Some(id) = record.key.strip_prefix(start.as_ref()) else {
-                continue;
-            };
+            let id = &record.key[start.len()..];
             let id = CommitId::trusted(String::from_utf8_lossy(id));
             let commit = sound.get_commit(repo, &id).await.unwrap();
             let tree = list(sound, repo, id.as_str()).await.unwrap();

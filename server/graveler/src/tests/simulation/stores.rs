@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use kv::{Batch, Entry, Guard, GuardOutcome, Predicate, Result, Store, Versioned};
+use kv::{Batch, Guard, GuardOutcome, Predicate, Result, ScanPage, Store, Versioned};
 
 use super::gate::Gate;
 
@@ -75,7 +75,7 @@ impl Store for GuardingStore {
         self.call(self.inner.delete_partition(partition)).await
     }
 
-    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<Vec<Entry>> {
+    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<ScanPage> {
         self.call(self.inner.scan(partition, start, limit)).await
     }
 

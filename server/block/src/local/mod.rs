@@ -30,11 +30,11 @@ use base::{IdGenerator, joined};
 use bytes::Bytes;
 
 use self::multipart::UploadLocks;
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use self::paths::try_address;
 use self::paths::{Paths, split};
 use self::temp::TempFolder;
 use self::write::CreateSink;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::{parts::try_upload_file, paths::try_address};
 use crate::store::clamp_range;
 use crate::{
     BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, PutResult,

@@ -70,6 +70,7 @@ const SOAKED: &[&str] = &[
     "rebase",
     "completions",
     "event::tests",
+    "glob::tests",
     "graph",
     "listing",
     "retention",

@@ -63,6 +63,7 @@ async fn large(world: &World) -> Result<()> {
     let growth = peak()?.saturating_sub(before);
     while !kv::Store::scan(world.kv.as_ref(), token.as_bytes(), b"", 1)
         .await?
+        .entries
         .is_empty()
     {
         look.tick().await;

@@ -9,6 +9,7 @@ pub mod glob;
 mod id;
 mod joined;
 mod page;
+mod prefix;
 mod retry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -19,6 +20,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use id::{IdGenerator, SeededIds, SystemIds, data_id_time, run_id_time, xid_time};
 pub use joined::joined;
 pub use page::Page;
+pub use prefix::prefix_end;
 pub use retry::{Backoff, Delays};
 pub use time::OffsetDateTime;
 pub use timestamp::{from_timestamp, from_timestamp_or_epoch, to_timestamp};

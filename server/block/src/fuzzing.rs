@@ -6,3 +6,10 @@ pub fn address(data: &[u8]) {
         crate::local::try_address(text);
     }
 }
+
+/// Parses the small files that the local store keeps beside the parts of an upload.
+pub fn upload_file(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        crate::local::try_upload_file(text);
+    }
+}

@@ -8,7 +8,7 @@ mod offset;
 
 use std::borrow::Cow;
 
-use base::Page;
+use base::{Page, prefix_end};
 use bytes::Bytes;
 use graveler::{Cursor, Diff, DiffCursor, Record};
 
@@ -29,6 +29,8 @@ pub(crate) trait Sorted: Send {
     type Item: Keyed + Send;
     fn next(&mut self) -> impl Future<Output = graveler::Result<Option<Self::Item>>> + Send;
     fn seek(&mut self, key: &[u8]);
+    /// Ends the items before the first key >= `key`.
+    fn end_at(&mut self, key: &[u8]);
 }
 
 /// Which items to return, and how to fold them.
@@ -66,6 +68,9 @@ pub(crate) async fn fold<S: Sorted>(
     if !start.is_empty() {
         source.seek(&start);
     }
+    if let Some(end) = prefix_end(query.prefix.as_bytes()) {
+        source.end_at(&end);
+    }
     let after = query.after();
     let mut last = Bytes::new();
     let mut room = PageRoom::new(query.limit);
@@ -88,7 +93,7 @@ pub(crate) async fn fold<S: Sorted>(
             });
         }
         if let Some(common) = common {
-            let Some(next) = successor(&common) else {
+            let Some(next) = prefix_end(&common) else {
                 break;
             };
             source.seek(&next);
@@ -114,7 +119,7 @@ impl Fold<'_> {
             return Some(Vec::new());
         }
         if self.common_prefix(after) == Some(after) {
-            return successor(after);
+            return prefix_end(after);
         }
         Some([after, b"\0"].concat())
     }
@@ -136,14 +141,6 @@ impl Fold<'_> {
             .position(|window| window == delimiter)?;
         Some(&key[..self.prefix.len() + at + delimiter.len()])
     }
-}
-
-/// The smallest key above every key that starts with `prefix`, or none if there is none.
-fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
-    let last = prefix.iter().rposition(|&byte| byte != 0xff)?;
-    let mut next = prefix[..=last].to_vec();
-    next[last] += 1;
-    Some(next)
 }
 
 impl Keyed for Record {
@@ -177,6 +174,10 @@ impl Sorted for Box<dyn Cursor + '_> {
     fn seek(&mut self, key: &[u8]) {
         Cursor::seek(self.as_mut(), key);
     }
+
+    fn end_at(&mut self, key: &[u8]) {
+        Cursor::end_at(self.as_mut(), key);
+    }
 }
 
 impl Sorted for DiffCursor {
@@ -188,6 +189,10 @@ impl Sorted for DiffCursor {
 
     fn seek(&mut self, key: &[u8]) {
         Self::seek(self, key);
+    }
+
+    fn end_at(&mut self, key: &[u8]) {
+        Self::end_at(self, key);
     }
 }
 

@@ -10,27 +10,23 @@ use async_trait::async_trait;
 use base::OffsetDateTime;
 use bytes::Bytes;
 
+use crate::cursor::lower_end;
+use crate::fresh_branch::{Changed, FreshBranch};
 use crate::staged_diff::{StagedDiff, Step};
-use crate::{Branch, Diff, DiffSource, Error, Graveler, MetaRangeId, Repository, Result};
-
-/// The diff fails when this many reads in a row finish too late while the branch changes.
-const MAX_LATE_READS: u32 = 10;
+use crate::{Branch, Diff, DiffSource, Graveler, MetaRangeId, Repository, Result};
 
 /// The difference from a tree to a branch with its staged changes.
 #[derive(Debug)]
 pub(crate) struct BranchDiff {
-    engine: Graveler,
-    repository: Repository,
     /// `None`: the branch's current head.
     left: Option<MetaRangeId>,
-    branch: Branch,
-    read_at: OffsetDateTime,
+    branch: FreshBranch,
     diff: StagedDiff,
-    /// The key to continue at after a reload.
+    /// The key to continue at after the branch changed.
     resume: Bytes,
+    /// The first key that is not compared any more.
+    end: Option<Bytes>,
     ended: bool,
-    /// How many reads in a row finished too late.
-    late_reads: u32,
 }
 
 impl BranchDiff {
@@ -44,55 +40,26 @@ impl BranchDiff {
     ) -> Result<Self> {
         let diff = open_diff(engine, repository, left.as_ref(), &branch).await?;
         Ok(Self {
-            engine: engine.clone(),
-            repository: repository.clone(),
             left,
-            branch,
-            read_at,
+            branch: FreshBranch::new(engine.clone(), repository.clone(), branch, read_at),
             diff,
             resume: Bytes::new(),
+            end: None,
             ended: false,
-            late_reads: 0,
         })
     }
 
-    /// Reloads the branch if its tokens may soon be emptied.
-    async fn refresh(&mut self) -> Result<()> {
-        let now = self.engine.clock.now();
-        if now - self.read_at >= self.engine.staging.token_grace / 2 {
-            self.reload(now).await?;
+    /// Continues with the new state of the branch.
+    async fn reopen(&mut self, changed: Changed) -> Result<()> {
+        let (engine, repository) = (self.branch.engine(), self.branch.repository());
+        let diff = open_diff(engine, repository, self.left.as_ref(), &changed.branch);
+        self.diff = diff.await?;
+        self.diff.seek(&self.resume);
+        if let Some(end) = &self.end {
+            self.diff.end_at(end);
         }
+        self.branch.adopt(changed);
         Ok(())
-    }
-
-    /// Reloads the branch if the last read took so long that its tokens may have been emptied
-    /// meanwhile. Returns whether the branch changed; the caller must then discard what it read.
-    async fn discard_if_late(&mut self) -> Result<bool> {
-        let now = self.engine.clock.now();
-        if now - self.read_at <= self.engine.staging.token_grace / 2 {
-            return Ok(false);
-        }
-        self.reload(now).await
-    }
-
-    /// Re-reads the branch and, if it changed, continues with its new state. Returns whether it
-    /// changed.
-    async fn reload(&mut self, now: OffsetDateTime) -> Result<bool> {
-        let stored = self.engine.refs.branch(&self.repository, &self.branch.id);
-        let record = stored.await?.record;
-        let has_changed = record != self.branch.record;
-        if has_changed {
-            let branch = Branch {
-                id: self.branch.id.clone(),
-                record,
-            };
-            let mut diff =
-                open_diff(&self.engine, &self.repository, self.left.as_ref(), &branch).await?;
-            diff.seek(&self.resume);
-            (self.diff, self.branch) = (diff, branch);
-        }
-        self.read_at = now;
-        Ok(has_changed)
     }
 
     /// Continues after `key`.
@@ -118,16 +85,14 @@ async fn open_diff(
 impl DiffSource for BranchDiff {
     async fn next(&mut self) -> Result<Option<Diff>> {
         while !self.ended {
-            self.refresh().await?;
+            if let Some(changed) = self.branch.refresh().await? {
+                self.reopen(changed).await?;
+            }
             let step = self.diff.step().await?;
-            if self.discard_if_late().await? {
-                self.late_reads += 1;
-                if self.late_reads == MAX_LATE_READS {
-                    return Err(Error::TooManyTries(format!("branch {}", self.branch.id)));
-                }
+            if let Some(changed) = self.branch.refresh_if_late().await? {
+                self.reopen(changed).await?;
                 continue;
             }
-            self.late_reads = 0;
             match step {
                 Step::Found(diff) => {
                     self.advance_past(&diff.key);
@@ -145,5 +110,10 @@ impl DiffSource for BranchDiff {
             self.resume = Bytes::copy_from_slice(key);
         }
         self.diff.seek(key);
+    }
+
+    fn end_at(&mut self, key: &[u8]) {
+        lower_end(&mut self.end, key);
+        self.diff.end_at(key);
     }
 }

@@ -22,6 +22,22 @@ pub trait Cursor: Debug + Send {
 
     /// Moves forward to the first key >= `key`, never backward. Does no I/O.
     fn seek(&mut self, key: &[u8]);
+
+    /// Ends the walk before the first key >= `key`. What is behind `key` need not be read. A later
+    /// call can only lower the end. Does no I/O.
+    fn end_at(&mut self, key: &[u8]);
+}
+
+/// Lowers the exclusive end of a walk to `key`.
+pub(crate) fn lower_end(end: &mut Option<Bytes>, key: &[u8]) {
+    if end.as_ref().is_none_or(|end| key < end) {
+        *end = Some(Bytes::copy_from_slice(key));
+    }
+}
+
+/// Whether `key` is at or behind the exclusive end of a walk.
+pub(crate) fn is_over(end: Option<&Bytes>, key: &[u8]) -> bool {
+    end.is_some_and(|end| key >= end)
 }
 
 /// Looks up keys that are requested in ascending order.

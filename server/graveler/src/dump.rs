@@ -29,6 +29,12 @@ pub(crate) fn try_record(kind: usize, record: &crate::Record) {
     drop(dump_record::DumpRecord::parse(entity, record));
 }
 
+/// Parses the record of a restore, for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn try_restore(stored: bytes::Bytes) {
+    drop(restores::RestoreData::read(stored));
+}
+
 /// The metaranges of a dump.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefsDump {

@@ -50,7 +50,7 @@ pub fn record(data: &[u8]) {
         return;
     };
     let stored = Bytes::copy_from_slice(rest);
-    let kind = kind % 11;
+    let kind = kind % 12;
     match kind {
         0 => drop(Repository::decode(stored)),
         1 => drop(Branch::decode(stored)),
@@ -60,6 +60,7 @@ pub fn record(data: &[u8]) {
         5 => drop(RepoMetadata::decode(stored)),
         6 => drop(decode_staged(stored)),
         7 => crate::committed::try_range(&of_dump(&stored)),
+        11 => crate::dump::try_restore(stored),
         kind => crate::dump::try_record(usize::from(kind - 8), &of_dump(&stored)),
     }
 }

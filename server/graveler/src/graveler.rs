@@ -17,7 +17,7 @@ use crate::dump::Restores;
 use crate::protection::Protection;
 use crate::queue::Queue;
 use crate::reflog::Reflog;
-use crate::refs::Refs;
+use crate::refs::RefStore;
 use crate::repository_records::Repositories;
 use crate::staging::{Materializer, Staging};
 use crate::{
@@ -41,7 +41,7 @@ pub struct Collaborators {
     /// Stored trees.
     pub(crate) committed: Committed,
     /// Branches, tags and commits.
-    pub(crate) refs: Arc<Refs>,
+    pub(crate) refs: Arc<RefStore>,
     /// Uncommitted changes.
     pub(crate) staging: Arc<Staging>,
     pub(crate) reflog: Reflog,
@@ -94,7 +94,7 @@ impl Graveler {
             ids,
             committed: Committed::new(Arc::clone(&block), &options),
             block,
-            refs: Arc::new(Refs::new(Arc::clone(&kv), options.commit_cache_entries)),
+            refs: Arc::new(RefStore::new(Arc::clone(&kv), options.commit_cache_entries)),
             staging,
             reflog,
             repositories: Repositories::new(Arc::clone(&kv)),

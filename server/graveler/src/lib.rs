@@ -15,7 +15,7 @@
 //!
 //! | collaborator | records |
 //! |---|---|
-//! | `Refs` (`refs/`) | branches, tags, commits |
+//! | `RefStore` (`refs/`) | branches, tags, commits |
 //! | `Staging` (`staging/`) | staged changes, retired tokens |
 //! | `Reflog` (`reflog/`) | changes of references |
 //! | `Repositories` (`repository_records.rs`) | repositories and their metadata |
@@ -47,6 +47,7 @@ mod diff;
 mod dump;
 mod error;
 mod event;
+mod fresh_branch;
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod fuzzing;

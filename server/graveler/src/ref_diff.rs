@@ -1,6 +1,8 @@
 //! Differences: of a branch's uncommitted changes, between two references, and between a merge base
 //! and a reference.
 
+use base::prefix_end;
+
 use crate::branch_diff::BranchDiff;
 use crate::cursor::Lookup;
 use crate::refs::committed_side;
@@ -156,11 +158,10 @@ impl Graveler {
         for prefix in prefixes {
             let mut diff = self.committed.diff(namespace, &before, after).await?;
             diff.seek(prefix);
-            if diff
-                .next()
-                .await?
-                .is_some_and(|diff| diff.key.starts_with(prefix))
-            {
+            if let Some(end) = prefix_end(prefix) {
+                diff.end_at(&end);
+            }
+            if diff.next().await?.is_some() {
                 return Ok(true);
             }
         }

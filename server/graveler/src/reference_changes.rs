@@ -71,15 +71,10 @@ impl Graveler {
             id: id.clone(),
             record,
         };
+        let created = RefChange::creation(RefTarget::Branch(id), &branch.record.commit_id);
         let change = RefChange {
-            reference: RefTarget::Branch(id),
-            operation: Operation::Create,
-            actor: by.actor,
-            reason: source,
-            from: None,
-            to: Some(&branch.record.commit_id),
             hidden,
-            discarded: &[],
+            ..created.by(by.actor, source)
         };
         self.create(repository, branch.encode(), change).await?;
 
@@ -218,16 +213,8 @@ impl Graveler {
         let pre = EventDetails::PreCreateTag(tagged.clone());
         let pre_run_id = self.run_pre_ref_hooks(repository, pre, by).await?;
 
-        let change = RefChange {
-            reference: RefTarget::Tag(id),
-            operation: Operation::Create,
-            actor: by.actor,
-            reason: source,
-            from: None,
-            to: Some(&tag.commit_id),
-            hidden: false,
-            discarded: &[],
-        };
+        let created = RefChange::creation(RefTarget::Tag(id), &tag.commit_id);
+        let change = created.by(by.actor, source);
         self.create(repository, tag.encode(), change).await?;
 
         let post = EventDetails::PostCreateTag(After {

@@ -20,7 +20,7 @@ mod refusal;
 
 pub(crate) use self::prune::{MAX_ENTRIES, MaxEntries};
 pub(crate) use self::refusal::{
-    moved_on_without_tokens, nothing_kept, refused_creation, undo_reason,
+    no_staged_changes_kept, refused_creation, tokens_no_longer_staged, undo_reason,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +102,20 @@ impl<'a> RefChange<'a> {
             actor: "",
             reason: "",
             from: Some(from),
+            to: Some(to),
+            hidden: false,
+            discarded: &[],
+        }
+    }
+
+    /// The creation of a reference at a commit.
+    pub(crate) fn creation(reference: RefTarget<'a>, to: &'a CommitId) -> Self {
+        Self {
+            reference,
+            operation: Operation::Create,
+            actor: "",
+            reason: "",
+            from: None,
             to: Some(to),
             hidden: false,
             discarded: &[],

@@ -6,19 +6,15 @@
 //! (`staging/exclude_keys.rs`).
 
 use bytes::Bytes;
-use kv::Op;
 
 use crate::change::MAX_TRIES;
 use crate::checks::{check_read_only, count_retry};
 use crate::committed::ChangeCursor as _;
 use crate::protection::Blocked;
-use crate::records::{Stored as _, branch_key};
 use crate::reflog::RefChange;
-use crate::refs::StoredBranch;
+use crate::refs::{StoredBranch, branch_op};
 use crate::staging::{FreshToken, KeyScope, Rewritten, retire_op};
-use crate::{
-    Branch, BranchId, BranchRecord, Error, Graveler, Operation, Repository, ResetScope, Result,
-};
+use crate::{BranchId, BranchRecord, Error, Graveler, Operation, Repository, ResetScope, Result};
 
 /// Options of a reset.
 #[derive(Debug, Clone, Copy)]
@@ -235,17 +231,8 @@ impl Graveler {
         (record, staged): (BranchRecord, Rewritten),
         change: RefChange<'_>,
     ) -> Result<bool> {
-        let value = Branch {
-            id: branch.clone(),
-            record,
-        }
-        .encode();
-        let mut ops = vec![Op::Set {
-            partition: Bytes::from(repository.partition()),
-            key: branch_key(branch.as_str()),
-            value,
-            predicate: Some(at.predicate.clone()),
-        }];
+        let predicate = at.predicate.clone();
+        let mut ops = vec![branch_op(repository, branch, record, predicate)];
         ops.extend(staged.replaced.iter().map(retire_op));
         let entry = self.reflog.write(repository, change);
         ops.extend(entry.ops);

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::committed::{Change, ChangeCursor as _};
-use crate::cursor::Lookup;
+use crate::cursor::{Lookup, is_over, lower_end};
 use crate::staging::StagedChanges;
 use crate::{Diff, DiffCursor, DiffKind, DiffSource, Result};
 
@@ -18,6 +18,8 @@ pub(crate) struct StagedDiff {
     change: Option<Change>,
     /// The left tree's records, looked up for staged keys.
     base: Lookup,
+    /// The first key that is not compared any more.
+    end: Option<Bytes>,
 }
 
 /// The result of advancing by one key.
@@ -38,6 +40,7 @@ impl StagedDiff {
             staged,
             change: None,
             base,
+            end: None,
         }
     }
 
@@ -49,8 +52,11 @@ impl StagedDiff {
         if let (None, Some(committed)) = (&self.difference, &mut self.committed) {
             self.difference = committed.next().await?;
         }
+        let end = self.end.as_ref();
+        let change = self.change.as_ref().filter(|at| !is_over(end, &at.key));
         let difference = self.difference.as_ref().map(|difference| &difference.key);
-        let (key, differs) = match (&self.change, difference) {
+        let difference = difference.filter(|key| !is_over(end, key));
+        let (key, differs) = match (change, difference) {
             (None, None) => return Ok(Step::End),
             (Some(change), at) if at.is_none_or(|at| *at >= change.key) => {
                 (change.key.clone(), at == Some(&change.key))
@@ -118,6 +124,13 @@ impl DiffSource for StagedDiff {
             if let Some(committed) = &mut self.committed {
                 committed.seek(key);
             }
+        }
+    }
+
+    fn end_at(&mut self, key: &[u8]) {
+        lower_end(&mut self.end, key);
+        if let Some(committed) = &mut self.committed {
+            committed.end_at(key);
         }
     }
 }

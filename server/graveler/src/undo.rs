@@ -13,17 +13,17 @@ use crate::change::MAX_TRIES;
 use crate::checks::{check_read_only, count_retry};
 use crate::error::not_found;
 use crate::protection::Blocked;
-use crate::records::{Stored as _, branch_key, tag_key};
+use crate::records::{Stored as _, tag_key};
 use crate::reference_changes::sole_name_ops;
 use crate::reflog::{
-    RefChange, RefTarget, StoredEntry, entry_ops, kind_and_name, moved_on_without_tokens,
-    nothing_kept, refused_creation, release_kept_ops, undo_reason,
+    RefChange, RefTarget, StoredEntry, entry_ops, kind_and_name, no_staged_changes_kept,
+    refused_creation, release_kept_ops, tokens_no_longer_staged, undo_reason,
 };
-use crate::refs::StoredBranch;
+use crate::refs::{StoredBranch, branch_op};
 use crate::staging::retire_op;
 use crate::{
-    Branch, BranchId, BranchRecord, CommitId, Error, Graveler, Kind, Operation, RefName,
-    ReflogEntry, Repository, Result, Tag, TagId, UndoOutcome, UndoParams,
+    BranchId, BranchRecord, CommitId, Error, Graveler, Kind, Operation, RefName, ReflogEntry,
+    Repository, Result, Tag, TagId, UndoOutcome, UndoParams,
 };
 
 /// Longer strings cannot be entry ids.
@@ -151,7 +151,7 @@ impl Graveler {
             sealed_tokens: by.found.entry.kept_tokens.clone(),
             hidden: by.found.entry.hidden,
         };
-        let mut ops = vec![by.set_branch(branch, record, Predicate::Absent)];
+        let mut ops = vec![branch_op(by.repository, branch, record, Predicate::Absent)];
         ops.extend(sole_name_ops(by.repository, RefTarget::Branch(branch)));
         self.land_undo(by, self.undo_entry(by), ops).await
     }
@@ -176,7 +176,7 @@ impl Graveler {
             sealed_tokens: kept.tokens,
             ..at.record
         };
-        let mut ops = vec![by.set_branch(branch, record, at.predicate)];
+        let mut ops = vec![branch_op(by.repository, branch, record, at.predicate)];
         ops.extend(kept.replaced.iter().map(retire_op));
         let undone = self.land_undo(by, self.undo_entry(by), ops).await?;
         match &undone {
@@ -200,13 +200,13 @@ impl Graveler {
     ) -> Result<Option<UndoOutcome>> {
         let kept = &by.found.entry.kept_tokens;
         if kept.is_empty() {
-            return Err(nothing_kept(&by.found.entry));
+            return Err(no_staged_changes_kept(&by.found.entry));
         }
         let record = BranchRecord {
             sealed_tokens: [now.record.sealed_tokens.as_slice(), kept].concat(),
             ..now.record
         };
-        let ops = vec![by.set_branch(branch, record, now.predicate)];
+        let ops = vec![branch_op(by.repository, branch, record, now.predicate)];
         self.land_undo(by, self.undo_entry(by), ops).await
     }
 
@@ -222,7 +222,7 @@ impl Graveler {
             .await?;
         let again = by.found.entry.restored_tokens.as_slice();
         let Some(newer) = now.record.sealed_tokens.strip_suffix(again) else {
-            return Err(moved_on_without_tokens(&by.found.entry));
+            return Err(tokens_no_longer_staged(&by.found.entry));
         };
         let reason = undo_reason(&by.found.entry);
         let mut undo = self.reflog.new_entry(RefChange {
@@ -234,7 +234,7 @@ impl Graveler {
             sealed_tokens: newer.to_vec(),
             ..now.record.clone()
         };
-        let mut ops = vec![by.set_branch(branch, record, now.predicate)];
+        let mut ops = vec![branch_op(by.repository, branch, record, now.predicate)];
         if undo.kept_tokens.is_empty() {
             ops.extend(again.iter().map(retire_op));
         }
@@ -337,19 +337,4 @@ struct UndoContext<'a> {
     /// The commit before the change.
     before: &'a CommitId,
     actor: &'a str,
-}
-
-impl UndoContext<'_> {
-    fn set_branch(self, branch: &BranchId, record: BranchRecord, predicate: Predicate) -> Op {
-        let branch = Branch {
-            id: branch.clone(),
-            record,
-        };
-        Op::Set {
-            partition: Bytes::from(self.repository.partition()),
-            key: branch_key(branch.id.as_str()),
-            value: branch.encode(),
-            predicate: Some(predicate),
-        }
-    }
 }

@@ -80,7 +80,7 @@ impl Graveler {
     /// Live records of tokens that no branch names; `tokens` are ordered newest first.
     #[must_use]
     pub fn tokens_cursor(&self, tokens: &[StagingToken]) -> Box<dyn Cursor> {
-        Box::new(TokensCursor(self.staging.changes(tokens)))
+        Box::new(TokensCursor::new(self.staging.changes(tokens)))
     }
 
     /// The key of a range's or metarange's file below a storage namespace, whether or not the file

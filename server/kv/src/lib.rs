@@ -60,8 +60,10 @@ pub use cursor::Cursor;
 pub use error::{Error, Result};
 pub use memory::MemoryStore;
 pub use metered::{MeteredStore, REQUEST_DURATION, REQUEST_FAILURES};
-pub use page::{SCAN_PAGE_BYTES, ScanPage, first_entries};
+pub use page::first_entries;
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use schema_version::check_schema_version;
 pub use sqlite::{SqliteOptions, SqliteStore};
-pub use store::{Batch, Entry, Guard, GuardOutcome, Op, Predicate, Store, Versioned};
+pub use store::{
+    Batch, Entry, Guard, GuardOutcome, Op, Predicate, SCAN_PAGE_BYTES, ScanPage, Store, Versioned,
+};

@@ -1,43 +1,14 @@
-//! Pages of a scan: what bounds them, how drivers fill them, and where the next page starts.
+//! How drivers fill the pages of a scan, and reads over several pages.
 
 use bytes::Bytes;
 
-use crate::{Entry, Result, Store};
-
-/// A page of a scan ends with the entry at which its keys and values reach this size.
-pub const SCAN_PAGE_BYTES: usize = 4 << 20;
+use crate::{Entry, Result, SCAN_PAGE_BYTES, ScanPage, Store};
 
 /// Maximum number of entries that one statement of a scan reads.
 pub(crate) const MAX_STATEMENT_ENTRIES: usize = 1_024;
 /// Larger values are not read together with their keys, but in a second statement, once it is known how many of them the page
 /// has room for. So one statement reads at most [`SCAN_PAGE_BYTES`] of values that the page then has no room for.
 pub(crate) const MAX_INLINE_VALUE_BYTES: usize = SCAN_PAGE_BYTES / MAX_STATEMENT_ENTRIES;
-
-/// One page of a scan of a partition; see [`Store::scan`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ScanPage {
-    /// The entries, in ascending order of key. A page with a `next` may have fewer than the limit, or none.
-    pub entries: Vec<Entry>,
-    /// The key at which the next page starts; `None` if there are no more entries.
-    pub next: Option<Bytes>,
-}
-
-impl ScanPage {
-    /// Ends the scan at the first key that does not start with `prefix`, if the page reaches it.
-    #[must_use]
-    pub fn within(mut self, prefix: &[u8]) -> Self {
-        let inside = self
-            .entries
-            .iter()
-            .take_while(|entry| entry.key.starts_with(prefix));
-        let inside = inside.count();
-        if inside < self.entries.len() {
-            self.entries.truncate(inside);
-            self.next = None;
-        }
-        self
-    }
-}
 
 /// Returns the first `count` entries whose keys start with `prefix`, or all if there are fewer.
 ///

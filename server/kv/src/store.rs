@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Error, Result, ScanPage};
+use crate::{Error, Result};
 
 /// A value together with the predicate that detects later changes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,35 @@ pub struct Entry {
     pub key: Bytes,
     /// The value; may be empty.
     pub value: Bytes,
+}
+
+/// A page of a scan ends with the entry at which its keys and values reach this size.
+pub const SCAN_PAGE_BYTES: usize = 4 << 20;
+
+/// One page of a scan of a partition; see [`Store::scan`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScanPage {
+    /// The entries, in ascending order of key. A page with a `next` may have fewer than the limit, or none.
+    pub entries: Vec<Entry>,
+    /// The key at which the next page starts; `None` if there are no more entries.
+    pub next: Option<Bytes>,
+}
+
+impl ScanPage {
+    /// Ends the scan at the first key that does not start with `prefix`, if the page reaches it.
+    #[must_use]
+    pub fn within(mut self, prefix: &[u8]) -> Self {
+        let inside = self
+            .entries
+            .iter()
+            .take_while(|entry| entry.key.starts_with(prefix));
+        let inside = inside.count();
+        if inside < self.entries.len() {
+            self.entries.truncate(inside);
+            self.next = None;
+        }
+        self
+    }
 }
 
 /// One write of a batch.
@@ -179,7 +208,7 @@ pub trait Store: Debug + Send + Sync {
     /// Returns up to `limit` entries of a partition with key >= `start`, in ascending order.
     ///
     /// An empty `start` starts at the first key. The page ends early with the entry at which it reaches
-    /// [`SCAN_PAGE_BYTES`](crate::SCAN_PAGE_BYTES), so only [`ScanPage::next`] tells whether there are more entries. A driver
+    /// [`SCAN_PAGE_BYTES`], so only [`ScanPage::next`] tells whether there are more entries. A driver
     /// does not hold the values behind the page in memory. Some drivers return a page that is not a snapshot, and two pages
     /// are never from the same snapshot.
     async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<ScanPage>;

@@ -73,6 +73,7 @@ const SOAK_FILTERS: &[&str] = &[
     "rebase",
     "completions",
     "event::tests",
+    "glob::tests",
     "graph",
     "listing",
     "retention",

@@ -69,7 +69,7 @@ reserved connections; 64; server/app/src/serve; RESERVED_CONNECTIONS
 reserved connections; 8 of one; server/app/src/serve; RESERVED_PER_ADDRESS
 requests of one HTTP/2; 128; server/app/src/serve; MAX_STREAMS
 requests that are running; 30 s; server/app/src/serve; DRAIN_TIMEOUT
-page of a scan; 4 MiB; server/kv/src/page.rs; SCAN_PAGE_BYTES
+page of a scan; 4 MiB; server/kv/src/store.rs; SCAN_PAGE_BYTES
 configuration file; 1 MiB; server/app/src/config; MAX_FILE_BYTES
 configuration file; 10,000; server/app/src/config; MAX_VALUES
 configuration file; 4 MiB; server/app/src/config; MAX_TEXT_BYTES

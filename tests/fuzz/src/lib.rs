@@ -59,6 +59,7 @@ pub const TARGETS: &[Target] = &[
     target("session", auth::fuzzing::session),
     target("sstable", graveler::fuzzing::sstable),
     target("sstable_block", graveler::fuzzing::sstable_block),
+    target("upload_file", block::fuzzing::upload_file),
     target("webhook_answer", actions::fuzzing::webhook_answer),
     target("webhook_target", actions::fuzzing::webhook_target),
 ];

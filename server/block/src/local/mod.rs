@@ -31,12 +31,12 @@ use async_trait::async_trait;
 use base::{IdGenerator, joined};
 use bytes::Bytes;
 
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use self::paths::try_address;
 use self::paths::{Paths, split};
 use self::sink::{CreateSink, write_to_file};
 use self::temp::TempFolder;
 use self::upload_locks::UploadLocks;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::{parts::try_upload_file, paths::try_address};
 use crate::store::clamp_range;
 use crate::{
     BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, PutResult,

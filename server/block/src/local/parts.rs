@@ -107,6 +107,10 @@ impl Completion {
         let Some(text) = read_small_file(folder, &completion_name(id))? else {
             return Ok(None);
         };
+        Self::parse(&text, at)
+    }
+
+    fn parse(text: &str, at: &Location) -> io::Result<Option<Self>> {
         let mut lines = text.lines();
         let mut next = || lines.next().unwrap_or_default();
         let (parts, md5, size, nanos, address) = (next(), next(), next(), next(), next());
@@ -133,18 +137,8 @@ impl Completion {
         id: &str,
         at: &Location,
     ) -> io::Result<()> {
-        let PutResult {
-            size_bytes,
-            md5,
-            last_modified,
-        } = &self.put;
-        let nanos = last_modified.unix_timestamp_nanos();
-        let text = format!(
-            "{}\n{md5}\n{size_bytes}\n{nanos}\n{}\n",
-            self.parts,
-            escaped(at)
-        );
         let name = temp.next_name();
+        let text = self.text(at);
         let written = write_durably(temp.folder(), &name, text.as_bytes()).and_then(|()| {
             temp.folder()
                 .rename(&name, folder, OsStr::new(&completion_name(id)))
@@ -154,6 +148,34 @@ impl Completion {
             return Err(error);
         }
         folder.sync()
+    }
+
+    fn text(&self, at: &Location) -> String {
+        let PutResult {
+            size_bytes,
+            md5,
+            last_modified,
+        } = &self.put;
+        let nanos = last_modified.unix_timestamp_nanos();
+        let (parts, address) = (&self.parts, escaped(at));
+        format!("{parts}\n{md5}\n{size_bytes}\n{nanos}\n{address}\n")
+    }
+}
+
+/// Parses the text as each of the files of an upload, for [`crate::fuzzing`]. A completion record that can be read must be
+/// written as the same record.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn try_upload_file(text: &str) {
+    drop(recorded_etag(text, "1 2"));
+    let at = Location::full(text.lines().nth(4).unwrap_or_default());
+    if let Ok(Some(record)) = Completion::parse(text, &at)
+        && !text.contains('\r')
+    {
+        let written = record.text(&at);
+        let read = Completion::parse(&written, &at);
+        let read = read.expect("a written record is well-formed");
+        let read = read.expect("the record is of the same address");
+        assert_eq!((read.parts, read.put), (record.parts, record.put));
     }
 }
 
@@ -207,11 +229,8 @@ pub(super) fn part_info(folder: &Folder, id: &str, number: u32) -> io::Result<Pa
     let name = part_name(id, number);
     let stat = folder.stat(&name)?.ok_or(io::ErrorKind::NotFound)?;
     let (size_bytes, last_modified) = (size(&stat), modified(&stat)?);
-    let recorded = read_small_file(folder, &md5_name(&name))?.and_then(|text| {
-        let (etag, valid_for) = text.split_once(' ')?;
-        let is_valid = etag.len() == 32 && valid_for == fingerprint(size_bytes, last_modified);
-        is_valid.then(|| etag.to_owned())
-    });
+    let recorded = read_small_file(folder, &md5_name(&name))?
+        .and_then(|text| recorded_etag(&text, &fingerprint(size_bytes, last_modified)));
     let etag = match recorded {
         Some(etag) => etag,
         None => hash(&mut folder.open(&name)?)?,
@@ -222,6 +241,13 @@ pub(super) fn part_info(folder: &Folder, id: &str, number: u32) -> io::Result<Pa
         size_bytes,
         last_modified,
     })
+}
+
+/// Returns the MD5 that a file records, if it is valid for this version of the part.
+fn recorded_etag(text: &str, fingerprint: &str) -> Option<String> {
+    let (etag, valid_for) = text.split_once(' ')?;
+    let is_valid = etag.len() == 32 && valid_for == fingerprint;
+    is_valid.then(|| etag.to_owned())
 }
 
 /// Identifies the version of a part for which a recorded MD5 is valid.

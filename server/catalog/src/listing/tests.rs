@@ -6,13 +6,14 @@ use bytes::Bytes;
 use futures::executor::block_on;
 use proptest::prelude::*;
 
-use super::{Fold, Keyed, Row, Sorted, fold, successor, text};
+use super::{Fold, Keyed, Row, Sorted, fold, text};
 
 /// An in-memory source that counts reads.
 #[derive(Debug)]
 struct Keys {
     keys: BTreeMap<Vec<u8>, ()>,
     from: Vec<u8>,
+    end: Option<Vec<u8>>,
     reads: usize,
 }
 
@@ -33,6 +34,9 @@ impl Sorted for Keys {
         let Some((key, ())) = self.keys.range(self.from.clone()..).next() else {
             return Ok(None);
         };
+        if self.end.as_ref().is_some_and(|end| key >= end) {
+            return Ok(None);
+        }
         self.from = [key.as_slice(), b"\0"].concat();
         Ok(Some(Key(Bytes::copy_from_slice(key))))
     }
@@ -43,6 +47,10 @@ impl Sorted for Keys {
             self.from = key.to_vec();
         }
     }
+
+    fn end_at(&mut self, key: &[u8]) {
+        self.end = Some(key.to_vec());
+    }
 }
 
 fn keys<'a>(keys: impl IntoIterator<Item = &'a str>) -> Keys {
@@ -52,6 +60,7 @@ fn keys<'a>(keys: impl IntoIterator<Item = &'a str>) -> Keys {
             .map(|key| (key.as_bytes().to_vec(), ()))
             .collect(),
         from: Vec::new(),
+        end: None,
         reads: 0,
     }
 }
@@ -229,14 +238,6 @@ fn directory_costs_one_read_regardless_of_its_size() {
     assert_eq!(source.reads, 4, "one read per directory and one at the end");
 }
 
-#[test]
-fn successor_is_above_all_keys_with_the_prefix() {
-    assert_eq!(successor(b"a/"), Some(b"a0".to_vec()));
-    assert_eq!(successor(b"a\xff\xff"), Some(b"b".to_vec()));
-    assert_eq!(successor(b"\xff"), None);
-    assert_eq!(successor(b""), None);
-}
-
 /// Guards against a bug: pages continued after the text of a key that is not UTF-8, which sorts elsewhere. They repeated
 /// keys forever, or skipped valid ones.
 #[test]
@@ -262,6 +263,7 @@ fn pages_with_keys_that_are_not_utf8_are_complete() {
                 let mut source = Keys {
                     keys: all.clone(),
                     from: Vec::new(),
+                    end: None,
                     reads: 0,
                 };
                 let query = Fold {
@@ -332,5 +334,21 @@ proptest! {
             offset = page.next_offset;
         }
         prop_assert_eq!(rows, expected);
+    }
+}
+
+/// A page below a prefix ends its source at the end of the prefix, so the source need not read what is behind it.
+#[test]
+fn source_ends_with_the_prefix() {
+    for (prefix, end) in [("a/", Some("a0")), ("a", Some("b")), ("", None)] {
+        let mut source = keys(["a/1", "a/2", "b"]);
+        let query = Fold {
+            prefix,
+            after: "",
+            delimiter: "",
+            limit: 10,
+        };
+        list(&mut source, query);
+        assert_eq!(source.end.as_deref(), end.map(str::as_bytes));
     }
 }

@@ -11,19 +11,17 @@ use super::Target;
 use crate::checks::count_retry;
 use crate::commit_participant::CommitParticipant;
 use crate::queue::Turn;
-use crate::records::{Stored as _, branch_key, commit_key};
+use crate::records::{Stored as _, commit_key};
 use crate::reflog::RefChange;
-use crate::refs::StoredBranch;
+use crate::refs::{StoredBranch, branch_op};
 use crate::staging::retire_op;
-use crate::{
-    Branch, BranchId, BranchRecord, Commit, Error, Graveler, Operation, Repository, Result,
-};
+use crate::{BranchId, BranchRecord, Commit, Error, Graveler, Operation, Repository, Result};
 
 /// If a branch has this many sealed tokens, the next seal merges them into one, since each costs
 /// every read a lookup. A refused commit may leave one; an undone reset may restore several.
 pub(crate) const MAX_SEALED_TOKENS: usize = 16;
 /// How often one attempt to land is repeated after changes that kept the head, such as a seal.
-const MAX_REBASES: usize = 20;
+const MAX_LANDING_TRIES: usize = 20;
 
 /// The outcome of an attempt to land.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,21 +79,11 @@ impl Graveler {
             sealed_tokens,
             hidden: at.record.hidden,
         };
-        let value = Branch {
-            id: branch.clone(),
-            record,
-        }
-        .encode();
         let replaced = match is_full {
             true => at.record.sealed_tokens,
             false => Vec::new(),
         };
-        let mut ops = vec![Op::Set {
-            partition: Bytes::from(repository.partition()),
-            key: branch_key(branch.as_str()),
-            value,
-            predicate: Some(at.predicate),
-        }];
+        let mut ops = vec![branch_op(repository, branch, record, at.predicate)];
         ops.extend(replaced.iter().map(retire_op));
         match self.refs.write(ops).await {
             Ok(()) => {
@@ -136,7 +124,7 @@ impl Graveler {
         let applied = &at.record.sealed_tokens;
         let mut now = at.clone();
         let mut is_recorded = false;
-        for _ in 0..MAX_REBASES {
+        for _ in 0..MAX_LANDING_TRIES {
             let newer = now.record.sealed_tokens.strip_suffix(applied.as_slice());
             let (Some(newer), true) = (newer, now.record.commit_id == at.record.commit_id) else {
                 return Ok(Landing::Lost);
@@ -217,17 +205,8 @@ fn head_ops(
     now: &StoredBranch,
     at: &StoredBranch,
 ) -> Vec<Op> {
-    let value = Branch {
-        id: branch.clone(),
-        record,
-    }
-    .encode();
-    let mut ops = vec![Op::Set {
-        partition: Bytes::from(repository.partition()),
-        key: branch_key(branch.as_str()),
-        value,
-        predicate: Some(now.predicate.clone()),
-    }];
+    let predicate = now.predicate.clone();
+    let mut ops = vec![branch_op(repository, branch, record, predicate)];
     ops.extend(at.record.sealed_tokens.iter().map(retire_op));
     ops
 }

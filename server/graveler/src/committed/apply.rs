@@ -44,11 +44,11 @@ fn decide(base: Front<'_>, change: Option<&Change>) -> Step {
     }
 }
 
-/// Which bytes to keep if a change has the same identity as the base's record.
+/// Whose bytes to keep if a change has the same identity as the base's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OnSameIdentity {
-    KeepBase,
-    TakeChange,
+pub(super) enum BytesOf {
+    Base,
+    Change,
 }
 
 /// The result of applying changes.
@@ -68,7 +68,7 @@ pub(super) async fn apply(
     namespace: &str,
     base: &MetaRangeId,
     mut changes: Box<dyn ChangeCursor>,
-    on_same_identity: OnSameIdentity,
+    bytes_of: BytesOf,
 ) -> Result<Applied> {
     let mut tree = Walker::new(tables.clone(), namespace, base).await?;
     let mut writer = TreeWriter::new(tables.clone(), namespace);
@@ -118,8 +118,7 @@ pub(super) async fn apply(
                 } else if !is_same {
                     summary.changed += 1;
                 }
-                let keeps_old =
-                    is_same && (on_same_identity == OnSameIdentity::KeepBase || old == new);
+                let keeps_old = is_same && (bytes_of == BytesOf::Base || old == new);
                 if is_same && !keeps_old {
                     bytes_only += 1;
                 }

@@ -119,4 +119,12 @@ impl DiffSource for TreeComparison {
         }
         self.changes.seek(key);
     }
+
+    fn end_at(&mut self, key: &[u8]) {
+        if self.pending.as_ref().is_some_and(|pair| pair.key >= key) {
+            self.pending = None;
+        }
+        self.changes.end_at(key);
+        self.left.end_at(key);
+    }
 }

@@ -39,4 +39,8 @@ impl Cursor for TreeCursor {
     fn seek(&mut self, key: &[u8]) {
         self.0.seek(key);
     }
+
+    fn end_at(&mut self, key: &[u8]) {
+        self.0.end_at(key);
+    }
 }

@@ -174,6 +174,11 @@ impl TreeDiff {
         self.left.seek(key);
         self.right.seek(key);
     }
+
+    pub(super) fn end_at(&mut self, key: &[u8]) {
+        self.left.end_at(key);
+        self.right.end_at(key);
+    }
 }
 
 fn front_record(walker: &Walker) -> Option<&Record> {
@@ -207,6 +212,10 @@ impl DiffSource for TreeDiff {
 
     fn seek(&mut self, key: &[u8]) {
         TreeDiff::seek(self, key);
+    }
+
+    fn end_at(&mut self, key: &[u8]) {
+        TreeDiff::end_at(self, key);
     }
 }
 

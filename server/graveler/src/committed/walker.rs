@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::metarange::RangeRef;
 use super::tables::{TableKind, Tables, read_error};
+use crate::cursor::{is_over, lower_end};
 use crate::sstable::{self, Record};
 use crate::{Error, MetaRangeId, Result};
 
@@ -64,6 +65,8 @@ pub(super) struct Walker {
     passed: Option<Bytes>,
     /// The target of a seek that the walker has not reached yet.
     floor: Option<Bytes>,
+    /// The first key that does not belong to the walk any more.
+    end: Option<Bytes>,
     /// Steps since the last unit of budget; at most [`STEPS_PER_BUDGET`].
     steps: u32,
 }
@@ -91,6 +94,7 @@ impl Walker {
             record: None,
             passed: None,
             floor: None,
+            end: None,
             steps: 0,
         })
     }
@@ -102,12 +106,20 @@ impl Walker {
         }
     }
 
+    /// Ends the walk before the first key >= `key`. Ranges from there on are not opened. Does no I/O.
+    pub(super) fn end_at(&mut self, key: &[u8]) {
+        lower_end(&mut self.end, key);
+    }
+
     /// Reads until [`Self::front`] is known; does no I/O if it already is.
     pub(super) async fn settle(&mut self) -> Result<()> {
         self.steps += 1;
         if self.steps >= STEPS_PER_BUDGET {
             self.steps = 0;
             tokio::task::consume_budget().await;
+        }
+        if self.is_past_end() {
+            return Ok(());
         }
         self.seek_floor().await?;
         while self.record.is_none() {
@@ -144,11 +156,23 @@ impl Walker {
 
     /// The next element. Call [`Self::settle`] first.
     pub(super) fn front(&self) -> Front<'_> {
-        match (&self.record, &self.range) {
+        let front = match (&self.record, &self.range) {
             (Some(record), _) => Front::Record(record),
             (None, Some(range)) => Front::Range(range),
             (None, None) => Front::End,
+        };
+        let is_behind_end = |key| is_over(self.end.as_ref(), key);
+        if self.is_past_end() || front.lower_bound().is_some_and(|key| is_behind_end(key)) {
+            return Front::End;
         }
+        front
+    }
+
+    /// Whether everything up to the end has been passed, or is to be skipped by a seek.
+    fn is_past_end(&self) -> bool {
+        let end = self.end.as_ref();
+        let positions = [&self.passed, &self.floor].into_iter().flatten();
+        end.is_some() && positions.into_iter().any(|key| is_over(end, key))
     }
 
     /// The range in front, or the one that contains the record in front.

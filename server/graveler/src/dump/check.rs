@@ -93,13 +93,13 @@ impl Graveler {
         tree: &MetaRangeId,
     ) -> Result<()> {
         let namespace = &repository.storage_namespace;
-        let said = self.committed.property(namespace, tree, ENTITY).await?;
-        match said {
-            Some(said) if said == entity.name().as_bytes() => Ok(()),
-            Some(said) => Err(Error::advised(
+        let recorded = self.committed.property(namespace, tree, ENTITY).await?;
+        match recorded {
+            Some(recorded) if recorded == entity.name().as_bytes() => Ok(()),
+            Some(recorded) => Err(Error::advised(
                 format!(
                     "metarange {tree} is a dump of kind {:?}, not of kind {:?}",
-                    String::from_utf8_lossy(&said),
+                    String::from_utf8_lossy(&recorded),
                     entity.name()
                 ),
                 "pass each of the three ids for its own kind",

@@ -55,12 +55,7 @@ impl Restores {
         let partition = repository.partition();
         let stored = self.kv.get(RESTORES, partition.as_bytes()).await?;
         stored
-            .map(|stored| {
-                RestoreData::decode(stored.value).map_err(|e| Error::Corrupt {
-                    what: "restore".to_owned(),
-                    reason: e.to_string(),
-                })
-            })
+            .map(|stored| RestoreData::read(stored.value))
             .transpose()
     }
 
@@ -91,6 +86,14 @@ impl Restores {
 }
 
 impl RestoreData {
+    /// Decodes a stored record.
+    pub(super) fn read(stored: Bytes) -> Result<Self> {
+        Self::decode(stored).map_err(|e| Error::Corrupt {
+            what: "restore".to_owned(),
+            reason: e.to_string(),
+        })
+    }
+
     pub(super) fn of(restore: &RestoreRefs<'_>, done: bool) -> Self {
         Self {
             commits: restore.dump.commits.to_string(),

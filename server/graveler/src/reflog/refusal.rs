@@ -24,7 +24,7 @@ impl Reflog {
             Some(id) => format!("commit {id}"),
             None => "nothing (deleted)".to_owned(),
         };
-        let story = if later.is_empty() {
+        let later = if later.is_empty() {
             "the reflog does not record what changed it since".to_owned()
         } else {
             format!("since then, newest first: {}", later.join(", "))
@@ -38,7 +38,7 @@ impl Reflog {
         };
         Ok(Error::MovedOn {
             problem: format!(
-                "cannot undo {} {} of {kind} {name}, which took it from {} to {}: now it is at {}; {story}",
+                "cannot undo {} {} of {kind} {name}, which took it from {} to {}: now it is at {}; {later}",
                 entry.operation.as_str(),
                 entry.id,
                 place(entry.from.as_ref()),
@@ -75,7 +75,7 @@ impl Reflog {
 }
 
 /// The error for a redo of a reset whose tokens were merged with others or committed.
-pub(crate) fn moved_on_without_tokens(entry: &ReflogEntry) -> Error {
+pub(crate) fn tokens_no_longer_staged(entry: &ReflogEntry) -> Error {
     let (kind, name) = kind_and_name(&entry.reference);
     Error::MovedOn {
         problem: format!(
@@ -100,7 +100,7 @@ pub(crate) fn refused_creation(entry: &ReflogEntry) -> Error {
 }
 
 /// The error for an undo of a reset that kept no staged changes.
-pub(crate) fn nothing_kept(entry: &ReflogEntry) -> Error {
+pub(crate) fn no_staged_changes_kept(entry: &ReflogEntry) -> Error {
     let (kind, name) = kind_and_name(&entry.reference);
     Error::InvalidValue(format!(
         "{} {} did not move the head of {kind} {name}, and no uncommitted changes that it discarded are kept: there is nothing to undo",

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use base::OffsetDateTime;
 
-use super::Refs;
+use super::RefStore;
 use super::walk::Walk;
 use crate::{Commit, CommitId, LogRequest, Repository, Result};
 
 /// A log in progress.
 #[derive(Debug)]
 pub struct CommitLog {
-    refs: Arc<Refs>,
+    refs: Arc<RefStore>,
     repository: Repository,
     next: BinaryHeap<(OffsetDateTime, CommitId)>,
     seen: HashSet<CommitId>,
@@ -27,7 +27,7 @@ pub struct CommitLog {
 
 impl CommitLog {
     pub(crate) async fn new(
-        refs: Arc<Refs>,
+        refs: Arc<RefStore>,
         repository: Repository,
         request: LogRequest,
     ) -> Result<Self> {

@@ -50,7 +50,7 @@ const BULK_READ_INTERVAL: Duration = Duration::from_secs(10);
 const MAX_BULK_READS: u64 = 10_000;
 
 #[derive(Debug)]
-pub(crate) struct Refs {
+pub(crate) struct RefStore {
     pub(super) kv: Arc<dyn Store>,
     pub(super) commits: Cache<(String, CommitId), Arc<Commit>>,
     recent: Cache<(String, BranchId), StoredBranch>,
@@ -58,7 +58,7 @@ pub(crate) struct Refs {
     pub(super) bulk_reads: moka::future::Cache<String, ()>,
 }
 
-impl Refs {
+impl RefStore {
     pub(crate) fn new(kv: Arc<dyn Store>, commit_cache_entries: u64) -> Self {
         Self {
             kv,
@@ -339,6 +339,25 @@ impl Refs {
             |_| true,
         )
         .await
+    }
+}
+
+/// The write that sets a branch to `record`, if `predicate` holds.
+pub(crate) fn branch_op(
+    repository: &Repository,
+    branch: &BranchId,
+    record: BranchRecord,
+    predicate: Predicate,
+) -> Op {
+    let branch = Branch {
+        id: branch.clone(),
+        record,
+    };
+    Op::Set {
+        partition: Bytes::from(repository.partition()),
+        key: branch_key(branch.id.as_str()),
+        value: branch.encode(),
+        predicate: Some(predicate),
     }
 }
 

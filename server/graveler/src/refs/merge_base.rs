@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use base::OffsetDateTime;
 
-use super::Refs;
+use super::RefStore;
 use super::walk::Walk;
 use crate::{Commit, CommitId, Repository, Result};
 
@@ -18,7 +18,7 @@ const FROM_LEFT: u8 = 1;
 const FROM_RIGHT: u8 = 2;
 const FROM_BOTH: u8 = FROM_LEFT | FROM_RIGHT;
 
-impl Refs {
+impl RefStore {
     /// The nearest common ancestor, or `None` if the histories are unrelated.
     pub(crate) async fn merge_base(
         &self,

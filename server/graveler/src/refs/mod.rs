@@ -10,7 +10,7 @@ mod walk;
 
 pub(crate) use listing::{Listing, list};
 pub use log::CommitLog;
-pub(crate) use manager::{Refs, StoredBranch, missing_commit};
+pub(crate) use manager::{RefStore, StoredBranch, branch_op, missing_commit};
 pub(crate) use resolve::committed_side;
 
 /// Parses an expression, for [`crate::fuzzing`].

@@ -4,7 +4,7 @@
 //! commit's id. Tag names may contain modifier characters, so an expression that does not resolve
 //! is looked up as a tag name.
 
-use super::Refs;
+use super::RefStore;
 use super::parse::{MODIFIERS, Modifiers, Step, parse};
 use super::walk::Walk;
 use crate::error::counted_parents;
@@ -14,7 +14,7 @@ use crate::{
     CommitId, Error, Kind, RefKind, ReferenceProblem, Repository, ResolvedRef, Result, TagId,
 };
 
-impl Refs {
+impl RefStore {
     /// Resolves an expression.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl Refs {
     /// Resolves an expression that must name a commit, not staged changes.
     ///
     /// # Errors
-    /// As [`Refs::resolve`], and [`Error::InvalidReference`] for `branch$`.
+    /// As [`RefStore::resolve`], and [`Error::InvalidReference`] for `branch$`.
     pub(crate) async fn resolve_commit(
         &self,
         repository: &Repository,

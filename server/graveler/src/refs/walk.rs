@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kv::Entry;
 
-use super::Refs;
+use super::RefStore;
 use super::manager::weight_of;
 use crate::records::{COMMITS, Stored as _};
 use crate::{Commit, CommitId, Repository, Result};
@@ -26,8 +26,8 @@ pub(crate) struct Walk {
     misses: usize,
 }
 
-impl Refs {
-    /// Like [`Refs::commits`], for the next step of a walk.
+impl RefStore {
+    /// Like [`RefStore::commits`], for the next step of a walk.
     pub(crate) async fn step(
         &self,
         repository: &Repository,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::records::{COMMITS, Stored as _};
-use crate::refs::Refs;
+use crate::refs::RefStore;
 use crate::{Commit, Error, MetaRangeId, Repository, Result};
 
 /// Maximum number of commits in memory (56 MB). A longer history is processed in parts, and commits
@@ -72,14 +72,14 @@ impl CommitIndex {
 /// Reads the commits of a repository in order of id.
 #[derive(Debug)]
 pub(super) struct Commits<'a> {
-    refs: &'a Refs,
+    refs: &'a RefStore,
     repository: &'a Repository,
     /// Where the next page starts; `None` at the end.
     next: Option<Bytes>,
 }
 
 impl<'a> Commits<'a> {
-    pub(super) fn new(refs: &'a Refs, repository: &'a Repository) -> Self {
+    pub(super) fn new(refs: &'a RefStore, repository: &'a Repository) -> Self {
         Self {
             refs,
             repository,

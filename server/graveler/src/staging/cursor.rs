@@ -1,15 +1,13 @@
 //! Cursors over staged changes: of a branch, on top of its head's tree, and of tokens that left it.
 
 use async_trait::async_trait;
-use base::OffsetDateTime;
 use bytes::Bytes;
 
 use super::{Layers, StagedChanges};
 use crate::committed::{Change, ChangeCursor as _};
-use crate::{Branch, BranchRecord, Cursor, Error, Graveler, Record, Repository, Result};
-
-/// The cursor fails when this many reads in a row finish too late while the branch changes.
-const MAX_LATE_READS: u32 = 10;
+use crate::cursor::{is_over, lower_end};
+use crate::fresh_branch::{Changed, FreshBranch};
+use crate::{Branch, Cursor, Graveler, Record, Repository, Result};
 
 /// The live records of a branch, without tombstones.
 ///
@@ -18,23 +16,20 @@ const MAX_LATE_READS: u32 = 10;
 /// out as the branch had it at some moment while the cursor was open.
 #[derive(Debug)]
 pub(crate) struct BranchCursor {
-    engine: Graveler,
-    repository: Repository,
-    branch: Branch,
+    branch: FreshBranch,
     /// Whether to leave out the committed tree (`branch$`).
     staged_only: bool,
-    read_at: OffsetDateTime,
     staged: StagedChanges,
     /// Number of rows read by `staged` that have been reported to the engine.
     reported_rows: u64,
     change: Option<Change>,
     committed: Option<Box<dyn Cursor>>,
     record: Option<Record>,
-    /// The key to continue at after a reload.
+    /// The key to continue at after the branch changed.
     resume: Bytes,
+    /// The first key that is not returned any more.
+    end: Option<Bytes>,
     ended: bool,
-    /// How many reads in a row finished too late.
-    late_reads: u32,
 }
 
 impl BranchCursor {
@@ -45,83 +40,39 @@ impl BranchCursor {
         staged_only: bool,
     ) -> Result<Self> {
         let read_at = engine.clock.now();
-        let staged = engine.staging.changes([]);
-        let mut cursor = Self {
-            engine,
-            repository,
-            branch,
+        let opened = open_layers(&engine, &repository, &branch, staged_only);
+        let (staged, committed) = opened.await?;
+        Ok(Self {
+            branch: FreshBranch::new(engine, repository, branch, read_at),
             staged_only,
-            read_at,
             staged,
             reported_rows: 0,
             change: None,
-            committed: None,
+            committed,
             record: None,
             resume: Bytes::new(),
+            end: None,
             ended: false,
-            late_reads: 0,
-        };
-        cursor.open_layers().await?;
-        Ok(cursor)
+        })
     }
 
-    async fn open_layers(&mut self) -> Result<()> {
+    /// Continues with the new state of the branch.
+    async fn reopen(&mut self, changed: Changed) -> Result<()> {
+        let (engine, repository) = (self.branch.engine(), self.branch.repository());
+        let opened = open_layers(engine, repository, &changed.branch, self.staged_only);
+        (self.staged, self.committed) = opened.await?;
         self.reported_rows = 0;
-        if self.staged_only {
-            self.staged = self.engine.staging.changes(self.branch.record.tokens());
-        } else {
-            let Layers { tokens, tree } =
-                self.engine.layers(&self.repository, &self.branch).await?;
-            self.staged = self.engine.staging.changes(&tokens);
-            self.committed = Some(
-                self.engine
-                    .committed
-                    .cursor(&self.repository.storage_namespace, &tree)
-                    .await?,
-            );
-        }
-        Ok(())
-    }
-
-    /// Reloads the branch if its tokens may soon be emptied.
-    async fn refresh(&mut self) -> Result<()> {
-        let now = self.engine.clock.now();
-        if now - self.read_at >= self.engine.staging.token_grace / 2 {
-            self.reload(now).await?;
-        }
-        Ok(())
-    }
-
-    /// Reloads the branch if the last read took so long that its tokens may have been emptied
-    /// meanwhile. Returns whether the branch changed; the records just read are then discarded.
-    async fn discard_if_late(&mut self) -> Result<bool> {
-        let now = self.engine.clock.now();
-        if now - self.read_at <= self.engine.staging.token_grace / 2 {
-            return Ok(false);
-        }
-        self.reload(now).await
-    }
-
-    /// Re-reads the branch and, if it changed, continues with its new state. Returns whether it
-    /// changed.
-    async fn reload(&mut self, now: OffsetDateTime) -> Result<bool> {
-        let record: BranchRecord = self
-            .engine
-            .refs
-            .branch(&self.repository, &self.branch.id)
-            .await?
-            .record;
-        self.read_at = now;
-        if record == self.branch.record {
-            return Ok(false);
-        }
-        self.branch.record = record;
-        self.open_layers().await?;
         self.change = None;
         self.record = None;
-        let resume = self.resume.clone();
-        self.seek(&resume);
-        Ok(true)
+        self.staged.seek(&self.resume);
+        if let Some(committed) = &mut self.committed {
+            committed.seek(&self.resume);
+            if let Some(end) = &self.end {
+                committed.end_at(end);
+            }
+        }
+        self.branch.adopt(changed);
+        Ok(())
     }
 
     async fn fill(&mut self) -> Result<()> {
@@ -140,10 +91,11 @@ impl BranchCursor {
     /// Reports the skipped rows to the engine once there are enough.
     fn report_rows(&mut self) {
         let rows = self.staged.rows_read() - self.reported_rows;
-        if !self.staged_only && rows >= self.engine.materializer.after_rows() {
+        let engine = self.branch.engine();
+        if !self.staged_only && rows >= engine.materializer.after_rows() {
             self.reported_rows += rows;
-            let (repository, branch) = (&self.repository, &self.branch.id);
-            self.engine.note_skipped_rows(repository, branch, rows);
+            let (repository, branch) = (self.branch.repository(), &self.branch.branch().id);
+            engine.note_skipped_rows(repository, branch, rows);
         }
     }
 
@@ -156,6 +108,22 @@ impl BranchCursor {
     }
 }
 
+/// The staged changes of a branch, and a cursor over the tree below them unless only staged changes are wanted.
+async fn open_layers(
+    engine: &Graveler,
+    repository: &Repository,
+    branch: &Branch,
+    staged_only: bool,
+) -> Result<(StagedChanges, Option<Box<dyn Cursor>>)> {
+    if staged_only {
+        return Ok((engine.staging.changes(branch.record.tokens()), None));
+    }
+    let Layers { tokens, tree } = engine.layers(repository, branch).await?;
+    let namespace = &repository.storage_namespace;
+    let committed = engine.committed.cursor(namespace, &tree).await?;
+    Ok((engine.staging.changes(&tokens), Some(committed)))
+}
+
 #[async_trait]
 impl Cursor for BranchCursor {
     async fn next(&mut self) -> Result<Option<Record>> {
@@ -163,17 +131,18 @@ impl Cursor for BranchCursor {
             return Ok(None);
         }
         loop {
-            self.refresh().await?;
+            if let Some(changed) = self.branch.refresh().await? {
+                self.reopen(changed).await?;
+            }
             self.fill().await?;
-            if self.discard_if_late().await? {
-                self.late_reads += 1;
-                if self.late_reads == MAX_LATE_READS {
-                    return Err(Error::TooManyTries(format!("branch {}", self.branch.id)));
-                }
+            if let Some(changed) = self.branch.refresh_if_late().await? {
+                self.reopen(changed).await?;
                 continue;
             }
-            self.late_reads = 0;
-            let staged_first = match (&self.change, &self.record) {
+            let end = self.end.as_ref();
+            let change = self.change.as_ref().filter(|at| !is_over(end, &at.key));
+            let record = self.record.as_ref().filter(|at| !is_over(end, &at.key));
+            let staged_first = match (change, record) {
                 (None, None) => {
                     self.ended = true;
                     return Ok(None);
@@ -221,16 +190,35 @@ impl Cursor for BranchCursor {
             }
         }
     }
+
+    fn end_at(&mut self, key: &[u8]) {
+        lower_end(&mut self.end, key);
+        if let Some(committed) = &mut self.committed {
+            committed.end_at(key);
+        }
+    }
 }
 
 /// The live records of tokens that no branch names.
 #[derive(Debug)]
-pub(crate) struct TokensCursor(pub(crate) StagedChanges);
+pub(crate) struct TokensCursor {
+    changes: StagedChanges,
+    end: Option<Bytes>,
+}
+
+impl TokensCursor {
+    pub(crate) fn new(changes: StagedChanges) -> Self {
+        Self { changes, end: None }
+    }
+}
 
 #[async_trait]
 impl Cursor for TokensCursor {
     async fn next(&mut self) -> Result<Option<Record>> {
-        while let Some(Change { key, value }) = self.0.next().await? {
+        while let Some(Change { key, value }) = self.changes.next().await? {
+            if is_over(self.end.as_ref(), &key) {
+                break;
+            }
             if let Some(value) = value {
                 return Ok(Some(Record { key, value }));
             }
@@ -239,6 +227,10 @@ impl Cursor for TokensCursor {
     }
 
     fn seek(&mut self, key: &[u8]) {
-        self.0.seek(key);
+        self.changes.seek(key);
+    }
+
+    fn end_at(&mut self, key: &[u8]) {
+        lower_end(&mut self.end, key);
     }
 }

@@ -24,7 +24,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use super::materializer::{BranchState, Layers, Materialized, Working};
+use super::materializer::{BranchState, Layers, Materialized, WorkPermit};
 use crate::{
     Branch, BranchId, BranchRecord, CommitId, Error, Graveler, MetaRangeId, Repository, Result,
     StagingToken,
@@ -114,7 +114,7 @@ impl Graveler {
             let working = match is_quiet {
                 true => {
                     engine
-                        .work_if_idle(&repository, &branch, &state, before)
+                        .permit_if_idle(&repository, &branch, &state, before)
                         .await
                 }
                 false => None,
@@ -129,13 +129,13 @@ impl Graveler {
 
     /// Returns a permit to make a tree after many deletions, if the head is still `before`.
     /// Otherwise most of them were committed, and the rest do not justify a tree.
-    async fn work_if_idle(
+    async fn permit_if_idle(
         &self,
         repository: &Repository,
         branch: &BranchId,
         state: &Arc<BranchState>,
         before: Option<CommitId>,
-    ) -> Option<Working> {
+    ) -> Option<WorkPermit> {
         let is_same_head = before.is_some() && before == self.head(repository, branch).await;
         let rows = state.deleted.load(Ordering::Relaxed);
         is_same_head
@@ -170,7 +170,7 @@ impl Graveler {
         branch: &BranchId,
         state: &BranchState,
     ) -> Result<u64> {
-        match self.sealed_to_read(repository, branch).await? {
+        match self.seal_staged(repository, branch).await? {
             Some(record) => {
                 self.materialize_sealed(repository, branch, record, state)
                     .await
@@ -181,7 +181,7 @@ impl Graveler {
 
     /// Seals the staged changes. `None`: there are none, or another change of the branch came
     /// first.
-    async fn sealed_to_read(
+    async fn seal_staged(
         &self,
         repository: &Repository,
         branch: &BranchId,
@@ -240,7 +240,7 @@ impl Graveler {
         repository: &Repository,
         branch: &BranchId,
     ) -> BranchRecord {
-        let sealed = self.sealed_to_read(repository, branch).await;
+        let sealed = self.seal_staged(repository, branch).await;
         sealed
             .expect("the store is sound")
             .expect("there is something staged")
@@ -259,7 +259,7 @@ impl Graveler {
     }
 
     /// Whether deletions that arrived while the head was `before` would start work.
-    pub(crate) async fn would_work_when_idle(
+    pub(crate) async fn is_due_when_idle(
         &self,
         repository: &Repository,
         branch: &BranchId,
@@ -267,7 +267,7 @@ impl Graveler {
     ) -> bool {
         let state = self.materializer.state(repository, branch);
         let before = Some(before.clone());
-        self.work_if_idle(repository, branch, &state, before)
+        self.permit_if_idle(repository, branch, &state, before)
             .await
             .is_some()
     }

@@ -82,12 +82,12 @@ pub(crate) struct Materializer {
 }
 
 /// Permission to make the tree of one branch, until dropped.
-pub(super) struct Working {
+pub(super) struct WorkPermit {
     pub(super) branch: Arc<BranchState>,
     _slot: OwnedSemaphorePermit,
 }
 
-impl Drop for Working {
+impl Drop for WorkPermit {
     fn drop(&mut self) {
         self.branch.is_working.store(false, Ordering::Release);
     }
@@ -165,7 +165,7 @@ impl Materializer {
     }
 
     /// Counts rows that a read skipped. Returns a permit if a tree is due and a slot is free.
-    pub(super) fn add_skipped(&self, state: &Arc<BranchState>, rows: u64) -> Option<Working> {
+    pub(super) fn add_skipped(&self, state: &Arc<BranchState>, rows: u64) -> Option<WorkPermit> {
         let mut skipped = state.skipped.lock().unwrap_or_else(PoisonError::into_inner);
         skipped.count = skipped.count.saturating_add(rows);
         if skipped.count < skipped.threshold {
@@ -177,7 +177,7 @@ impl Materializer {
         }
         skipped.count = 0;
         drop(skipped);
-        Some(Working {
+        Some(WorkPermit {
             branch: Arc::clone(state),
             _slot: slot,
         })

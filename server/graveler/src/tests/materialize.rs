@@ -408,11 +408,7 @@ async fn committed_deletions_trigger_no_tree() {
     stage_many(&lake, 60).await;
     let (engine, main) = (&lake.graveler, branch("main"));
     let before = lake.head("main").await.id;
-    let would_work = async || {
-        engine
-            .would_work_when_idle(&lake.repo, &main, &before)
-            .await
-    };
+    let would_work = async || engine.is_due_when_idle(&lake.repo, &main, &before).await;
     assert!(would_work().await);
     lake.commit("main", "deleted").await.unwrap();
     lake.put("main", "little=1").await;

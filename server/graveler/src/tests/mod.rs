@@ -35,3 +35,4 @@ mod undo_kept;
 mod undo_races;
 mod undo_refused;
 mod undo_retention;
+pub(crate) mod walk;

@@ -201,6 +201,41 @@ async fn slow_differences_survive_emptied_tokens() {
     assert_eq!(show_diff(since_base).await, expected.join(" "));
 }
 
+/// The end of a walk holds after the branch's tokens were emptied and the walk continued with the branch's new state.
+#[tokio::test]
+async fn end_of_a_walk_survives_emptied_tokens() {
+    let options = Options {
+        token_grace: Duration::from_millis(1),
+        ..Options::default()
+    };
+    let lake = Lake::with(Arc::new(kv::MemoryStore::default()), "lake", options).await;
+    lake.branch_from("base", "main").await;
+    lake.put("main", "a=1 b=1 c=1 d=1").await;
+    let resolve = async |name: &str| lake.graveler.resolve(&lake.repo, name).await.unwrap();
+    let (base, staged, main) = (
+        resolve("base").await,
+        resolve("main$").await,
+        resolve("main").await,
+    );
+    let diff = lake.graveler.diff(&lake.repo, &base, &staged).await;
+    let cursor = lake.graveler.cursor(&lake.repo, &main).await;
+    let (mut diff, mut cursor) = (diff.unwrap(), cursor.unwrap());
+    diff.end_at(b"c");
+    cursor.end_at(b"c");
+    diff.next().await.unwrap();
+    cursor.next().await.unwrap();
+    lake.commit("main", "all").await.unwrap();
+    lake.put("main", "bb=2 c=2").await;
+    lake.clock.advance(Duration::from_secs(60));
+    lake.wait_until_emptied().await;
+    assert_eq!(show_diff(diff).await, "+b:>1 +bb:>2");
+    let mut keys = Vec::new();
+    while let Some(record) = cursor.next().await.unwrap() {
+        keys.push(record.key);
+    }
+    assert_eq!(keys, ["b", "bb"]);
+}
+
 #[tokio::test]
 async fn leftover_tokens_are_swept() {
     let lake = Lake::new().await;

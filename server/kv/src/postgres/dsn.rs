@@ -159,7 +159,7 @@ impl Dsn {
     }
 
     /// Returns the error for tables that do not exist and cannot be created.
-    pub(super) fn not_created(&self, error: sqlx::Error) -> Error {
+    pub(super) fn cannot_create_tables(&self, error: sqlx::Error) -> Error {
         let table = &self.table;
         let check = format!(
             "tables {table}, {table}_0 to {table}_99 or view {table}_v do not exist and cannot be created; check that the user may create tables"

@@ -201,7 +201,7 @@ async fn prepare(dsn: &Dsn) -> Result<()> {
         // On failure, dropping the connection releases its advisory lock.
         layout::create(&mut connection, &dsn.table)
             .await
-            .map_err(|error| dsn.not_created(error))?;
+            .map_err(|error| dsn.cannot_create_tables(error))?;
     }
     connection.close().await.map_err(refused)
 }

@@ -12,6 +12,7 @@ use proptest::test_runner::TestCaseResult;
 
 use crate::committed::Summary;
 use crate::committed::testing::{Model, NAMESPACE, Trees, value};
+use crate::tests::walk::{model_walk, steps, walk_cursor, walk_diff};
 use crate::{Diff, DiffKind, Error, MergeStrategy, MetaRangeId, Options, Value};
 
 pub(super) type Edits = BTreeMap<String, Option<Value>>;
@@ -241,29 +242,6 @@ pub(super) fn run(test: impl Future<Output = TestCaseResult>) -> TestCaseResult 
         .block_on(test)
 }
 
-/// Steps of a walk: `None` advances, a key seeks.
-fn steps() -> impl Strategy<Value = Vec<Option<String>>> {
-    vec(
-        prop_oneof![2 => Just(None), 1 => key().prop_map(Some)],
-        1..60,
-    )
-}
-
-/// The keys that the walk's `None` steps find in a sorted list of keys.
-fn model_walk(keys: &[Bytes], steps: &[Option<String>]) -> Vec<Option<Bytes>> {
-    let (mut at, mut found) = (0, Vec::new());
-    for step in steps {
-        match step {
-            Some(key) => at = at.max(keys.partition_point(|other| other < key.as_bytes())),
-            None => {
-                found.push(keys.get(at).cloned());
-                at = (at + 1).min(keys.len());
-            }
-        }
-    }
-    found
-}
-
 proptest! {
     #![proptest_config(config())]
 
@@ -357,18 +335,12 @@ proptest! {
     }
 
     #[test]
-    fn cursor_seeks_match_the_model(sizes in sizes(), base in btree_map(key(), content("base"), 0..50), steps in steps()) {
+    fn cursor_walks_match_the_model(sizes in sizes(), base in btree_map(key(), content("base"), 0..50), steps in steps()) {
         run(async {
             let trees = trees(&sizes);
             let tree = trees.tree(&base).await;
             let mut cursor = trees.committed.cursor(NAMESPACE, &tree).await.unwrap();
-            let mut found = Vec::new();
-            for step in &steps {
-                match step {
-                    Some(key) => cursor.seek(key.as_bytes()),
-                    None => found.push(cursor.next().await.unwrap().map(|record| record.key)),
-                }
-            }
+            let found = walk_cursor(&mut *cursor, &steps).await;
             let keys: Vec<_> = base.keys().map(|key| Bytes::from(key.clone())).collect();
             prop_assert_eq!(found, model_walk(&keys, &steps));
             Ok(())
@@ -376,7 +348,7 @@ proptest! {
     }
 
     #[test]
-    fn diff_and_comparison_seeks_match_the_model(case in case(), steps in steps()) {
+    fn diff_and_comparison_walks_match_the_model(case in case(), steps in steps()) {
         run(async {
             let StoredCase { trees, base, ours, theirs } = case.store().await;
             let diff = trees.committed.diff(NAMESPACE, &ours.id, &theirs.id).await.unwrap();
@@ -384,13 +356,7 @@ proptest! {
             let in_diff = model_diff(&ours.model, &theirs.model);
             let in_comparison = model_compare(&base.model, &ours.model, &theirs.model);
             for (mut cursor, expected) in [(diff, in_diff), (comparison, in_comparison)] {
-                let mut found = Vec::new();
-                for step in &steps {
-                    match step {
-                        Some(key) => cursor.seek(key.as_bytes()),
-                        None => found.push(cursor.next().await.unwrap().map(|diff| diff.key)),
-                    }
-                }
+                let found = walk_diff(&mut cursor, &steps).await;
                 let keys: Vec<_> = expected.into_iter().map(|diff| diff.key).collect();
                 prop_assert_eq!(found, model_walk(&keys, &steps));
             }

@@ -2,7 +2,7 @@
 
 use crate::committed::Summary;
 use crate::committed::testing::{
-    Model, NAMESPACE, Trees, changes, model, read_diffs, show_diffs, value,
+    Model, NAMESPACE, Trees, changes, model, read_all, read_diffs, show_diffs, value,
 };
 use crate::{MergeStrategy, MetaRangeId, Options, Value};
 
@@ -85,6 +85,63 @@ async fn seek_in_a_diff_skips_earlier_ranges() {
         trees.store.tables_read(),
         with_trees(vec![ranges[6].clone(), new_range], &[&base, &right])
     );
+}
+
+/// Guards against a bug: a diff below a prefix opened the differing ranges behind the prefix, to find a difference that its
+/// caller threw away. Each commit pays for two such diffs.
+#[tokio::test]
+async fn diff_opens_nothing_behind_its_end() {
+    let mut trees = Trees::with_raggedness(1);
+    let (ranges, base) = base_tree(&trees).await;
+    let left = changed(&trees, &base, "b=3 f=3 g=3").await;
+    trees.store.reset();
+    let right = changed(&trees, &base, "b=2 f=2 g=2").await;
+    let new_range = trees.store.puts()[1].clone();
+    for (start, end) in [("c", "f"), ("ee", "f"), ("h", "ha"), ("bb", "bc")] {
+        trees.clear_caches();
+        let diff = trees.committed.diff(NAMESPACE, &base, &right);
+        let compared = trees.committed.compare(NAMESPACE, &base, &left, &right);
+        for mut diffs in [diff.await.unwrap(), compared.await.unwrap()] {
+            diffs.seek(start.as_bytes());
+            diffs.end_at(end.as_bytes());
+            assert_eq!(show_diffs(&read_diffs(diffs).await), "");
+        }
+        assert_eq!(
+            trees.store.tables_read(),
+            with_trees(Vec::new(), &[&base, &left, &right]),
+            "{start} to {end}"
+        );
+    }
+    trees.clear_caches();
+    let diff = trees.committed.diff(NAMESPACE, &base, &right);
+    let mut diffs = diff.await.unwrap();
+    diffs.seek(b"c");
+    diffs.end_at(b"g");
+    assert_eq!(show_diffs(&read_diffs(diffs).await), "~f:1>2");
+    assert_eq!(
+        trees.store.tables_read(),
+        with_trees(vec![ranges[5].clone(), new_range], &[&base, &right])
+    );
+}
+
+#[tokio::test]
+async fn cursor_opens_nothing_behind_its_end() {
+    let mut trees = Trees::with_raggedness(1);
+    let (ranges, base) = base_tree(&trees).await;
+    for (start, end, shown, opened) in [
+        ("c", "d", "c", &ranges[2..3]),
+        ("cc", "d", "", &ranges[..0]),
+        ("", "c", "ab", &ranges[..2]),
+    ] {
+        trees.clear_caches();
+        let mut cursor = trees.committed.cursor(NAMESPACE, &base).await.unwrap();
+        cursor.seek(start.as_bytes());
+        cursor.end_at(end.as_bytes());
+        let keys: String = read_all(&mut *cursor).await.into_keys().collect();
+        assert_eq!(keys, shown, "{start} to {end}");
+        let expected = with_trees(opened.to_vec(), &[&base]);
+        assert_eq!(trees.store.tables_read(), expected, "{start} to {end}");
+    }
 }
 
 #[tokio::test]

@@ -117,18 +117,3 @@ pub(super) fn model_merge(
         false => Err(conflicts),
     }
 }
-
-/// The keys that the walk's `None` steps find in a sorted list of keys.
-pub(super) fn model_walk(keys: &[Bytes], steps: &[Option<String>]) -> Vec<Option<Bytes>> {
-    let (mut at, mut found) = (0, Vec::new());
-    for step in steps {
-        match step {
-            Some(key) => at = at.max(keys.partition_point(|other| other < key.as_bytes())),
-            None => {
-                found.push(keys.get(at).cloned());
-                at = (at + 1).min(keys.len());
-            }
-        }
-    }
-    found
-}

@@ -3,15 +3,16 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::maps::{Edits, Tree, keys, model_compare, model_diff, model_walk};
-use super::stage::{Case, Stage, case, config, read, read_diffs, run, steps};
+use super::maps::{Edits, Tree, keys, model_compare, model_diff};
+use super::stage::{Case, Stage, case, config, read, read_diffs, run};
 use crate::Value;
+use crate::tests::walk::{model_walk, steps, walk_cursor, walk_diff};
 
 proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn branch_listing_and_seeks_match_the_model(
+    fn branch_listing_and_walks_match_the_model(
         case in case(), steps in steps(), materialized in proptest::option::of(0..16usize)
     ) {
         run(async {
@@ -26,13 +27,7 @@ proptest! {
             let (graveler, repo) = (&stage.lake.graveler, &stage.lake.repo);
             let resolved = graveler.resolve(repo, "theirs").await.unwrap();
             let mut cursor = graveler.cursor(repo, &resolved).await.unwrap();
-            let mut found = Vec::new();
-            for step in &steps {
-                match step {
-                    Some(key) => cursor.seek(key.as_bytes()),
-                    None => found.push(cursor.next().await.unwrap().map(|record| record.key)),
-                }
-            }
+            let found = walk_cursor(&mut *cursor, &steps).await;
             let all: Vec<_> = stage.shown.keys().map(|key| Bytes::from(key.clone())).collect();
             prop_assert_eq!(found, model_walk(&all, &steps));
             Ok(())
@@ -57,13 +52,7 @@ proptest! {
                 (stage.diff("ours", "theirs$").await, model_diff(ours, shown)),
                 (stage.compare("ours", "theirs").await, model_compare(base, ours, theirs)),
             ] {
-                let mut found = Vec::new();
-                for step in &steps {
-                    match step {
-                        Some(key) => cursor.seek(key.as_bytes()),
-                        None => found.push(cursor.next().await.unwrap().map(|diff| diff.key)),
-                    }
-                }
+                let found = walk_diff(&mut cursor, &steps).await;
                 let all: Vec<_> = expected.into_iter().map(|diff| diff.key).collect();
                 prop_assert_eq!(found, model_walk(&all, &steps));
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use proptest::collection::{btree_map, vec};
+use proptest::collection::btree_map;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
@@ -227,14 +227,6 @@ pub(super) fn run(test: impl Future<Output = TestCaseResult>) -> TestCaseResult 
         .build()
         .unwrap()
         .block_on(test)
-}
-
-/// Steps of a walk: `None` advances, a key seeks.
-pub(super) fn steps() -> impl Strategy<Value = Vec<Option<String>>> {
-    vec(
-        prop_oneof![2 => Just(None), 1 => key().prop_map(Some)],
-        1..50,
-    )
 }
 
 /// Everything that a reference shows.

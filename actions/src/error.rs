@@ -8,12 +8,12 @@ use std::path::PathBuf;
 pub enum SetupError {
     #[error("failed to set up the engine for hooks: {0:#}")]
     Engine(wasmtime::Error),
-    #[error("failed to set up the threads of hooks: {0}")]
+    #[error("failed to set up the threads of hooks")]
     Threads(#[source] io::Error),
-    #[error("failed to set up the cache of compiled hooks in {}: {source}", .dir.display())]
+    #[error("failed to set up the cache of compiled hooks in {}", .dir.display())]
     Cache { dir: PathBuf, source: io::Error },
-    #[error("failed to set up the webhook client: {0}")]
-    Webhooks(String),
+    #[error("failed to set up the webhook client")]
+    Webhooks(#[source] reqwest::Error),
 }
 
 /// Reason why a text that a user wrote, for example a glob, is invalid. The caller adds the location

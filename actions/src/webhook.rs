@@ -34,9 +34,7 @@ use masking::Masker;
 use proxies::Proxies;
 use redirects::{follow, hint_of_redirect, recorded};
 use targets::CheckedResolver;
-use transcript::{
-    Call, TextLog, failure, hint_of_failure, read_body, request_head, response_head, root_cause,
-};
+use transcript::{Call, TextLog, failure, hint_of_failure, read_body, request_head, response_head};
 
 pub use targets::WebhookTargets;
 
@@ -109,7 +107,7 @@ impl Webhooks {
             let proxies = proxies.clone();
             Client::builder().redirect(Policy::custom(move |attempt| follow(attempt, &proxies)))
         };
-        let build = |b: ClientBuilder| b.build().map_err(|e| SetupError::Webhooks(root_cause(&e)));
+        let build = |b: ClientBuilder| b.build().map_err(SetupError::Webhooks);
         let direct = builder()
             .no_proxy()
             .dns_resolver(CheckedResolver::direct(Arc::clone(&targets)));

@@ -20,6 +20,17 @@ pub(super) fn budget() -> FindingsBudget {
     Arc::new(Semaphore::new(FINDINGS_BYTES))
 }
 
+/// Why a finding is only counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotKept {
+    /// The instance has this many findings, which is the hook's limit.
+    #[error("only {0} findings are kept; this one is only counted (limits.findings)")]
+    TooMany(usize),
+    /// The instance, or all instances of the hook together, reached the limit on their size.
+    #[error("only {} of findings are kept; this one is only counted", size(FINDINGS_BYTES as u64))]
+    TooLarge,
+}
+
 /// The findings of one instance.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
@@ -35,26 +46,21 @@ impl Findings {
     /// Keeps a finding, unless `limit` findings are kept or the budget is used up.
     ///
     /// # Errors
-    /// The reason for which the finding is only counted.
+    /// [`NotKept`].
     pub(super) fn add(
         &mut self,
         finding: Finding,
         limit: usize,
         budget: &FindingsBudget,
-    ) -> Result<(), String> {
+    ) -> Result<(), NotKept> {
         if self.kept.len() >= limit {
             self.dropped += 1;
-            return Err(format!(
-                "only {limit} findings are kept; this one is only counted (limits.findings)"
-            ));
+            return Err(NotKept::TooMany(limit));
         }
         let bytes = weight(&finding);
         if self.bytes + bytes > FINDINGS_BYTES || !self.reserve(bytes, budget) {
             self.dropped += 1;
-            return Err(format!(
-                "only {} of findings are kept; this one is only counted",
-                size(FINDINGS_BYTES as u64)
-            ));
+            return Err(NotKept::TooLarge);
         }
         self.bytes += bytes;
         self.kept.push(finding);
@@ -157,7 +163,7 @@ mod tests {
         findings.add(finding(), 1, &budget()).unwrap();
         let refused = findings.add(finding(), 1, &budget()).unwrap_err();
         assert_eq!(
-            refused,
+            refused.to_string(),
             "only 1 findings are kept; this one is only counted (limits.findings)"
         );
         fill(&mut findings, &Arc::new(Semaphore::new(4 * FINDINGS_BYTES)));

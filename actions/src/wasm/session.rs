@@ -435,7 +435,7 @@ impl State {
         } = &*self.run;
         let findings = &mut self.left.submitted().findings;
         let kept = findings.add(finding, limits.findings, findings_budget);
-        kept.map_err(Refusal::TooMuch)
+        kept.map_err(|why| Refusal::TooMuch(why.to_string()))
     }
 
     pub(super) fn metric(&mut self, name: &str, value: f64, unit: &str) {

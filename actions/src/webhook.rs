@@ -248,7 +248,7 @@ impl Webhooks {
 
         let answer = match answer {
             Ok(answer) => answer,
-            Err(e) => return Err(no_answer(call, &e, "while awaiting headers").await),
+            Err(e) => return Err(request_failure(call, &e, "while awaiting headers").await),
         };
         let (status, url) = (answer.status(), answer.url().clone());
         let proxies = self.proxies.clone();
@@ -261,7 +261,7 @@ impl Webhooks {
         log.text(&head);
         let body = match read_body(answer, masker, keep_bytes, log).await? {
             Ok(body) => body,
-            Err(e) => return Err(no_answer(call, &e, "while reading body").await),
+            Err(e) => return Err(request_failure(call, &e, "while reading body").await),
         };
         Ok(Answer {
             status,
@@ -284,7 +284,7 @@ struct Answer {
 }
 
 /// Returns the failure of a hook that got no response, or only a part of it.
-async fn no_answer(call: Call<'_>, error: &reqwest::Error, when: &str) -> HookFailure {
+async fn request_failure(call: Call<'_>, error: &reqwest::Error, when: &str) -> HookFailure {
     let message = failure(call, error, when);
     let masked = call
         .masker

@@ -106,7 +106,12 @@ impl Actions {
     ) -> Result<Self, SetupError> {
         let computations = Computations::new()?;
         let loader = Loader::new(reader.clone(), computations.clone());
-        let webhooks = Webhooks::new(environment, Arc::clone(&clock), options.webhook)?;
+        let webhooks = Webhooks::new(
+            environment,
+            Arc::clone(&clock),
+            options.webhook,
+            computations.clone(),
+        )?;
         let host = HostOptions {
             cache_dir: options.cache_dir,
             code_key: options.code_key,

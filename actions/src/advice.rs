@@ -150,7 +150,7 @@ pub(crate) async fn advise_on_invalid(
         ),
         None => return Ok(None),
     };
-    let elsewhere = if errors.iter().any(FileError::is_perhaps_no_action) {
+    let elsewhere = if errors.iter().any(FileError::may_be_misplaced) {
         format!(
             "; every object directly below {FOLDER} is an action file, so keep other files elsewhere"
         )

@@ -1,4 +1,5 @@
-//! Computations on input from users and guests: parsing, globs, schemas, digests, reports.
+//! Computations on input from users and guests: parsing, globs, schemas, digests, reports, responses of
+//! webhooks.
 //!
 //! Such a computation may take long, so it never runs on the threads that serve requests. All
 //! computations share [`THREADS`] threads of lower priority, of which a repository uses at most half.
@@ -198,16 +199,20 @@ impl Blocked {
     pub(crate) async fn start(computations: &Computations, repository: &str) -> Self {
         let (release, held) = std::sync::mpsc::channel::<()>();
         let held = Arc::new(std::sync::Mutex::new(held));
+        let (started, mut has_started) = tokio::sync::mpsc::unbounded_channel();
         for _ in 0..THREADS {
             let (computations, held) = (computations.clone(), Arc::clone(&held));
-            let repository = repository.to_owned();
+            let (repository, started) = (repository.to_owned(), started.clone());
             tokio::spawn(async move {
-                let blocked = move || held.lock().is_ok_and(|held| held.recv().is_ok());
+                let blocked = move || {
+                    started.send(()).ok();
+                    held.lock().is_ok_and(|held| held.recv().is_ok())
+                };
                 computations.run(&repository, blocked).await.map(drop)
             });
         }
-        while computations.inner.slots.available() > THREADS as usize / 2 {
-            tokio::task::yield_now().await;
+        for _ in 0..THREADS / 2 {
+            has_started.recv().await.expect("a sender is left");
         }
         Self {
             release: Some(release),

@@ -20,13 +20,13 @@ use crate::advice::{advise, advise_on_invalid};
 use crate::computations::Computations;
 use crate::env::Environment;
 use crate::error::SetupError;
-use crate::execute::{Executor, Outcome, Round};
+use crate::execute::{EventContext, Executor, Outcome};
 use crate::gates_source::GatesSource;
 use crate::load::{LoadError, Loader, MatchedAction};
 use crate::manifest::log_key;
 use crate::nesting::{InFlight, MAX_DEPTH, MAX_IN_FLIGHT};
 use crate::preflight;
-use crate::queue::{Full, Queue};
+use crate::queue::{Queue, QueueFull};
 use crate::run::{Filter, Records};
 use crate::runner::HookRunner;
 use crate::runner::airflow::AirflowRunner;
@@ -106,7 +106,12 @@ impl Actions {
     ) -> Result<Self, SetupError> {
         let computations = Computations::new()?;
         let loader = Loader::new(reader.clone(), computations.clone());
-        let webhooks = Webhooks::new(environment, Arc::clone(&clock), options.webhook)?;
+        let webhooks = Webhooks::new(
+            environment,
+            Arc::clone(&clock),
+            options.webhook,
+            computations.clone(),
+        )?;
         let host = HostOptions {
             cache_dir: options.cache_dir,
             code_key: options.code_key,
@@ -278,14 +283,14 @@ impl Actions {
                 hint: HINT_BUSY,
             });
         }
-        let round = Round {
+        let context = EventContext {
             event,
             warnings: &preflight.warnings,
             compile_wait: &compile_wait,
         };
         let outcome = match matched_actions.is_empty() {
             true => None,
-            false => Some(self.executor.run(round, &matched_actions).await?),
+            false => Some(self.executor.run(context, &matched_actions).await?),
         };
         Ok(EventResult {
             warnings: preflight.texts(),
@@ -295,7 +300,7 @@ impl Actions {
     }
 
     /// Records that the hooks of a post-event did not run.
-    async fn record_not_run(&self, event: &Event, full: Full) {
+    async fn record_not_run(&self, event: &Event, full: QueueFull) {
         let why = format!("the hooks did not run: {full}");
         let loader = &self.executor.loader;
         let recorded = async {

@@ -33,13 +33,13 @@ const MAX_FINDINGS: usize = 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     /// One entry per failed hook. If empty, the change may land.
-    pub(crate) failures: Vec<Failure>,
+    pub(crate) failures: Vec<FailedHook>,
     pub(crate) findings: Vec<Finding>,
 }
 
-/// Why a hook failed.
+/// A hook that failed, and why.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct FailedHook {
     /// Error text in lakeFS's format.
     pub(crate) text: String,
     /// What the author of the action file can do about the failure.
@@ -64,7 +64,7 @@ pub(crate) struct Executor {
 
 /// What all hooks of an event share.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Round<'a> {
+pub(crate) struct EventContext<'a> {
     pub(crate) event: &'a Arc<Event>,
     /// Probable mistakes in the action files.
     pub(crate) warnings: &'a [Warning],
@@ -86,16 +86,16 @@ impl Executor {
     /// If a log, the manifest or the records cannot be stored.
     pub(crate) async fn run(
         &self,
-        round: Round<'_>,
+        context: EventContext<'_>,
         matched_actions: &[MatchedAction],
     ) -> catalog::Result<Outcome> {
-        let Round {
+        let EventContext {
             event, warnings, ..
-        } = round;
+        } = context;
         let start_time = self.clock.now();
         let actions = stream::iter(matched_actions.iter().cloned().enumerate())
             .map(|(index, matched)| async move {
-                let results = self.run_action(round, index, &matched).await;
+                let results = self.run_action(context, index, &matched).await;
                 results.map(|results| (index, results))
             })
             .buffered(MAX_PARALLEL_ACTIONS);
@@ -117,7 +117,7 @@ impl Executor {
                         failure.message
                     );
                     let hint = failure.hint.map(|hint| format!("hook '{hook_id}': {hint}"));
-                    outcome.failures.push(Failure { text, hint, action });
+                    outcome.failures.push(FailedHook { text, hint, action });
                 }
                 let room = MAX_FINDINGS - outcome.findings.len();
                 outcome
@@ -214,7 +214,7 @@ impl Executor {
 
     async fn run_action(
         &self,
-        round: Round<'_>,
+        context: EventContext<'_>,
         index: usize,
         matched: &MatchedAction,
     ) -> catalog::Result<Vec<EndedHook>> {
@@ -224,7 +224,7 @@ impl Executor {
         for (hook_index, hook) in matched.action.hooks.iter().enumerate() {
             let hook_run_id = hook_run_id(index, hook_index);
             let mut result = if hook.condition.holds(failed) {
-                self.run_hook(round, matched, hook, hook_run_id).await?
+                self.run_hook(context, matched, hook, hook_run_id).await?
             } else {
                 EndedHook {
                     run: hook_run(matched, hook, hook_run_id),
@@ -243,16 +243,16 @@ impl Executor {
 
     async fn run_hook(
         &self,
-        round: Round<'_>,
+        context: EventContext<'_>,
         matched: &MatchedAction,
         hook: &Hook,
         hook_run_id: String,
     ) -> catalog::Result<EndedHook> {
-        let Round {
+        let EventContext {
             event,
             warnings,
             compile_wait,
-        } = round;
+        } = context;
         let mut run = hook_run(matched, hook, hook_run_id);
         run.start_time = self.clock.now();
         let runner = self.runners.of(hook);

@@ -74,7 +74,7 @@ pub(crate) struct Warning {
 }
 
 /// Reports whether the event is a change that may add or edit action files.
-fn lands_a_tree(kind: EventKind) -> bool {
+fn may_change_action_files(kind: EventKind) -> bool {
     use EventKind::{PreCherryPick, PreCommit, PreMerge, PreRevert};
     matches!(kind, PreCommit | PreMerge | PreRevert | PreCherryPick)
 }
@@ -90,9 +90,11 @@ pub(crate) async fn check(
     limits: Limits,
     compile_wait: &CompileWait,
 ) -> Result<Preflight, LoadError> {
-    let (true, Some(base), Some(candidate)) =
-        (lands_a_tree(event.kind()), event.base(), event.candidate())
-    else {
+    let (true, Some(base), Some(candidate)) = (
+        may_change_action_files(event.kind()),
+        event.base(),
+        event.candidate(),
+    ) else {
         return Ok(Preflight::default());
     };
     if base == candidate {

@@ -27,12 +27,12 @@ pub(crate) struct Queue {
     in_all: Arc<Semaphore>,
     /// Counts the accepted jobs, for [`Queue::drain`].
     jobs: TaskTracker,
-    lanes: Arc<Mutex<HashMap<RepositoryId, Lane>>>,
+    repositories: Arc<Mutex<HashMap<RepositoryId, RepositoryQueue>>>,
 }
 
 /// The semaphores of one repository, and the number of its [`Place`]s.
 #[derive(Debug)]
-struct Lane {
+struct RepositoryQueue {
     pending: Arc<Semaphore>,
     running: Arc<Semaphore>,
     places: usize,
@@ -40,14 +40,14 @@ struct Lane {
 
 /// Why a job was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Full {
+pub(crate) enum QueueFull {
     /// The server has reached [`MAX_PENDING_IN_ALL`].
     Server,
     /// The repository has had [`MAX_PENDING`] unfinished jobs for [`PENDING_WAIT`].
     Repository,
 }
 
-impl std::fmt::Display for Full {
+impl std::fmt::Display for QueueFull {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Server => write!(
@@ -68,7 +68,7 @@ impl Queue {
         Self {
             in_all: Arc::new(Semaphore::new(MAX_PENDING_IN_ALL as usize)),
             jobs: TaskTracker::new(),
-            lanes: Arc::default(),
+            repositories: Arc::default(),
         }
     }
 
@@ -76,19 +76,19 @@ impl Queue {
     /// [`MAX_PENDING`] jobs.
     ///
     /// # Errors
-    /// [`Full`] if the server or the repository has no room for another job.
+    /// [`QueueFull`] if the server or the repository has no room for another job.
     pub(crate) async fn submit(
         &self,
         repository: &RepositoryId,
         work: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), Full> {
+    ) -> Result<(), QueueFull> {
         let mut place = self.place(repository);
-        let in_lane = tokio::time::timeout(PENDING_WAIT, acquire(&place.pending)).await;
-        let in_lane = in_lane.map_err(|_| Full::Repository)?;
+        let in_repository = tokio::time::timeout(PENDING_WAIT, acquire(&place.pending)).await;
+        let in_repository = in_repository.map_err(|_| QueueFull::Repository)?;
         let in_all = Arc::clone(&self.in_all)
             .try_acquire_owned()
-            .map_err(|_| Full::Server)?;
-        place._permits = vec![in_lane, in_all];
+            .map_err(|_| QueueFull::Server)?;
+        place._permits = vec![in_repository, in_all];
         self.jobs.spawn(async move {
             let _turn = acquire(&place.running).await;
             work.await;
@@ -114,16 +114,22 @@ impl Queue {
     }
 
     fn place(&self, repository: &RepositoryId) -> Place {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let lane = lanes.entry(repository.clone()).or_insert_with(|| Lane {
-            pending: Arc::new(Semaphore::new(MAX_PENDING)),
-            running: Arc::new(Semaphore::new(MAX_RUNNING)),
-            places: 0,
-        });
-        lane.places += 1;
+        let mut repositories = self
+            .repositories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let of_repository =
+            repositories
+                .entry(repository.clone())
+                .or_insert_with(|| RepositoryQueue {
+                    pending: Arc::new(Semaphore::new(MAX_PENDING)),
+                    running: Arc::new(Semaphore::new(MAX_RUNNING)),
+                    places: 0,
+                });
+        of_repository.places += 1;
         Place {
-            pending: Arc::clone(&lane.pending),
-            running: Arc::clone(&lane.running),
+            pending: Arc::clone(&of_repository.pending),
+            running: Arc::clone(&of_repository.running),
             repository: repository.clone(),
             queue: self.clone(),
             _permits: Vec::new(),
@@ -138,7 +144,7 @@ async fn acquire(semaphore: &Arc<Semaphore>) -> OwnedSemaphorePermit {
         .expect("the queue is never closed")
 }
 
-/// A job's place in the lane of its repository. Dropping the last place removes the lane.
+/// A job's place in the queue of its repository. Dropping the last place removes that queue.
 struct Place {
     pending: Arc<Semaphore>,
     running: Arc<Semaphore>,
@@ -149,17 +155,17 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut lanes = self
+        let mut repositories = self
             .queue
-            .lanes
+            .repositories
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let Some(lane) = lanes.get_mut(&self.repository) else {
+        let Some(of_repository) = repositories.get_mut(&self.repository) else {
             return;
         };
-        lane.places -= 1;
-        if lane.places == 0 {
-            lanes.remove(&self.repository);
+        of_repository.places -= 1;
+        if of_repository.places == 0 {
+            repositories.remove(&self.repository);
         }
     }
 }
@@ -199,7 +205,7 @@ mod tests {
         queue.drain().await;
         assert_eq!(done.load(Ordering::SeqCst), 100);
         assert!(most.load(Ordering::SeqCst) <= MAX_RUNNING);
-        assert!(queue.lanes.lock().unwrap().is_empty());
+        assert!(queue.repositories.lock().unwrap().is_empty());
     }
 
     /// Regression test: eight slow hooks delayed the hooks of all repositories, and 1,024 delayed every change.
@@ -225,26 +231,26 @@ mod tests {
             queue.submit(&repository, pending()).await.unwrap();
         }
         let refused = queue.submit(&repository("other"), pending()).await;
-        assert_eq!(refused, Err(Full::Server));
+        assert_eq!(refused, Err(QueueFull::Server));
         assert!(
             !queue
-                .lanes
+                .repositories
                 .lock()
                 .unwrap()
                 .contains_key(&repository("other"))
         );
     }
 
-    /// Regression test: two jobs that ended at the same moment each took the other for unfinished, and the lane stayed.
+    /// Regression test: two jobs that ended at the same moment each took the other for unfinished, and the queue stayed.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn lanes_of_finished_jobs_are_removed() {
+    async fn queues_of_finished_jobs_are_removed() {
         let queue = Queue::new();
         for _ in 0..200 {
             for _ in 0..4 {
                 queue.submit(&repository("lake"), async {}).await.unwrap();
             }
             queue.drain().await;
-            assert!(queue.lanes.lock().unwrap().is_empty());
+            assert!(queue.repositories.lock().unwrap().is_empty());
         }
     }
 
@@ -274,7 +280,7 @@ mod tests {
         queue.fill(&full).await;
         let started = tokio::time::Instant::now();
         let refused = queue.submit(&full, pending()).await;
-        assert_eq!(refused, Err(Full::Repository));
+        assert_eq!(refused, Err(QueueFull::Repository));
         assert_eq!(started.elapsed().as_secs(), PENDING_WAIT.as_secs());
         queue.submit(&other, async {}).await.unwrap();
     }
@@ -283,7 +289,7 @@ mod tests {
     async fn panicking_job_frees_its_place() {
         let queue = Queue::new();
         let lake = repository("lake");
-        // Keeps the lane, so that its permits can be counted.
+        // Keeps the queue, so that its permits can be counted.
         let place = queue.place(&lake);
         for _ in 0..2 * MAX_RUNNING {
             let work = async { panic!("on purpose") };
@@ -296,6 +302,6 @@ mod tests {
             [MAX_RUNNING, MAX_PENDING, MAX_PENDING_IN_ALL as usize]
         );
         drop(place);
-        assert!(queue.lanes.lock().unwrap().is_empty());
+        assert!(queue.repositories.lock().unwrap().is_empty());
     }
 }

@@ -20,6 +20,7 @@ use crate::action_file::{Diagnostic, Hook};
 use crate::env::MissingVariable;
 use crate::load::{MatchedAction, Tree};
 use crate::output::{MAX_LOG_BYTES, Output};
+use crate::payload::payload;
 use crate::wasm::{CompileWait, Failure};
 
 /// Runs the hooks of one type.
@@ -72,6 +73,11 @@ pub(crate) struct Invocation<'a> {
 }
 
 impl Invocation<'_> {
+    /// Returns the description of the event that a hook sends to a service.
+    pub(crate) fn payload(&self) -> String {
+        payload(self.event, &self.matched.action.name, &self.hook.id)
+    }
+
     /// Returns the path at which the REST API serves the hook's log.
     pub(crate) fn log_at(&self) -> String {
         format!(

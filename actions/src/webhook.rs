@@ -24,13 +24,14 @@ use reqwest::{Client, ClientBuilder, RequestBuilder, StatusCode};
 use url::Url;
 
 use crate::action_file::{Target, WHOLE_URL, WebhookProperties, format_duration};
+use crate::computations::Computations;
 use crate::env::{Environment, Expanded};
 use crate::error::SetupError;
 use crate::nesting::NestingHeaders;
 use crate::output::Output;
 use crate::runner::HookFailure;
 use headers::Headers;
-use masking::Masker;
+use masking::{Masker, SecretSearch};
 use proxies::Proxies;
 use redirects::{follow, hint_of_redirect, recorded};
 use targets::CheckedResolver;
@@ -55,6 +56,7 @@ pub(crate) struct Webhooks {
     nesting_headers: NestingHeaders,
     environment: Environment,
     clock: Arc<dyn Clock>,
+    computations: Computations,
     dag_poll_interval: Duration,
 }
 
@@ -91,14 +93,17 @@ impl Webhooks {
         environment: Environment,
         clock: Arc<dyn Clock>,
         options: WebhookOptions,
+        computations: Computations,
     ) -> Result<Self, SetupError> {
-        Self::with_proxies(environment, clock, options, Proxies::of_process())
+        let proxies = Proxies::of_process();
+        Self::with_proxies(environment, clock, options, computations, proxies)
     }
 
     fn with_proxies(
         environment: Environment,
         clock: Arc<dyn Clock>,
         options: WebhookOptions,
+        computations: Computations,
         proxies: Proxies,
     ) -> Result<Self, SetupError> {
         // `reqwest` is built without a TLS provider, so one must be installed. The call fails only if
@@ -122,6 +127,7 @@ impl Webhooks {
             nesting_headers: NestingHeaders::new(&options.run_key),
             environment,
             clock,
+            computations,
             dag_poll_interval: options.dag_poll_interval,
         })
     }
@@ -171,6 +177,7 @@ impl Webhooks {
         let put_in = params.iter().chain(&headers);
         let masker =
             Masker::new(put_in.flat_map(|(_, text)| text.values.iter().map(String::as_str)));
+        let search = SecretSearch::new(masker, &self.computations, event);
         let headers = Headers::new(headers, &self.nesting_headers.headers(event))?;
         log.text(&request_head(&hook.shown_url, &params, &headers, payload));
 
@@ -181,7 +188,7 @@ impl Webhooks {
             method: "Post",
             url,
             shown_url: &hook.shown_url,
-            masker: &masker,
+            search: &search,
             timeout: Some(hook.timeout),
         };
         let request = client
@@ -232,7 +239,7 @@ impl Webhooks {
         keep_bytes: usize,
         log: &mut Output,
     ) -> Result<Answer, HookFailure> {
-        let masker = call.masker;
+        let secrets = call.search;
         let started = self.clock.now();
         let (answer, redirects) = recorded(request.send()).await;
         let elapsed = (self.clock.now() - started).try_into().unwrap_or_default();
@@ -246,11 +253,11 @@ impl Webhooks {
             let lines = lines.map(|(status, to)| redirects::line(*status, to, masker));
             lines.collect::<String>()
         };
-        log.text(&masker.run_blocking(followed).await?);
+        log.text(&secrets.run(followed).await?);
 
         let answer = match answer {
             Ok(answer) => answer,
-            Err(e) => return Err(no_answer(call, &e, "while awaiting headers").await),
+            Err(e) => return Err(request_failure(call, &e, "while awaiting headers").await),
         };
         let (status, url) = (answer.status(), answer.url().clone());
         let proxies = self.proxies.clone();
@@ -258,12 +265,12 @@ impl Webhooks {
             let head = masker.text(&response_head(&answer));
             (head, hint_of_redirect(&answer, masker, &proxies), answer)
         };
-        let (head, hint, answer) = masker.run_blocking(shown).await?;
+        let (head, hint, answer) = secrets.run(shown).await?;
         log.text("\nResponse:\n");
         log.text(&head);
-        let body = match read_body(answer, masker, keep_bytes, log).await? {
+        let body = match read_body(answer, secrets, keep_bytes, log).await? {
             Ok(body) => body,
-            Err(e) => return Err(no_answer(call, &e, "while reading body").await),
+            Err(e) => return Err(request_failure(call, &e, "while reading body").await),
         };
         Ok(Answer {
             status,
@@ -286,11 +293,9 @@ struct Answer {
 }
 
 /// Returns the failure of a hook that got no response, or only a part of it.
-async fn no_answer(call: Call<'_>, error: &reqwest::Error, when: &str) -> HookFailure {
+async fn request_failure(call: Call<'_>, error: &reqwest::Error, when: &str) -> HookFailure {
     let message = failure(call, error, when);
-    let masked = call
-        .masker
-        .run_blocking(move |masker| masker.text(&message));
+    let masked = call.search.run(move |masker| masker.text(&message));
     match masked.await {
         Ok(message) => HookFailure {
             message,

@@ -64,7 +64,7 @@ pub(crate) struct FileError {
 impl FileError {
     /// Reports whether the file may be in the folder by mistake: it does not name an action, or its
     /// file name does not end in `.yaml` or `.yml`.
-    pub(crate) fn is_perhaps_no_action(&self) -> bool {
+    pub(crate) fn may_be_misplaced(&self) -> bool {
         let is_yaml = [".yaml", ".yml"].iter().any(|end| self.path.ends_with(end));
         !is_yaml || [NO_NAME, NO_MAP].contains(&self.diagnostic.reason.as_str())
     }

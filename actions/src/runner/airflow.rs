@@ -1,13 +1,11 @@
 //! `type: airflow`.
 
 use async_trait::async_trait;
-use graveler::Event;
 
 use super::webhook::unreadable_variables;
 use super::{HookFailure, HookResult, HookRunner, HookSpec, Invocation, Problem};
 use crate::action_file::HookKind;
-use crate::load::{MatchedAction, Origin};
-use crate::payload::payload;
+use crate::load::Origin;
 use crate::webhook::Webhooks;
 
 /// Starts one DAG run per hook.
@@ -36,36 +34,33 @@ impl HookRunner for AirflowRunner {
         unreadable_variables(spec.hook, self.webhooks.environment())
     }
 
-    async fn run(&self, invocation: Invocation<'_>) -> HookResult {
-        let log_at = invocation.log_at();
-        let Invocation {
-            event,
-            matched,
-            hook,
-            hook_run_id,
-            mut log,
-            ..
-        } = invocation;
-        let HookKind::Airflow(airflow) = &hook.kind else {
-            return HookResult::new(log, Err(HookFailure::of_other_type(hook, self)));
+    async fn run(&self, mut invocation: Invocation<'_>) -> HookResult {
+        let outcome = match &invocation.hook.kind {
+            HookKind::Airflow(airflow) => {
+                let (payload, log_at) = (invocation.payload(), invocation.log_at());
+                let (event, dag_run_id) = (invocation.event, dag_run_id(&invocation));
+                let log = &mut invocation.log;
+                let run =
+                    self.webhooks
+                        .run_dag(airflow, &dag_run_id, event, &payload, log, &log_at);
+                run.await
+            }
+            _ => Err(HookFailure::of_other_type(invocation.hook, self)),
         };
-        let payload = payload(event, &matched.action.name, &hook.id);
-        let dag_run_id = dag_run_id(matched, &hook.id, event, hook_run_id);
-        let outcome = self
-            .webhooks
-            .run_dag(airflow, &dag_run_id, event, &payload, &mut log, &log_at)
-            .await;
-        HookResult::new(log, outcome)
+        HookResult::new(invocation.log, outcome)
     }
 }
 
 /// Returns the id of a hook's DAG run. Airflow rejects an id that it already has. For a change that edits an action
 /// file, the old and the new version of the file run in the same run of actions. The hook run id is therefore appended
 /// for the old version.
-fn dag_run_id(matched: &MatchedAction, hook_id: &str, event: &Event, hook_run_id: &str) -> String {
-    let id = format!("lakeFS_hook_{hook_id}_{}", event.run_id);
-    match matched.origin {
-        Origin::Destination => format!("{id}_{hook_run_id}"),
+fn dag_run_id(invocation: &Invocation<'_>) -> String {
+    let id = format!(
+        "lakeFS_hook_{}_{}",
+        invocation.hook.id, invocation.event.run_id
+    );
+    match invocation.matched.origin {
+        Origin::Destination => format!("{id}_{}", invocation.hook_run_id),
         Origin::Change => id,
     }
 }

@@ -55,7 +55,13 @@ fn webhooks() -> Webhooks {
         time::macros::datetime!(2026-03-04 05:06:07 UTC),
     ));
     let environment = Environment::new(false, "", |_| None);
-    Webhooks::new(environment, clock, WebhookOptions::default()).unwrap()
+    Webhooks::new(
+        environment,
+        clock,
+        WebhookOptions::default(),
+        Computations::new().unwrap(),
+    )
+    .unwrap()
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@ use async_trait::async_trait;
 use super::{HookFailure, HookResult, HookRunner, HookSpec, Invocation, Problem};
 use crate::action_file::{Diagnostic, Hook, HookKind};
 use crate::env::Environment;
-use crate::payload::payload;
 use crate::webhook::Webhooks;
 
 /// Sends one request per hook.
@@ -34,24 +33,18 @@ impl HookRunner for WebhookRunner {
         unreadable_variables(spec.hook, self.webhooks.environment())
     }
 
-    async fn run(&self, invocation: Invocation<'_>) -> HookResult {
-        let log_at = invocation.log_at();
-        let Invocation {
-            event,
-            matched,
-            hook,
-            mut log,
-            ..
-        } = invocation;
-        let HookKind::Webhook(webhook) = &hook.kind else {
-            return HookResult::new(log, Err(HookFailure::of_other_type(hook, self)));
+    async fn run(&self, mut invocation: Invocation<'_>) -> HookResult {
+        let outcome = match &invocation.hook.kind {
+            HookKind::Webhook(webhook) => {
+                let (payload, log_at) = (invocation.payload(), invocation.log_at());
+                let (event, log) = (invocation.event, &mut invocation.log);
+                self.webhooks
+                    .run(webhook, event, &payload, log, &log_at)
+                    .await
+            }
+            _ => Err(HookFailure::of_other_type(invocation.hook, self)),
         };
-        let payload = payload(event, &matched.action.name, &hook.id);
-        let outcome = self
-            .webhooks
-            .run(webhook, event, &payload, &mut log, &log_at)
-            .await;
-        HookResult::new(log, outcome)
+        HookResult::new(invocation.log, outcome)
     }
 }
 

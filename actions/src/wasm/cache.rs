@@ -3,7 +3,7 @@
 //! Compiling takes between milliseconds and a minute. While the result is cached, a component is not
 //! compiled again. The queue (`compile/queue.rs`) is fair between repositories. Concurrent requests
 //! for a component share one load from disk, and those of one repository share one place in the
-//! compile queue (`flights`). Lookups in memory and on disk come first, so cached components never
+//! compile queue (`single_flight`). Lookups in memory and on disk come first, so cached components never
 //! wait for the compiler. Unusable components are cached too. Compiled code survives a restart
 //! (`disk`).
 
@@ -21,10 +21,10 @@ use super::compile_wait::CompileWait;
 use super::component::{Component, ComponentDigest};
 use super::disk::{CodeKey, Disk};
 use super::engine::{Engines, Lane};
-use super::flights::Flights;
 use super::limits::{BROKEN, BROKEN_AGE, COMPILE_WAIT, COMPILED_BYTES, TEXT_BYTES, cut};
 use super::ready::Ready;
 use super::report::{Cause, Failure};
+use super::single_flight::SingleFlight;
 use super::v0_1::Linkers;
 use crate::computations::{Computations, Slot};
 use crate::error::SetupError;
@@ -61,9 +61,9 @@ pub(super) struct Cache {
     /// Components that cannot be used, with the reason.
     broken: moka::sync::Cache<ComponentDigest, Failure>,
     /// Loads from disk in progress.
-    loads: Flights<ComponentDigest, Option<Arc<Ready>>>,
+    loads: SingleFlight<ComponentDigest, Option<Arc<Ready>>>,
     /// Compilations that wait or run, by repository and digest.
-    compilations: Flights<(String, ComponentDigest), Arc<Ready>>,
+    compilations: SingleFlight<(String, ComponentDigest), Arc<Ready>>,
 }
 
 impl Cache {
@@ -90,8 +90,8 @@ impl Cache {
                 .max_capacity(BROKEN)
                 .time_to_live(BROKEN_AGE)
                 .build(),
-            loads: Flights::default(),
-            compilations: Flights::default(),
+            loads: SingleFlight::default(),
+            compilations: SingleFlight::default(),
         })
     }
 

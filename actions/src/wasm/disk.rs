@@ -507,7 +507,7 @@ mod tests {
         let refused = Disk::new(dir.path(), CodeKey::new(KEY), &engine)
             .err()
             .unwrap();
-        let message = refused.to_string();
-        assert!(message.ends_with("is not a folder: delete it"), "{message}");
+        let reason = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(reason.ends_with("is not a folder: delete it"), "{reason}");
     }
 }

@@ -25,7 +25,6 @@ mod disk;
 mod engine;
 mod fanout;
 mod findings;
-mod flights;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod fuzzing;
 mod guest;
@@ -41,6 +40,7 @@ mod ready;
 mod report;
 mod request;
 mod session;
+mod single_flight;
 mod tree;
 mod v0_1;
 mod wasi;

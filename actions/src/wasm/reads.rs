@@ -28,7 +28,7 @@ pub(super) async fn read(
     length: u32,
 ) -> Result<Bytes, Refusal> {
     let range = within(object, offset, length)?;
-    not_too_much(u64::from(length))?;
+    check_read_size(u64::from(length))?;
     fetch(run, object, range).await
 }
 
@@ -40,7 +40,7 @@ pub(super) async fn read_tail(
 ) -> Result<Bytes, Refusal> {
     let size = size_of(object);
     let length = u64::from(length).min(size);
-    not_too_much(length)?;
+    check_read_size(length)?;
     fetch(run, object, size - length..size).await
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn read_many(
         .iter()
         .map(|(o, l)| within(object, *o, *l))
         .collect::<Result<_, _>>()?;
-    not_too_much(spans.iter().map(|s| s.end - s.start).sum())?;
+    check_read_size(spans.iter().map(|s| s.end - s.start).sum())?;
     let plan = plan(&spans);
     let fetches = plan
         .clone()
@@ -112,7 +112,7 @@ fn within(object: &Object, offset: u64, length: u32) -> Result<Range<u64>, Refus
     }
 }
 
-fn not_too_much(bytes: u64) -> Result<(), Refusal> {
+fn check_read_size(bytes: u64) -> Result<(), Refusal> {
     if bytes > u64::from(READ_BYTES) {
         return Err(Refusal::TooMuch(format!(
             "one call can read at most {}",

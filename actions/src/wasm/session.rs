@@ -419,7 +419,7 @@ impl State {
     }
 
     /// Records a refusal as a possible reason for a later error of the guest.
-    pub(super) fn note<T>(&mut self, answer: Result<T, Refusal>) -> Result<T, Refusal> {
+    pub(super) fn record_refusal<T>(&mut self, answer: Result<T, Refusal>) -> Result<T, Refusal> {
         if let Err(refusal) = &answer {
             self.refused = self.refused.or(refusal.cause());
         }

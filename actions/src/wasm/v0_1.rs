@@ -34,7 +34,7 @@ mod hook {
         exports: { default: async },
         with: {
             "weir:hooks/tree.chunks": crate::wasm::reads::Chunks,
-            "weir:hooks/tree.object": crate::wasm::v0_1::Opened,
+            "weir:hooks/tree.object": crate::wasm::v0_1::ObjectHandle,
             "weir:hooks/tree.listing": crate::wasm::session::Listing,
             "weir:hooks/tree.changes": crate::wasm::session::Changes,
             "weir:hooks/tree.snapshot": crate::wasm::tree::Side,
@@ -84,7 +84,7 @@ use object_gate::ObjectGatePre;
 
 /// An object to which a guest holds a handle.
 #[expect(unreachable_pub, reason = "the bindings re-export what guests hold")]
-pub type Opened = Arc<Object>;
+pub type ObjectHandle = Arc<Object>;
 
 type Reply<T> = wasmtime::Result<Result<T, tree::TreeError>>;
 
@@ -229,7 +229,7 @@ fn millis(time: base::OffsetDateTime) -> u64 {
 
 impl State {
     fn answer<T>(&mut self, answer: Result<T, Refusal>) -> Result<T, tree::TreeError> {
-        self.note(answer).map_err(error)
+        self.record_refusal(answer).map_err(error)
     }
 
     /// Creates a handle for the guest. Traps if the guest holds too many.
@@ -338,7 +338,7 @@ impl tree::HostSnapshot for State {
         let answer = run.stat(side, path).await;
         Ok(self.answer(answer).map(|o| entry(&o)))
     }
-    async fn open(&mut self, this: Resource<Side>, path: String) -> Reply<Resource<Opened>> {
+    async fn open(&mut self, this: Resource<Side>, path: String) -> Reply<Resource<ObjectHandle>> {
         let (side, run) = (*self.table.get(&this)?, self.run.clone());
         let answer = run.stat(side, path).await;
         match self.answer(answer) {
@@ -393,19 +393,22 @@ impl tree::HostChanges for State {
 }
 
 impl tree::HostObject for State {
-    async fn entry(&mut self, this: Resource<Opened>) -> wasmtime::Result<tree::Entry> {
+    async fn entry(&mut self, this: Resource<ObjectHandle>) -> wasmtime::Result<tree::Entry> {
         Ok(entry(self.table.get(&this)?))
     }
-    async fn modified_ms(&mut self, this: Resource<Opened>) -> wasmtime::Result<u64> {
+    async fn modified_ms(&mut self, this: Resource<ObjectHandle>) -> wasmtime::Result<u64> {
         Ok(millis(self.table.get(&this)?.entry.last_modified))
     }
-    async fn content_type(&mut self, this: Resource<Opened>) -> wasmtime::Result<Option<String>> {
+    async fn content_type(
+        &mut self,
+        this: Resource<ObjectHandle>,
+    ) -> wasmtime::Result<Option<String>> {
         let content_type = &self.table.get(&this)?.entry.content_type;
         Ok(Some(content_type.clone()).filter(|t| !t.is_empty()))
     }
     async fn metadata(
         &mut self,
-        this: Resource<Opened>,
+        this: Resource<ObjectHandle>,
     ) -> wasmtime::Result<Vec<(String, String)>> {
         Ok(self
             .table
@@ -416,14 +419,14 @@ impl tree::HostObject for State {
             .into_iter()
             .collect())
     }
-    async fn read(&mut self, this: Resource<Opened>, at: tree::Span) -> Reply<Vec<u8>> {
+    async fn read(&mut self, this: Resource<ObjectHandle>, at: tree::Span) -> Reply<Vec<u8>> {
         let (object, run) = (self.table.get(&this)?.clone(), self.run.clone());
         let answer = reads::read(&run, &object, at.offset, at.length).await;
         Ok(self.answer(answer).map(Vec::from))
     }
     async fn read_many(
         &mut self,
-        this: Resource<Opened>,
+        this: Resource<ObjectHandle>,
         at: Vec<tree::Span>,
     ) -> Reply<Vec<Vec<u8>>> {
         let (object, run) = (self.table.get(&this)?.clone(), self.run.clone());
@@ -433,12 +436,16 @@ impl tree::HostObject for State {
             .answer(answer)
             .map(|parts| parts.into_iter().map(Vec::from).collect()))
     }
-    async fn read_tail(&mut self, this: Resource<Opened>, length: u32) -> Reply<Vec<u8>> {
+    async fn read_tail(&mut self, this: Resource<ObjectHandle>, length: u32) -> Reply<Vec<u8>> {
         let (object, run) = (self.table.get(&this)?.clone(), self.run.clone());
         let answer = reads::read_tail(&run, &object, length).await;
         Ok(self.answer(answer).map(Vec::from))
     }
-    async fn scan(&mut self, this: Resource<Opened>, from_offset: u64) -> Reply<Resource<Chunks>> {
+    async fn scan(
+        &mut self,
+        this: Resource<ObjectHandle>,
+        from_offset: u64,
+    ) -> Reply<Resource<Chunks>> {
         let object = self.table.get(&this)?.clone();
         let chunks = if self.scans < SCANS {
             Chunks::new(object, from_offset)
@@ -455,7 +462,7 @@ impl tree::HostObject for State {
             Err(e) => Ok(Err(e)),
         }
     }
-    async fn drop(&mut self, this: Resource<Opened>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, this: Resource<ObjectHandle>) -> wasmtime::Result<()> {
         self.table.delete(this)?;
         Ok(())
     }

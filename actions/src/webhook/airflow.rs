@@ -20,7 +20,7 @@ use tokio::time::MissedTickBehavior;
 use url::Url;
 
 use super::redirects::drops_body;
-use super::{Answer, Call, Masker, TextLog, Webhooks, answer_in_log};
+use super::{Answer, Call, Masker, SecretSearch, TextLog, Webhooks, answer_in_log};
 use crate::action_file::{AirflowProperties, format_duration};
 use crate::env::{Expanded, MASK};
 use crate::output::Output;
@@ -79,6 +79,7 @@ impl Webhooks {
         let credentials = format!("{}:{password}", hook.username);
         let whole = [password.as_str(), credentials.as_str()];
         let masker = Masker::new(whole.into_iter().chain(values.iter().map(String::as_str)));
+        let search = SecretSearch::new(masker, &self.computations, event);
         let mut headers = self.nesting_headers.headers(event);
         headers.insert(AUTHORIZATION, basic(&credentials)?);
 
@@ -92,7 +93,7 @@ impl Webhooks {
             method: "Post",
             url: runs,
             shown_url: &hook.shown_runs,
-            masker: &masker,
+            search: &search,
             timeout: None,
         };
         let request = client
@@ -111,7 +112,7 @@ impl Webhooks {
         if let Ok(mut path) = run.path_segments_mut() {
             path.push(run_id);
         }
-        let waited = self.wait(&run, headers, &masker, log, log_at);
+        let waited = self.wait(&run, headers, &search, log, log_at);
         match tokio::time::timeout(hook.timeout, waited).await {
             Ok(ended) => ended,
             Err(_) => Err(HookFailure {
@@ -132,7 +133,7 @@ impl Webhooks {
         &self,
         run: &Url,
         headers: HeaderMap,
-        masker: &Masker,
+        search: &SecretSearch,
         log: &mut Output,
         log_at: &str,
     ) -> Result<(), HookFailure> {
@@ -149,7 +150,7 @@ impl Webhooks {
                 method: "Get",
                 url: run,
                 shown_url: run.as_str(),
-                masker,
+                search,
                 timeout: None,
             };
             log.text(&format!("Request:\nGET {run}\n"));
@@ -161,7 +162,7 @@ impl Webhooks {
             check(&answer, run, log_at)?;
             let state = state(&answer.body)?;
             let masked = String::from(&*state);
-            let masked = masker.run_blocking(move |masker| masker.text(&masked));
+            let masked = search.run(move |masker| masker.text(&masked));
             let masked = masked.await?;
             let _ = write!(TextLog(log), "\nDAG completed with state: {masked}\n");
             match &*state {

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use graveler::Event;
 
+use crate::computations::{Computations, ComputeError};
 use crate::env::MASK;
 use crate::runner::HookFailure;
 
@@ -73,29 +75,6 @@ impl Masker {
     pub(super) fn lookahead(&self) -> usize {
         let longest = self.pieces.iter().map(Vec::len).max().unwrap_or(0);
         longest * MAX_ENCODED_BYTES
-    }
-
-    /// Runs `search`, which masks text, on the blocking thread pool. Searching long text may take
-    /// many milliseconds, which must not block a serving thread.
-    ///
-    /// # Errors
-    /// If the search panics, or the server stops before the search begins.
-    pub(super) async fn run_blocking<T: Send + 'static>(
-        &self,
-        search: impl FnOnce(&Self) -> T + Send + 'static,
-    ) -> Result<T, HookFailure> {
-        let masker = self.clone();
-        let searched = tokio::task::spawn_blocking(move || search(&masker)).await;
-        searched.map_err(|e| {
-            let why = if e.is_panic() {
-                "the search failed"
-            } else {
-                "the server is shutting down"
-            };
-            HookFailure::new(format!(
-                "the response was not searched for secrets, so it is not used: {why}"
-            ))
-        })
     }
 
     /// Masks the secrets in a string.
@@ -181,6 +160,57 @@ impl std::fmt::Debug for Masker {
             .field("pieces", &self.pieces.len())
             .finish_non_exhaustive()
     }
+}
+
+/// Searches responses for the secrets that were sent with one request, in the share of a repository.
+#[derive(Debug, Clone)]
+pub(super) struct SecretSearch {
+    masker: Masker,
+    computations: Computations,
+    repository: String,
+}
+
+impl SecretSearch {
+    pub(super) fn new(masker: Masker, computations: &Computations, event: &Event) -> Self {
+        Self {
+            masker,
+            computations: computations.clone(),
+            repository: event.repository.partition(),
+        }
+    }
+
+    /// See [`Masker::lookahead`].
+    pub(super) fn lookahead(&self) -> usize {
+        self.masker.lookahead()
+    }
+
+    /// Runs `search`, which masks text, off the serving threads. Searching long text may take many
+    /// milliseconds.
+    ///
+    /// # Errors
+    /// If the search panics, if no thread is free in time, or if the server stops before the search begins.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        search: impl FnOnce(&Masker) -> T + Send + 'static,
+    ) -> Result<T, HookFailure> {
+        let masker = self.masker.clone();
+        let searched = self
+            .computations
+            .run(&self.repository, move || search(&masker));
+        searched.await.map_err(|e| not_searched(&e))
+    }
+}
+
+/// Returns the failure of a hook whose response was not searched.
+fn not_searched(error: &ComputeError) -> HookFailure {
+    let why = match error {
+        ComputeError::Busy(_) => error.to_string(),
+        ComputeError::Ended(e) if e.is_panic() => "the search failed".to_owned(),
+        ComputeError::Ended(_) => "the server is shutting down".to_owned(),
+    };
+    HookFailure::new(format!(
+        "the response was not searched for secrets, so it is not used: {why}"
+    ))
 }
 
 /// Returns a value with its base64 and hexadecimal encodings. Other encodings are matched per

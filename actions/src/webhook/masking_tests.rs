@@ -1,6 +1,9 @@
 //! Tests of masking: encodings that are masked, and text that must not change.
 
+use std::time::Duration;
+
 use super::*;
+use crate::computations::Blocked;
 
 const SECRET: &str = "s3cr/t+\"väl <&> ue'\\";
 
@@ -191,16 +194,31 @@ fn long_secrets_are_masked_or_the_text_is_not_shown() {
 }
 
 /// Regression test: a search that was cancelled at shutdown panicked.
-#[test]
-fn search_during_shutdown_fails_the_hook() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let handle = runtime.handle().clone();
-    runtime.shutdown_background();
-    let masker = Masker::new([SECRET]);
-    let _inside = handle.enter();
-    let searched = futures::executor::block_on(masker.run_blocking(|masker| masker.text("x")));
+#[tokio::test]
+async fn search_during_shutdown_fails_the_hook() {
+    let search = tokio::spawn(std::future::pending::<()>());
+    search.abort();
+    let cancelled = ComputeError::from(search.await.unwrap_err());
     assert_eq!(
-        searched.unwrap_err().message,
+        not_searched(&cancelled).message,
         "the response was not searched for secrets, so it is not used: the server is shutting down"
     );
+}
+
+/// Regression test: searches ran with the priority of serving threads, on the threads that read and write
+/// objects, any number at a time.
+#[tokio::test]
+async fn searches_of_a_repository_wait_for_its_own_share() {
+    let computations = Computations::waiting(Duration::from_millis(20)).unwrap();
+    let event = crate::testing::event(graveler::EventKind::PreCommit);
+    let search = SecretSearch::new(Masker::new([SECRET]), &computations, &event);
+    let text = async || search.run(|masker| masker.text("x")).await;
+    {
+        let _blocked = Blocked::start(&computations, "hostile").await;
+        assert_eq!(text().await.unwrap(), "x");
+    }
+    let repository = event.repository.partition();
+    let _blocked = Blocked::start(&computations, &repository).await;
+    let refused = text().await.unwrap_err().message;
+    assert!(refused.contains("no thread was free"), "{refused}");
 }

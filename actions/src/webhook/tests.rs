@@ -11,6 +11,7 @@ use super::masking::SEARCHES_ON_THREAD;
 use super::transcript::MAX_RESPONSE_BYTES;
 use super::{HookFailure, Proxies, WebhookOptions, WebhookTargets, Webhooks};
 use crate::action_file::{Target, WebhookProperties};
+use crate::computations::Computations;
 use crate::env::Environment;
 use crate::output::{MAX_LOG_BYTES, Output};
 use crate::testing::{event, server};
@@ -54,7 +55,14 @@ async fn deliver(
     let clock = Arc::new(ManualClock::new(
         time::macros::datetime!(2026-03-04 05:06:07 UTC),
     ));
-    let webhooks = Webhooks::with_proxies(environment, clock, options, proxies).unwrap();
+    let webhooks = Webhooks::with_proxies(
+        environment,
+        clock,
+        options,
+        Computations::new().unwrap(),
+        proxies,
+    )
+    .unwrap();
     let mut log = Output::new(MAX_LOG_BYTES);
     let event = event(EventKind::PreCommit);
     let outcome = webhooks

@@ -13,7 +13,7 @@ use reqwest::{Response, StatusCode, Version};
 use url::Url;
 
 use super::headers::{Headers, canonical};
-use super::masking::Masker;
+use super::masking::{Masker, SecretSearch};
 use crate::action_file::{MAX_TIMEOUT, format_duration};
 use crate::env::Expanded;
 use crate::output::Output;
@@ -29,7 +29,7 @@ pub(super) struct Call<'a> {
     pub(super) method: &'a str,
     pub(super) url: &'a Url,
     pub(super) shown_url: &'a str,
-    pub(super) masker: &'a Masker,
+    pub(super) search: &'a SecretSearch,
     /// The hook's `timeout`, if it limits this request.
     pub(super) timeout: Option<Duration>,
 }
@@ -109,12 +109,12 @@ fn status_line(status: StatusCode) -> String {
 /// If the body cannot be searched for secrets.
 pub(super) async fn read_body(
     answer: Response,
-    masker: &Masker,
+    secrets: &SecretSearch,
     keep_bytes: usize,
     log: &mut Output,
 ) -> Result<reqwest::Result<Vec<u8>>, HookFailure> {
     // Reads more than is logged, so that a secret that crosses the limit is recognized.
-    let most = (MAX_RESPONSE_BYTES + masker.lookahead().max(1)).max(keep_bytes);
+    let most = (MAX_RESPONSE_BYTES + secrets.lookahead().max(1)).max(keep_bytes);
     let mut read = Vec::new();
     let mut body = answer.bytes_stream();
     let ended = loop {
@@ -132,7 +132,7 @@ pub(super) async fn read_body(
         let masked = masker.bytes(&read, MAX_RESPONSE_BYTES, is_broken_off);
         (masked, read)
     };
-    let (masked, read) = masker.run_blocking(search).await?;
+    let (masked, read) = secrets.run(search).await?;
     log.bytes(&masked);
     let is_cut = read.len() > MAX_RESPONSE_BYTES;
     if is_cut {

@@ -67,7 +67,7 @@ async fn serve_beside(mode: &str) -> (u64, Report) {
     let host = host();
     let mut hook = std::pin::pin!(host.run(request));
     let others = async {
-        trees.looked.notified().await;
+        trees.called.notified().await;
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
@@ -76,8 +76,8 @@ async fn serve_beside(mode: &str) -> (u64, Report) {
         report = &mut hook => panic!("the hook ended first: {:?}", report.verdict),
         () = others => {}
     }
-    let looks = trees.looks.load(Ordering::Relaxed);
-    (looks, hook.await)
+    let calls = trees.calls.load(Ordering::Relaxed);
+    (calls, hook.await)
 }
 
 const STOPPED: &str = "limit_time: hook was stopped after 5s (limits.time_per_object)";
@@ -92,8 +92,8 @@ async fn requests_are_served_while_a_hook_loops() {
 /// Host calls cost no fuel, so a hook that mostly makes host calls must yield too.
 #[tokio::test(flavor = "current_thread")]
 async fn requests_are_served_while_a_hook_makes_endless_calls() {
-    let (looks, report) = serve_beside("call").await;
-    assert!(looks < 2_000, "{looks} host calls in 20 yields");
+    let (calls, report) = serve_beside("call").await;
+    assert!(calls < 2_000, "{calls} host calls in 20 yields");
     assert_eq!(error(&report), STOPPED);
 }
 

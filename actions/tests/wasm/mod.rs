@@ -83,9 +83,9 @@ struct Memory {
     /// (path, range) of each fetch.
     fetched: Mutex<Vec<(String, Range<u64>)>>,
     /// Notified whenever a guest asks for a tree.
-    looked: Notify,
+    called: Notify,
     /// Number of times that guests asked for a tree.
-    looks: AtomicU64,
+    calls: AtomicU64,
     /// Each first page of a listing waits here.
     barrier: Option<Arc<Barrier>>,
 }
@@ -163,8 +163,8 @@ fn page<T>(mut rows: Vec<T>, limit: usize, key: impl Fn(&T) -> String) -> Page<T
 #[async_trait]
 impl Trees for Memory {
     fn tree_id(&self, side: Side) -> Option<String> {
-        self.looks.fetch_add(1, Ordering::Relaxed);
-        self.looked.notify_one();
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.called.notify_one();
         match side {
             Side::Candidate => Some("candidate-tree".to_owned()),
             Side::Base => Some("base-tree".to_owned()),

@@ -1,5 +1,9 @@
 //! Wasm hooks as gates.
 
+#[path = "../../../tests/wasm/components.rs"]
+#[expect(dead_code, reason = "the integration tests use all of it")]
+mod wat_components;
+
 use super::*;
 
 pub(super) const GUEST: &[u8] = include_bytes!("../../../tests/fixtures/test_gate.wasm");
@@ -356,32 +360,21 @@ async fn advice_is_in_the_hint_and_not_in_the_message() {
     assert!(log.contains(verdict), "{log}");
 }
 
-/// A gate that passes every change, and whose description never ends.
-const NEVER_DESCRIBED: &str = r#"(component
-    (core module $m
-        (memory (export "memory") 1)
-        (func (export "check") (result i32)
-            (i32.store8 (i32.const 64) (i32.const 0))
-            (i32.store8 (i32.const 68) (i32.const 0))
-            (i32.const 64))
-        (func (export "describe") (result i32) (loop (br 0)) (unreachable)))
-    (core instance $i (instantiate $m))
-    (type $verdict (enum "pass" "fail" "skip"))
-    (func $describe (result string)
-        (canon lift (core func $i "describe") (memory $i "memory")))
-    (func $check (result (result $verdict (error string)))
-        (canon lift (core func $i "check") (memory $i "memory")))
-    (instance $describe-api (export "describe" (func $describe)))
-    (instance $gate-api (export "verdict" (type $verdict)) (export "check" (func $check)))
-    (export "weir:hooks/describe-api@0.1.0" (instance $describe-api))
-    (export "weir:hooks/gate-api@0.1.0" (instance $gate-api)))"#;
+/// A core module of a gate that passes every change, and whose description never ends.
+const NEVER_DESCRIBED: &str = r#"
+    (memory (export "memory") 1)
+    (func (export "check") (result i32)
+        (i32.store8 (i32.const 64) (i32.const 0))
+        (i32.store8 (i32.const 68) (i32.const 0))
+        (i32.const 64))
+    (func (export "describe") (result i32) (loop (br 0)) (unreachable))"#;
 
 /// Regression test: if `describe` exceeded a limit or the server was busy, the hook ran with a
 /// config that nothing had checked.
 #[tokio::test]
 async fn hook_with_an_unchecked_config_does_not_run() {
     let lake = Lake::new().await;
-    let component = wat::parse_str(NEVER_DESCRIBED).unwrap();
+    let component = wat_components::module(NEVER_DESCRIBED).to_vec();
     put_component(&lake, "main", component.leak()).await;
     let select = "      select: {paths: ['**'], kinds: [added]}\n";
     lake.gate("main", "gate.yaml", &wasm(select)).await;

@@ -11,6 +11,7 @@ use super::super::transcript::MAX_RESPONSE_BYTES;
 use super::super::{Proxies, WebhookOptions, WebhookTargets};
 use super::*;
 use crate::action_file::{Action, HookKind};
+use crate::computations::Computations;
 use crate::env::Environment;
 use crate::output::MAX_LOG_BYTES;
 use crate::testing::{Seen, event, server};
@@ -36,7 +37,14 @@ fn webhooks(options: WebhookOptions) -> Webhooks {
     let clock = Arc::new(ManualClock::new(
         time::macros::datetime!(2026-03-04 05:06:07 UTC),
     ));
-    Webhooks::with_proxies(environment, clock, options, Proxies::of_process()).unwrap()
+    Webhooks::with_proxies(
+        environment,
+        clock,
+        options,
+        Computations::new().unwrap(),
+        Proxies::of_process(),
+    )
+    .unwrap()
 }
 
 fn polling(dag_poll_interval: Duration) -> WebhookOptions {

@@ -13,72 +13,75 @@ use futures::future::{BoxFuture, Shared};
 use super::guests::host_failed;
 use super::report::Failure;
 
-type Flight<T> = Shared<BoxFuture<'static, Result<T, Failure>>>;
+type SharedWork<T> = Shared<BoxFuture<'static, Result<T, Failure>>>;
 
 /// Work in progress by key. Results are not kept. Cheap to clone.
-pub(super) struct Flights<K, T> {
-    flights: Arc<Mutex<HashMap<K, Flight<T>>>>,
+pub(super) struct SingleFlight<K, T> {
+    in_progress: Arc<Mutex<HashMap<K, SharedWork<T>>>>,
 }
 
-impl<K, T> Clone for Flights<K, T> {
+impl<K, T> Clone for SingleFlight<K, T> {
     fn clone(&self) -> Self {
         Self {
-            flights: Arc::clone(&self.flights),
+            in_progress: Arc::clone(&self.in_progress),
         }
     }
 }
 
-impl<K, T> Default for Flights<K, T> {
+impl<K, T> Default for SingleFlight<K, T> {
     fn default() -> Self {
         Self {
-            flights: Arc::default(),
+            in_progress: Arc::default(),
         }
     }
 }
 
-impl<K, T> Flights<K, T>
+impl<K, T> SingleFlight<K, T>
 where
     K: Clone + Eq + Hash + Send + 'static,
     T: Clone + Send + Sync + 'static,
 {
     /// Joins the work for `key`, or starts `work` if there is none.
-    pub(super) fn join<W>(&self, key: K, work: impl FnOnce() -> W) -> Flight<T>
+    pub(super) fn join<W>(&self, key: K, work: impl FnOnce() -> W) -> SharedWork<T>
     where
         W: Future<Output = Result<T, Failure>> + Send + 'static,
     {
-        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = match flights.entry(key) {
+        let mut in_progress = self
+            .in_progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let entry = match in_progress.entry(key) {
             Entry::Occupied(entry) => return entry.get().clone(),
             Entry::Vacant(entry) => entry,
         };
         let cleanup = RemoveOnDrop {
-            flights: self.clone(),
+            of: self.clone(),
             key: entry.key().clone(),
         };
         let work = work();
-        // Spawned when a request first polls the flight, which is not under the lock. A runtime that
+        // Spawned when a request first polls it, which is not under the lock. A runtime that
         // shuts down drops a new task immediately, and with it `cleanup`, which takes the lock.
-        let flight = async move {
+        let shared = async move {
             let task = tokio::spawn(async move {
                 let _cleanup = cleanup;
                 work.await
             });
             task.await.unwrap_or_else(|e| Err(host_failed(&e)))
         };
-        entry.insert(flight.boxed().shared()).clone()
+        entry.insert(shared.boxed().shared()).clone()
     }
 }
 
 /// Removes the work from the map when it ends, even if it panics.
 struct RemoveOnDrop<K: Eq + Hash, T> {
-    flights: Flights<K, T>,
+    of: SingleFlight<K, T>,
     key: K,
 }
 
 impl<K: Eq + Hash, T> Drop for RemoveOnDrop<K, T> {
     fn drop(&mut self) {
-        let flights = self.flights.flights.lock();
-        let removed = flights
+        let in_progress = self.of.in_progress.lock();
+        let removed = in_progress
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&self.key);
         drop(removed);
@@ -96,11 +99,11 @@ mod tests {
 
     #[tokio::test]
     async fn requests_share_the_work_and_giving_up_does_not_cancel_it() {
-        let flights = Flights::<u8, usize>::default();
+        let work = SingleFlight::<u8, usize>::default();
         let (started, release) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
         let join = || {
             let (started, release) = (Arc::clone(&started), Arc::clone(&release));
-            flights.join(1, || async move {
+            work.join(1, || async move {
                 started.fetch_add(1, Ordering::SeqCst);
                 release.notified().await;
                 Ok(7)
@@ -112,14 +115,14 @@ mod tests {
         release.notify_one();
         assert_eq!(second.await, Ok(7));
         assert_eq!(started.load(Ordering::SeqCst), 1);
-        assert!(flights.flights.lock().unwrap().is_empty());
+        assert!(work.in_progress.lock().unwrap().is_empty());
     }
 
     #[tokio::test]
     async fn panic_fails_the_requests_and_is_not_kept() {
-        let flights = Flights::<u8, ()>::default();
-        let failed = flights.join(1, || async { panic!("on purpose") }).await;
+        let work = SingleFlight::<u8, ()>::default();
+        let failed = work.join(1, || async { panic!("on purpose") }).await;
         assert_eq!(failed.unwrap_err().cause, Cause::Trap);
-        assert_eq!(flights.join(1, || async { Ok(()) }).await, Ok(()));
+        assert_eq!(work.join(1, || async { Ok(()) }).await, Ok(()));
     }
 }

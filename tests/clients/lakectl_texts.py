@@ -40,7 +40,7 @@ for line in open(RECORDED):
     match = re.fullmatch(r"(?:<warning of local>\n\n)?(.*)\n(\d{3}) [A-Z][^\n]*\n", step.get("stderr") or "", re.S)
     if match:
         recorded[step["label"]] = (int(match[2]), match[1])
-asked, wrong = set(), []
+compared, wrong = set(), []
 
 
 def send(method, path, body=None, content=None, keys=KEYS):
@@ -73,7 +73,7 @@ def do(method, path, body=None, content=None):
 
 def check_refused(label, method, path, body=None, content=None, keys=KEYS):
     """Sends a request that must be refused with the recorded message."""
-    asked.add(label)
+    compared.add(label)
     status, answer = send(method, path, body, content, keys)
     message = answer.get("message", "")
     message = message.replace(NAMESPACE, "local://<root>/lakectl/<tag>").replace(f"l{TAG}-", "{T}-").replace(TAG, "<tag>")
@@ -223,8 +223,8 @@ check_refused("no keys", "GET", "/repositories", keys=None)
 check_refused("a wrong secret", "GET", "/repositories", keys=(KEYS[0], "wrong"))
 check_refused("an unknown key", "GET", "/repositories", keys=("AKIAJNOSUCHKEYATALLQ", KEYS[1]))
 
-forgotten = set(recorded) - asked - set(LATER) - set(BETTER)
+forgotten = set(recorded) - compared - set(LATER) - set(BETTER)
 for label in sorted(forgotten):
-    wrong.append(f"{label}: not asked")
-print(f"{len(asked)} messages of lakectl compared, {len(wrong)} differ")
+    wrong.append(f"{label}: not compared")
+print(f"{len(compared)} messages of lakectl compared, {len(wrong)} differ")
 sys.exit("\n".join(wrong) if wrong else 0)

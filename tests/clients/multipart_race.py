@@ -65,8 +65,8 @@ with concurrent.futures.ThreadPoolExecutor(8) as pool:
         left, right = parts[:2], parts[1:]
         lists = [left, right, left, right]
         clients = [one, two, two, one]
-        asked = [pool.submit(complete, client, key, upload, named) for client, named in zip(clients, lists)]
-        answers = [future.result() for future in asked]
+        completions = [pool.submit(complete, client, key, upload, named) for client, named in zip(clients, lists)]
+        answers = [future.result() for future in completions]
         won = {tag for tag in answers if tag != "NoSuchUpload"}
         assert len(won) == 1, answers
         tag = won.pop()

@@ -123,28 +123,28 @@ def check_metarange(records, folder):
     for key, value in records:
         id, data = frame(value)
         must(re.fullmatch(rb"[0-9a-f]{64}", id), f"invalid range name {id}")
-        said = fields(data)
-        low, high = said.get(1, b""), said.get(2, b"")
+        entry = fields(data)
+        low, high = entry.get(1, b""), entry.get(2, b"")
         must(key == high and low <= high and (last is None or last < low), f"range {id.decode()} is out of place")
         last = high
         path = os.path.join(folder, id.decode())
         if os.path.exists(path):
             given = properties(open(path, "rb").read())
             of_range = (given["type"], given["min_key"], given["max_key"], int(given["estimated_size_bytes"]), int(given["count"]))
-            must(of_range == (b"ranges", low, high, said.get(3, 0), said.get(4, 0)), f"range {id.decode()} does not match its entry")
+            must(of_range == (b"ranges", low, high, entry.get(3, 0), entry.get(4, 0)), f"range {id.decode()} does not match its entry")
 
 
 def check(db, folder, name):
     path = os.path.join(folder, name)
-    said = properties(open(path, "rb").read())
+    stored = properties(open(path, "rb").read())
     # RocksDB does not ingest empty tables.
-    records = read(db, name, path) if said["count"] != b"0" else []
-    given = {k: v for k, v in said.items() if not k.startswith("rocksdb.") and k not in COUNTED}
+    records = read(db, name, path) if stored["count"] != b"0" else []
+    given = {k: v for k, v in stored.items() if not k.startswith("rocksdb.") and k not in COUNTED}
     must(identity(records, given) == name, f"the id computed from the records and {given} is {identity(records, given)}")
     must(given.get("type") in (b"ranges", b"metaranges"), f"type {given.get('type')}")
     keys = [key for key, _ in records]
-    must(int(said["count"]) == len(keys) == uvarint(said["rocksdb.num.entries"], 0)[0], "the count is wrong")
-    must((said["min_key"], said["max_key"]) == ((keys[0], keys[-1]) if keys else (b"", b"")), "the bounds are wrong")
+    must(int(stored["count"]) == len(keys) == uvarint(stored["rocksdb.num.entries"], 0)[0], "the count is wrong")
+    must((stored["min_key"], stored["max_key"]) == ((keys[0], keys[-1]) if keys else (b"", b"")), "the bounds are wrong")
     if given["type"] == b"metaranges" and "entity" not in given:
         check_metarange(records, folder)
     else:
@@ -184,14 +184,14 @@ def main():
 
 
 def start(folder, names):
-    at, told = os.pipe()
+    at, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(at)
-        status = check_all(folder, names, lambda name: os.write(told, name.encode()))
+        status = check_all(folder, names, lambda name: os.write(writer, name.encode()))
         sys.stdout.flush()
         os._exit(status)
-    os.close(told)
+    os.close(writer)
     return child, at
 
 

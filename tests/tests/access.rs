@@ -12,13 +12,13 @@ use tokio::net::{TcpListener, TcpStream};
 
 #[test]
 fn short_secret_key_is_rejected_with_a_remedy() {
-    let said = TestServer::refuse_to_start(&[("WEIR_AUTH_ENCRYPT_SECRET_KEY", "swordfish")]);
+    let message = TestServer::refuse_to_start(&[("WEIR_AUTH_ENCRYPT_SECRET_KEY", "swordfish")]);
     assert!(
-        said.contains(
+        message.contains(
             "auth.encrypt.secret_key has 9 bytes, but a new installation needs at least 16"
-        ) && said.contains("openssl rand -hex 32")
-            && !said.contains("swordfish"),
-        "{said}"
+        ) && message.contains("openssl rand -hex 32")
+            && !message.contains("swordfish"),
+        "{message}"
     );
 }
 
@@ -39,10 +39,10 @@ async fn wrong_setup_token_is_rejected_even_locally() {
         (answer.status().as_u16(), answer.text().await.unwrap())
     };
     for wrong in ["not the token of the log", "x"] {
-        let (status, said) = ask(Some(wrong)).await;
+        let (status, message) = ask(Some(wrong)).await;
         assert!(
-            status == 403 && said.contains("wrong setup token"),
-            "{wrong:?}: {status} {said}"
+            status == 403 && message.contains("wrong setup token"),
+            "{wrong:?}: {status} {message}"
         );
     }
     // The failed attempts did not create an administrator.
@@ -66,8 +66,8 @@ async fn setup_through_a_proxy_needs_the_logged_token() {
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     };
-    let (status, said) = ask(None).await;
-    assert!(status == 401 && said.contains("start log"), "{said}");
+    let (status, message) = ask(None).await;
+    assert!(status == 401 && message.contains("start log"), "{message}");
     assert_eq!(ask(Some("not the token of the log")).await.0, 403);
     let log = server.log();
     let (_, token) = log.split_once("X-Weir-Setup-Token: ").unwrap();
@@ -188,10 +188,10 @@ const PATHS: [&str; 5] = [
 async fn quickstart_rejects_other_host_names() {
     let server = TestServer::start_quickstart();
     for path in PATHS {
-        let (status, said) = get(&server, path, &[("host", "rebound.example:8000")]).await;
+        let (status, message) = get(&server, path, &[("host", "rebound.example:8000")]).await;
         assert!(
-            status == 403 && said.contains("host rebound.example is not this machine"),
-            "{path}: {said}"
+            status == 403 && message.contains("host rebound.example is not this machine"),
+            "{path}: {message}"
         );
     }
     let (status, _) = get(&server, "/_health", &[("host", "localhost:8000")]).await;
@@ -202,10 +202,10 @@ async fn quickstart_rejects_other_host_names() {
 async fn quickstart_rejects_requests_of_other_sites() {
     let server = TestServer::start_quickstart();
     for path in PATHS {
-        let (status, said) = get(&server, path, &[("sec-fetch-site", "cross-site")]).await;
+        let (status, message) = get(&server, path, &[("sec-fetch-site", "cross-site")]).await;
         assert!(
-            status == 403 && said.contains("page of another site"),
-            "{path}: {said}"
+            status == 403 && message.contains("page of another site"),
+            "{path}: {message}"
         );
     }
 }
@@ -218,8 +218,8 @@ async fn quickstart_accepts_the_host_names_of_s3() {
         ("host", "lake.s3.local.lakefs.io"),
         ("authorization", "AWS4-HMAC-SHA256 x"),
     ];
-    let (_, said) = get(&server, "/", &signed).await;
-    assert!(!said.contains("this machine only"), "{said}");
+    let (_, message) = get(&server, "/", &signed).await;
+    assert!(!message.contains("this machine only"), "{message}");
 }
 
 /// It cannot know all of its host names.
@@ -285,11 +285,11 @@ async fn callback_service(server: &TestServer, passed_on: &'static str) -> (Stri
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let commits = format!("{}/api/v1/repositories/nested/branches", server.url());
     let answers = Answers::default();
-    let told = Arc::clone(&answers);
+    let recorded = Arc::clone(&answers);
     tokio::spawn(async move {
         for level in 1.. {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let (url, told) = (format!("{commits}/d{level}/commits"), Arc::clone(&told));
+            let (url, recorded) = (format!("{commits}/d{level}/commits"), Arc::clone(&recorded));
             tokio::spawn(async move {
                 let headers = read_request(&mut stream).await;
                 let header = headers
@@ -308,7 +308,7 @@ async fn callback_service(server: &TestServer, passed_on: &'static str) -> (Stri
                     .unwrap();
                 let status = answer.status().as_u16();
                 let text = answer.text().await.unwrap();
-                told.lock().unwrap().push((status, text));
+                recorded.lock().unwrap().push((status, text));
                 let done = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
                 stream.write_all(done).await.unwrap();
             });

@@ -104,8 +104,8 @@ fn connections_without_a_complete_request_are_closed() {
 fn trickling_headers_are_refused() {
     let server = TestServer::start_with_extra_settings(SHORT);
     let mut slow = Raw::with(&server, "GET /_health HTTP/1.1\r\nHost: localhost\r\n");
-    let said = slow.trickle(b"X-A: b\r\n", Duration::from_millis(100));
-    assert_eq!(String::from_utf8_lossy(&said), "");
+    let response = slow.trickle(b"X-A: b\r\n", Duration::from_millis(100));
+    assert_eq!(String::from_utf8_lossy(&response), "");
 }
 
 #[test]

@@ -490,6 +490,6 @@ async fn findings_are_in_the_response_with_their_positions() {
         (Some(8), Some("delay"))
     );
     let properties: Vec<_> = finding.properties.iter().flatten().collect();
-    let told: Vec<String> = properties.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    assert_eq!(told, ["length=20", "offset=10", "ratio=0.5"]);
+    let rendered: Vec<String> = properties.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    assert_eq!(rendered, ["length=20", "offset=10", "ratio=0.5"]);
 }

@@ -13,19 +13,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn startup_error_names_key_value_and_remedy() {
-    let said = TestServer::refuse_to_start(&[("WEIR_DATABASE_TYPE", "oracle")]);
+    let message = TestServer::refuse_to_start(&[("WEIR_DATABASE_TYPE", "oracle")]);
     assert!(
-        said.contains("database.type: oracle ($WEIR_DATABASE_TYPE) is not one of `sqlite`"),
-        "{said}"
+        message.contains("database.type: oracle ($WEIR_DATABASE_TYPE) is not one of `sqlite`"),
+        "{message}"
     );
     // lakeFS's names of the same variables work, and Weir's take precedence.
-    let said = TestServer::refuse_to_start(&[
+    let message = TestServer::refuse_to_start(&[
         ("LAKEFS_LOGGING_FORMAT", "text"),
         ("LAKEFS_LOGGING_LEVEL", "loud"),
     ]);
     assert!(
-        said.contains("logging.level: loud ($LAKEFS_LOGGING_LEVEL)"),
-        "{said}"
+        message.contains("logging.level: loud ($LAKEFS_LOGGING_LEVEL)"),
+        "{message}"
     );
 }
 
@@ -43,9 +43,9 @@ fn startup_error_contains_no_secrets() {
         ("WEIR_LOGGING_LEVEL", "loud"),
     ];
     for count in [secrets.len(), secrets.len() - 1] {
-        let said = TestServer::refuse_to_start(&secrets[..count]);
+        let message = TestServer::refuse_to_start(&secrets[..count]);
         for secret in ["hunter2", "swordfish", "open sesame"] {
-            assert!(!said.contains(secret), "{said}");
+            assert!(!message.contains(secret), "{message}");
         }
     }
 }

@@ -268,13 +268,13 @@ impl Suite<'_> {
         // The body yields some bytes and then never ends. The put is dropped while it waits for more.
         let (stalled, waiting) = futures::channel::oneshot::channel();
         let mut stalled = Some(stalled);
-        let silence = stream::poll_fn(move |_| {
+        let never_ends = stream::poll_fn(move |_| {
             if let Some(stalled) = stalled.take() {
                 stalled.send(()).expect("the test listens");
             }
             Poll::<Option<io::Result<Bytes>>>::Pending
         });
-        let body = stream::iter([Ok(pattern(LARGE_BYTES, 9))]).chain(silence);
+        let body = stream::iter([Ok(pattern(LARGE_BYTES, 9))]).chain(never_ends);
         let at = self.at("data/c/1");
         let put = self.store.put(&at, Box::pin(body)).fuse();
         match future::select(Box::pin(put), waiting).await {
@@ -393,7 +393,7 @@ impl Suite<'_> {
 
     async fn canonical_forms_show_equal_and_nested_namespaces(&self) {
         let namespace = self.namespace.trim_end_matches('/');
-        let asked = [
+        let namespaces = [
             namespace.to_owned(),
             format!("{namespace}/"),
             namespace.replacen("://", ":///", 1),
@@ -401,7 +401,7 @@ impl Suite<'_> {
             format!("{namespace}side"),
             "other://x/".to_owned(),
         ];
-        let canonical = self.store.canonical_namespaces(asked.to_vec()).await;
+        let canonical = self.store.canonical_namespaces(namespaces.to_vec()).await;
         let [place, slashed, from_root, inner, beside, foreign] =
             <[String; 6]>::try_from(canonical).expect("one result per namespace");
         assert_eq!(place, slashed);

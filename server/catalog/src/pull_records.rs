@@ -44,7 +44,7 @@ pub(crate) const RECORDS: &str = "pulls/";
 /// The partition of lakeFS's index by branches.
 const INDEX: &[u8] = b"pulls";
 /// The partition of the destinations' heads at opening time.
-const OPENINGS: &[u8] = b"weir-pulls";
+const OPENING_PARTITION: &[u8] = b"weir-pulls";
 /// Go's zero time: the first second of the year 1.
 const NO_TIME_SECS: i64 = -62_135_596_800;
 
@@ -73,7 +73,7 @@ pub(crate) fn opening_op(repository: &Repository, id: &str, destination: &Commit
         destination: destination.to_string(),
     };
     Op::Set {
-        partition: Bytes::from_static(OPENINGS),
+        partition: Bytes::from_static(OPENING_PARTITION),
         key: opening_key(repository, id),
         value: Bytes::from(opening.encode_to_vec()),
         predicate: None,
@@ -89,7 +89,9 @@ pub(crate) async fn destination_at_opening(
     repository: &Repository,
     id: &str,
 ) -> Result<Option<CommitId>> {
-    let stored = kv.get(OPENINGS, &opening_key(repository, id)).await?;
+    let stored = kv
+        .get(OPENING_PARTITION, &opening_key(repository, id))
+        .await?;
     let Some(stored) = stored else {
         return Ok(None);
     };

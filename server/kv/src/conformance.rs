@@ -33,7 +33,10 @@ pub async fn run_all(store: Arc<dyn Store>) {
 
     batches::batch_applies_writes_in_order(&*store).await;
     batches::failed_predicate_reports_its_index(&*store).await;
-    batches::guarded_write_honors_its_guard(&*store).await;
+    batches::guard_of_a_missing_record_honors_its_predicate(&*store).await;
+    batches::guard_of_an_existing_record_honors_its_predicate(&*store).await;
+    batches::guarded_write_honors_its_predicates(&*store).await;
+    batches::guarded_write_can_change_its_guard(&*store).await;
     if store.is_transactional() {
         batches::failed_batch_writes_nothing(&*store).await;
     }

@@ -209,7 +209,7 @@ impl Drop for Serving {
 }
 
 #[test]
-fn server_ends_with_the_quickstart_after_any_signal() {
+fn server_ends_with_the_quickstart_after_a_signal() {
     for signal in ["-TERM", "-INT", "-HUP"] {
         let mut serving = Serving::start();
         serving.send_signal(signal);
@@ -219,6 +219,10 @@ fn server_ends_with_the_quickstart_after_any_signal() {
         assert!(!serving.server_runs(), "{signal}");
         serving.wait_for_server_exit(signal);
     }
+}
+
+#[test]
+fn server_ends_with_a_killed_quickstart() {
     let mut serving = Serving::start();
     serving.child.kill().unwrap();
     serving.child.wait().unwrap();

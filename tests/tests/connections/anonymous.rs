@@ -190,8 +190,8 @@ fn body_of_8_kib_is_accepted() {
     let body = format!("{document:MAX_BODY_BYTES$}");
     let length = format!("Content-Length: {}\r\n\r\n", body.len());
     let request = head("POST", "/api/v1/auth/login", &length) + &body;
-    let (status, said) = Raw::with(&server, request).answer();
-    assert_eq!(status, 401, "{said}");
+    let (status, response) = Raw::with(&server, request).answer();
+    assert_eq!(status, 401, "{response}");
 }
 
 #[test]

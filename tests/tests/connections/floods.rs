@@ -35,10 +35,10 @@ fn with_a_bystander(server: &TestServer, flood: impl FnOnce() -> Flooded) -> Flo
     let has_ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let bystander = scope.spawn(|| {
-            let mut asked = 0;
-            while !has_ended.load(Ordering::Relaxed) || asked == 0 {
+            let mut requests = 0;
+            while !has_ended.load(Ordering::Relaxed) || requests == 0 {
                 assert_eq!(get(server, "/_health").0, 200);
-                asked += 1;
+                requests += 1;
             }
         });
         let flooded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(flood));
@@ -142,10 +142,10 @@ fn overlong_request_line_gets_a_response() {
     let flooded = with_a_bystander(&server, || {
         Raw::with(&server, "GET /_health?").flood(true, || vec![b'a'; 16 << 10])
     });
-    let said = String::from_utf8_lossy(&flooded.said).into_owned();
+    let response = String::from_utf8_lossy(&flooded.response).into_owned();
     assert!(
-        said.starts_with("HTTP/1.1 414") || said.starts_with("HTTP/1.1 431"),
-        "{said}"
+        response.starts_with("HTTP/1.1 414") || response.starts_with("HTTP/1.1 431"),
+        "{response}"
     );
 }
 
@@ -175,7 +175,7 @@ fn oversized_headers_get_a_response() {
         let start = "GET /_health HTTP/1.1\r\nHost: localhost\r\n";
         Raw::with(&server, start).flood(true, || b"x-a: 0123456789\r\n".repeat(500))
     });
-    let said = String::from_utf8_lossy(&flooded.said).into_owned();
-    assert!(said.starts_with("HTTP/1.1 431"), "{said}");
+    let response = String::from_utf8_lossy(&flooded.response).into_owned();
+    assert!(response.starts_with("HTTP/1.1 431"), "{response}");
     assert_eq!(get(&server, "/_health").0, 200);
 }

@@ -66,18 +66,18 @@ impl Raw {
     pub(crate) fn trickle(&mut self, bytes: &[u8], pause: Duration) -> Vec<u8> {
         let end = Instant::now() + PATIENCE;
         self.0.set_read_timeout(Some(pause)).unwrap();
-        let mut said = Vec::new();
+        let mut response = Vec::new();
         let mut piece = [0; 4096];
         loop {
             assert!(Instant::now() < end, "the connection is still open");
             if self.0.write_all(bytes).is_err() {
-                return said;
+                return response;
             }
             match self.0.read(&mut piece) {
-                Ok(0) => return said,
-                Ok(n) => said.extend_from_slice(&piece[..n]),
+                Ok(0) => return response,
+                Ok(n) => response.extend_from_slice(&piece[..n]),
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-                Err(_) => return said,
+                Err(_) => return response,
             }
         }
     }
@@ -135,7 +135,7 @@ pub(crate) struct Flooded {
     /// Number of bytes that the client could send, including those in buffers.
     pub(crate) sent: usize,
     /// Everything that the server sent.
-    pub(crate) said: Vec<u8>,
+    pub(crate) response: Vec<u8>,
 }
 
 impl Raw {
@@ -144,7 +144,7 @@ impl Raw {
     pub(crate) fn flood(mut self, reads: bool, mut piece: impl FnMut() -> Vec<u8>) -> Flooded {
         let mut sending = self.0.try_clone().unwrap();
         let end = Instant::now() + PATIENCE;
-        let (sent, said) = std::thread::scope(|scope| {
+        let (sent, response) = std::thread::scope(|scope| {
             let reader = if reads {
                 Some(scope.spawn(|| self.rest()))
             } else {
@@ -164,19 +164,19 @@ impl Raw {
             }
             (sent, reader.map(|reader| reader.join().unwrap()))
         });
-        let said = said.unwrap_or_else(|| self.rest());
-        Flooded { sent, said }
+        let response = response.unwrap_or_else(|| self.rest());
+        Flooded { sent, response }
     }
 
     /// Sends data that the server may reject early, and returns the response.
     pub(crate) fn send_and_rest(mut self, bytes: &[u8]) -> String {
         let mut sending = self.0.try_clone().unwrap();
-        let said = std::thread::scope(|scope| {
+        let response = std::thread::scope(|scope| {
             // If writing fails, the response is still available for reading.
             scope.spawn(move || drop(sending.write_all(bytes)));
             self.rest()
         });
-        String::from_utf8_lossy(&said).into_owned()
+        String::from_utf8_lossy(&response).into_owned()
     }
 }
 

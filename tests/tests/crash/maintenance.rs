@@ -26,7 +26,7 @@ struct Possible<T>(Vec<T>);
 
 impl<T: Clone + Debug + PartialEq> Possible<T> {
     /// Records a request that changes the state.
-    fn asked(&mut self, next: T) {
+    fn requested(&mut self, next: T) {
         self.0.push(next);
     }
 
@@ -131,15 +131,15 @@ impl MaintenanceOps {
             r#ref: fixture.root.clone(),
             force: None,
         };
-        self.tag.asked(root.clone());
+        self.tag.requested(root.clone());
         client.create_tag(name, &creation).await?;
         self.tag.acknowledged();
         progress.count_maintenance_op();
-        self.tag.asked(None);
+        self.tag.requested(None);
         let options = DeleteTagOptions::default();
         client.delete_tag(name, &self.name, &options).await?;
         self.tag.acknowledged();
-        self.tag.asked(root);
+        self.tag.requested(root);
         client.undo_tag(name, &self.name, None).await?;
         self.tag.acknowledged();
         progress.count_maintenance_op();
@@ -188,14 +188,14 @@ impl MaintenanceOps {
 
     async fn create_and_delete(&mut self, repo: &Repo, progress: &Progress) -> Result<()> {
         let temporary = self.beside(repo, "temporary");
-        self.temporary.asked(RepositoryState::Complete);
+        self.temporary.requested(RepositoryState::Complete);
         Repo::try_create(temporary.client.clone(), &temporary.name).await?;
         self.temporary.acknowledged();
         temporary.put(MAIN, "a", "a").await?;
         temporary.commit(MAIN, "a").await?;
         temporary.put(MAIN, "b", "b").await?;
         progress.count_maintenance_op();
-        self.temporary.asked(RepositoryState::Absent);
+        self.temporary.requested(RepositoryState::Absent);
         self.is_deletion_asked = true;
         let options = DeleteRepositoryOptions::default();
         let deleted = temporary

@@ -195,13 +195,13 @@ impl BlockStore for LocalStore {
 
     async fn canonical_namespaces(&self, namespaces: Vec<String>) -> Vec<String> {
         let inner = Arc::clone(&self.0);
-        let asked = namespaces.clone();
+        let unresolved = namespaces.clone();
         let resolved = blocking(move || {
             let canonical = |namespace: &String| inner.paths.canonical(namespace);
             Ok(namespaces.iter().map(canonical).collect())
         });
         // The blocking pool rejects work only while the process shuts down.
-        resolved.await.unwrap_or(asked)
+        resolved.await.unwrap_or(unresolved)
     }
 
     async fn put(&self, at: &Location, body: ByteStream) -> Result<PutResult> {

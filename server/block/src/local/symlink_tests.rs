@@ -129,7 +129,10 @@ async fn upload_files_replaced_by_links_are_not_followed() {
         let body = || from_bytes(Bytes::from_static(b"one"));
         let part = store.put_part(&at(ADDRESS), &id, 1, body()).await.unwrap();
         let path = root.path().join(format!("lake/repo/{id}{suffix}"));
-        drop(std::fs::remove_file(&path));
+        if let Err(error) = std::fs::remove_file(&path) {
+            // Not every upload has every file.
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{suffix}");
+        }
         symlink(outside.path().join("x"), &path).unwrap();
         let named = [crate::CompletedPart {
             number: 1,
@@ -143,9 +146,34 @@ async fn upload_files_replaced_by_links_are_not_followed() {
             ),
             "{suffix}: {completed:?}"
         );
-        drop(store.put_part(&at(ADDRESS), &id, 1, body()).await);
-        drop(store.abort_multipart(&at(ADDRESS), &id).await);
+        assert_done_or_refused(store.put_part(&at(ADDRESS), &id, 1, body()).await);
+        assert_done_or_refused(store.abort_multipart(&at(ADDRESS), &id).await);
         assert_eq!(std::fs::read(outside.path().join("x")).unwrap(), SECRET);
+    }
+}
+
+/// Depending on when a link appears, the store succeeds, refuses the link, or finds nothing to work on.
+#[track_caller]
+fn assert_done_or_refused<T: std::fmt::Debug>(outcome: crate::Result<T>) {
+    match outcome {
+        Ok(_)
+        | Err(Error::InvalidAddress { .. } | Error::InvalidPart(_) | Error::NoSuchUpload(_)) => {}
+        // The folder is between two names, or is the link.
+        Err(Error::Storage { source, .. })
+            if matches!(
+                source.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            ) => {}
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+/// Stops the swapping task, also if the test fails. The runtime would wait for that task forever.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -158,23 +186,23 @@ async fn folder_swapped_for_a_link_during_use_is_not_followed() {
             let store = open_as(root.path(), has_openat2).await;
             put(&store, ADDRESS, b"1").await;
             let before = files(outside.path());
-            let stop = Arc::new(AtomicBool::new(false));
+            let stop = StopOnDrop(Arc::new(AtomicBool::new(false)));
             let swapping = {
-                let (stop, folder) = (Arc::clone(&stop), root.path().join(level));
+                let (stop, folder) = (Arc::clone(&stop.0), root.path().join(level));
                 let (aside, link) = (root.path().join("aside"), root.path().join("link"));
                 symlink(outside.path().join(level), &link).unwrap();
                 tokio::task::spawn_blocking(move || swap(&folder, &aside, &link, &stop))
             };
             for round in 0..SWAPS {
                 let body = from_bytes(Bytes::from(vec![b'0'; round % 3]));
-                drop(store.put(&at(ADDRESS), body).await);
+                assert_done_or_refused(store.put(&at(ADDRESS), body).await);
                 if let Ok(bytes) = read(&store, ADDRESS).await {
                     assert_ne!(bytes, SECRET);
                 }
-                drop(store.delete(&at(ADDRESS)).await);
-                drop(store.create_multipart(&at(ADDRESS)).await);
+                assert_done_or_refused(store.delete(&at(ADDRESS)).await);
+                assert_done_or_refused(store.create_multipart(&at(ADDRESS)).await);
             }
-            stop.store(true, Ordering::Relaxed);
+            drop(stop);
             swapping.await.unwrap();
             assert_eq!(files(outside.path()), before);
             assert_eq!(std::fs::read(outside.path().join("x")).unwrap(), SECRET);

@@ -352,8 +352,8 @@ async fn all_spellings_of_a_folder_have_one_canonical_form() {
         let canonical = store.canonical_namespaces(vec![spelling.clone()]).await;
         assert_eq!(canonical, [inner.as_str()], "{spelling}");
     }
-    let asked = ["local://pond", "local://new/er", "local://../x"].map(str::to_owned);
-    let canonical = store.canonical_namespaces(asked.to_vec()).await;
+    let namespaces = ["local://pond", "local://new/er", "local://../x"].map(str::to_owned);
+    let canonical = store.canonical_namespaces(namespaces.to_vec()).await;
     let real = format!("local://{}/real", home.display());
     let expected = [
         format!("{real}/lake"),
@@ -414,45 +414,60 @@ async fn put_and_check(store: &LocalStore) {
     assert_eq!(read(store, "local://lake/data/p/y").await.unwrap(), b"1");
 }
 
-#[tokio::test]
-async fn upload_files_are_in_the_namespace_and_are_removed() {
-    let root = TempDir::new().unwrap();
-    let store = open(root.path()).await;
+/// An upload of `x` with one part.
+async fn upload_with_a_part(store: &LocalStore) -> (Location, String, CompletedPart) {
     let x = at("local://lake/repo/data/p/x");
     let id = store.create_multipart(&x).await.unwrap();
     let part = store
         .put_part(&x, &id, 1, from_bytes(Bytes::from_static(b"one")))
         .await
         .unwrap();
+    let named = CompletedPart {
+        number: 1,
+        etag: part.etag,
+    };
+    (x, id, named)
+}
+
+#[tokio::test]
+async fn upload_files_are_in_the_namespace_and_are_removed() {
+    let root = TempDir::new().unwrap();
+    let store = open(root.path()).await;
+    let (x, id, part) = upload_with_a_part(&store).await;
     let (file, md5, marker) = (
         format!("lake/repo/{id}-00001"),
         format!("lake/repo/{id}-00001.weir-md5"),
         format!("lake/repo/{id}.weir-upload"),
     );
     assert_eq!(files(root.path()), names(&[&file, &md5, &marker]));
-
-    // A part that has changed on disk is rejected.
-    std::fs::write(root.path().join(&file), "two").unwrap();
-    let named = [CompletedPart {
-        number: 1,
-        etag: part.etag,
-    }];
-    let refused = store.complete_multipart(&x, &id, &named).await;
-    assert!(matches!(refused, Err(Error::InvalidPart(_))), "{refused:?}");
-    std::fs::write(root.path().join(&file), "one").unwrap();
-    store.complete_multipart(&x, &id, &named).await.unwrap();
+    store.complete_multipart(&x, &id, &[part]).await.unwrap();
     let done = format!("lake/repo/{id}.weir-done");
     assert_eq!(files(root.path()), names(&["lake/repo/data/p/x", &done]));
     store.abort_multipart(&x, &id).await.unwrap();
     assert_eq!(files(root.path()), names(&["lake/repo/data/p/x"]));
+}
 
-    let id = store.create_multipart(&x).await.unwrap();
-    store
-        .put_part(&x, &id, 1, from_bytes(Bytes::from_static(b"one")))
-        .await
-        .unwrap();
+#[tokio::test]
+async fn part_that_changed_on_disk_is_refused() {
+    let root = TempDir::new().unwrap();
+    let store = open(root.path()).await;
+    let (x, id, part) = upload_with_a_part(&store).await;
+    let file = root.path().join(format!("lake/repo/{id}-00001"));
+    std::fs::write(&file, "two").unwrap();
+    let named = [part];
+    let refused = store.complete_multipart(&x, &id, &named).await;
+    assert!(matches!(refused, Err(Error::InvalidPart(_))), "{refused:?}");
+    std::fs::write(&file, "one").unwrap();
+    store.complete_multipart(&x, &id, &named).await.unwrap();
+}
+
+#[tokio::test]
+async fn aborted_upload_leaves_no_files() {
+    let root = TempDir::new().unwrap();
+    let store = open(root.path()).await;
+    let (x, id, _part) = upload_with_a_part(&store).await;
     store.abort_multipart(&x, &id).await.unwrap();
-    assert_eq!(files(root.path()), names(&["lake/repo/data/p/x"]));
+    assert_eq!(files(root.path()), names(&[]));
 }
 
 #[tokio::test]

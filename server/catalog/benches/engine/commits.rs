@@ -105,7 +105,7 @@ async fn large(world: &World) -> Result<()> {
     world.row(
         "peak growth of resident memory meanwhile",
         &mebibytes(growth),
-        &Target::told(mebibytes(MAX_GROWTH), growth <= MAX_GROWTH),
+        &Target::with_verdict(mebibytes(MAX_GROWTH), growth <= MAX_GROWTH),
     );
     let ratio = gone.as_secs_f64() / range_delete.time.as_secs_f64();
     world.row(
@@ -166,7 +166,7 @@ async fn small(world: &World) -> Result<()> {
         ),
     ] {
         let (reads, writes) = median(requests);
-        let target = Target::told(words, reads <= most_reads && writes <= most_writes);
+        let target = Target::with_verdict(words, reads <= most_reads && writes <= most_writes);
         world.row(what, &format!("{reads} reads, {writes} writes"), &target);
     }
     world.row(
@@ -177,13 +177,13 @@ async fn small(world: &World) -> Result<()> {
     world.row(
         "the same, durable writes of the store",
         &durable.to_string(),
-        &Target::told(MAX_WRITES.to_string(), durable <= MAX_WRITES),
+        &Target::with_verdict(MAX_WRITES.to_string(), durable <= MAX_WRITES),
     );
     if let Some(transactions) = transactions {
         world.row(
             "the same, transactions that wrote, by the server",
             &transactions.to_string(),
-            &Target::told(MAX_WRITES.to_string(), transactions <= MAX_WRITES),
+            &Target::with_verdict(MAX_WRITES.to_string(), transactions <= MAX_WRITES),
         );
     }
     Ok(())

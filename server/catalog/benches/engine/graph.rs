@@ -46,7 +46,7 @@ pub(crate) async fn run(world: &World) -> Result<()> {
                 millis(spent.time)
             ),
             &reads.to_string(),
-            &Target::told(words, reads <= most),
+            &Target::with_verdict(words, reads <= most),
         );
     }
     let cold = world.cold();
@@ -65,7 +65,7 @@ pub(crate) async fn run(world: &World) -> Result<()> {
                 millis(spent.time)
             ),
             &reads.to_string(),
-            &Target::told(words, reads <= most),
+            &Target::with_verdict(words, reads <= most),
         );
     }
     Ok(())

@@ -26,7 +26,7 @@ pub(crate) async fn run(world: &World) -> Result<()> {
         };
         // A single client waits for each write. Writes of concurrent clients share transactions.
         let target = match share {
-            Some(share) if clients > 1 => Target::told("grouped: 0.5", share <= 0.5),
+            Some(share) if clients > 1 => Target::with_verdict("grouped: 0.5", share <= 0.5),
             _ => Target::none(),
         };
         let share = share.map_or_else(String::new, |share| {
@@ -54,7 +54,7 @@ pub(crate) async fn run(world: &World) -> Result<()> {
                 f64::from(u32::try_from(LOOPS)?) / spent.time.as_secs_f64()
             ),
             // An error ends the benchmark.
-            &Target::told("no error", true),
+            &Target::with_verdict("no error", true),
         );
     }
     Ok(())

@@ -17,7 +17,7 @@ impl Target {
     }
 
     /// A target that is described by `words`.
-    pub(crate) fn told(words: impl Into<String>, is_met: bool) -> Self {
+    pub(crate) fn with_verdict(words: impl Into<String>, is_met: bool) -> Self {
         Self {
             words: words.into(),
             is_met: Some(is_met),
@@ -27,7 +27,7 @@ impl Target {
     /// A target that is met if the figure, rounded to two decimals as printed, does not exceed `bound`.
     pub(crate) fn at_most(figure: f64, bound: f64) -> Self {
         let printed = (figure * 100.0).round() / 100.0;
-        Self::told(format!("{bound}"), printed <= bound)
+        Self::with_verdict(format!("{bound}"), printed <= bound)
     }
 
     /// The last two cells of a row: the target, and `met` or `missed`.

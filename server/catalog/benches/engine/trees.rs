@@ -41,7 +41,7 @@ async fn few(world: &World) -> Result<()> {
             millis(diffing.time)
         ),
         &mebibytes(read),
-        &Target::told(
+        &Target::with_verdict(
             format!("changed ranges, old and new: {}", mebibytes(2 * theirs)),
             read <= 2 * theirs,
         ),
@@ -63,7 +63,7 @@ async fn few(world: &World) -> Result<()> {
             mebibytes(written)
         ),
         &mebibytes(read),
-        &Target::told(
+        &Target::with_verdict(
             format!(
                 "changed ranges of three trees: {}",
                 mebibytes(theirs + 2 * ours)
@@ -75,7 +75,7 @@ async fn few(world: &World) -> Result<()> {
 }
 
 fn both_cores(spent: Spent) -> Target {
-    Target::told("both of 2 cores", spent.busy() >= CORES)
+    Target::with_verdict("both of 2 cores", spent.busy() >= CORES)
 }
 
 /// Measures a commit, a diff and a merge of changes to half of all objects, into a branch with changes in every range.

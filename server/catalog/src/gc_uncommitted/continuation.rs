@@ -57,53 +57,53 @@ const UNKNOWN: &str = "?";
 /// The JSON inside a token. Its names must not change, because clients hold tokens. Paths may be invalid UTF-8 and
 /// are encoded in base64.
 #[derive(Serialize, Deserialize)]
-struct Wire {
+struct Token {
     run_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     branch: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kept: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    moved: Option<String>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    anew: bool,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    top: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    until: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    sum: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    near: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<String>,
+    #[serde(rename = "kept", skip_serializing_if = "Option::is_none")]
+    kept_entry: Option<String>,
+    #[serde(rename = "moved", skip_serializing_if = "Option::is_none")]
+    moved_entry: Option<String>,
+    #[serde(rename = "anew", default, skip_serializing_if = "std::ops::Not::not")]
+    in_branch: bool,
+    #[serde(rename = "top", default, skip_serializing_if = "String::is_empty")]
+    first_entry: String,
+    #[serde(rename = "until", default, skip_serializing_if = "String::is_empty")]
+    previous_first_entry: String,
+    #[serde(rename = "sum", default, skip_serializing_if = "String::is_empty")]
+    digest: String,
+    #[serde(rename = "near", default, skip_serializing_if = "String::is_empty")]
+    overlap_digest: String,
+    #[serde(rename = "before", skip_serializing_if = "Option::is_none")]
+    previous_digest: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
 }
 
 impl Continuation {
     pub(super) fn token(&self) -> String {
-        let (mut branch, mut kept, mut moved) = (None, None, None);
+        let (mut branch, mut kept_entry, mut moved) = (None, None, None);
         match &self.source {
             Source::Branch(name) => branch = Some(name.clone()),
-            Source::Kept(entry) => kept = Some(entry.clone()),
+            Source::Kept(entry) => kept_entry = Some(entry.clone()),
             Source::Moved(scan) => moved = Some(scan.clone()),
         }
         let scan = moved.clone().unwrap_or_default();
-        let wire = Wire {
+        let token = Token {
             run_id: self.run_id.clone(),
             branch,
-            kept,
-            before: moved.is_some().then_some(scan.previous_digest),
-            moved: moved.map(|scan| scan.entry),
-            anew: scan.in_branch,
-            top: scan.first_entry,
-            until: scan.previous_first_entry,
-            sum: scan.digest,
-            near: scan.overlap_digest,
+            kept_entry,
+            previous_digest: moved.is_some().then_some(scan.previous_digest),
+            moved_entry: moved.map(|scan| scan.entry),
+            in_branch: scan.in_branch,
+            first_entry: scan.first_entry,
+            previous_first_entry: scan.previous_first_entry,
+            digest: scan.digest,
+            overlap_digest: scan.overlap_digest,
             path: self.path.as_ref().map(|path| URL_SAFE_NO_PAD.encode(path)),
         };
-        let json = serde_json::to_vec(&wire).expect("strings and booleans encode as JSON");
+        let json = serde_json::to_vec(&token).expect("strings and booleans encode as JSON");
         URL_SAFE_NO_PAD.encode(json)
     }
 
@@ -122,26 +122,26 @@ impl Continuation {
             return Err(invalid());
         }
         let json = URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
-        let wire: Wire = serde_json::from_slice(&json).map_err(|_| invalid())?;
-        let path = wire.path.map(|path| URL_SAFE_NO_PAD.decode(path));
+        let token: Token = serde_json::from_slice(&json).map_err(|_| invalid())?;
+        let path = token.path.map(|path| URL_SAFE_NO_PAD.decode(path));
         let path = path.transpose().map_err(|_| invalid())?;
         let is_path = path
             .as_ref()
             .is_none_or(|path| path.len() <= MAX_PATH_BYTES);
-        let is_run_id = base::data_id_time(&wire.run_id).is_some();
-        let source = match (wire.branch, wire.kept, wire.moved) {
+        let is_run_id = base::data_id_time(&token.run_id).is_some();
+        let source = match (token.branch, token.kept_entry, token.moved_entry) {
             (Some(branch), None, None) if BranchId::parse(&branch).is_ok() => {
                 Source::Branch(branch)
             }
             (None, Some(kept), None) => Source::Kept(kept),
             (None, None, Some(entry)) => Source::Moved(MovedScan {
                 entry,
-                in_branch: wire.anew,
-                first_entry: wire.top,
-                previous_first_entry: wire.until,
-                digest: wire.sum,
-                overlap_digest: wire.near,
-                previous_digest: wire.before.unwrap_or_else(|| UNKNOWN.to_owned()),
+                in_branch: token.in_branch,
+                first_entry: token.first_entry,
+                previous_first_entry: token.previous_first_entry,
+                digest: token.digest,
+                overlap_digest: token.overlap_digest,
+                previous_digest: token.previous_digest.unwrap_or_else(|| UNKNOWN.to_owned()),
             }),
             _ => return Err(invalid()),
         };
@@ -149,7 +149,7 @@ impl Continuation {
             return Err(invalid());
         }
         Ok(Self {
-            run_id: wire.run_id,
+            run_id: token.run_id,
             source,
             path,
         })
@@ -208,6 +208,29 @@ mod tests {
                 continuation
             );
         }
+    }
+
+    /// Clients may hold tokens of earlier versions.
+    #[test]
+    fn names_in_tokens_are_stable() {
+        let scan = MovedScan {
+            entry: "e".to_owned(),
+            in_branch: true,
+            first_entry: "f".to_owned(),
+            previous_first_entry: "p".to_owned(),
+            digest: "1".to_owned(),
+            overlap_digest: "2".to_owned(),
+            previous_digest: "3".to_owned(),
+        };
+        let moved = Continuation {
+            source: Source::Moved(scan),
+            ..continuation()
+        };
+        let json = URL_SAFE_NO_PAD.decode(moved.token()).expect("base64");
+        assert_eq!(
+            String::from_utf8(json).expect("UTF-8"),
+            r#"{"run_id":"g0000000000000000000","moved":"e","anew":true,"top":"f","until":"p","sum":"1","near":"2","before":"3","path":"YS__"}"#
+        );
     }
 
     #[test]

@@ -180,7 +180,7 @@ impl Run<'_> {
                 if let Some(stopped_at) = self.gather_branch(name, &source, &[]).await? {
                     return Ok(Some(stopped_at));
                 }
-                if self.is_over() {
+                if self.is_past_deadline() {
                     return Ok(Some(self.continuation(source, None)));
                 }
             }
@@ -218,7 +218,7 @@ impl Run<'_> {
                 if let Some(stopped_at) = self.gather_records(records, &source, &after).await? {
                     return Ok(Some(stopped_at));
                 }
-                if self.is_over() {
+                if self.is_past_deadline() {
                     return Ok(Some(self.continuation(source, None)));
                 }
             }
@@ -271,7 +271,7 @@ impl Run<'_> {
                 self.add(address, entry.last_modified).await?;
             }
             rows += 1;
-            if rows % ROWS_PER_TIME_CHECK == 0 && self.is_over() {
+            if rows % ROWS_PER_TIME_CHECK == 0 && self.is_past_deadline() {
                 return Ok(Some(
                     self.continuation(source.clone(), Some(record.key.to_vec())),
                 ));
@@ -313,7 +313,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn is_over(&self) -> bool {
+    fn is_past_deadline(&self) -> bool {
         self.catalog.shared.clock.now() >= self.deadline
     }
 

@@ -112,7 +112,7 @@ impl Run<'_> {
             if !page.has_more {
                 return Ok(None);
             }
-            if self.is_over() {
+            if self.is_past_deadline() {
                 return Ok(Some(self.end_of_entry(scan, true)));
             }
         }
@@ -155,7 +155,9 @@ impl Run<'_> {
         if let Some(stopped_at) = self.gather_records(records, &source, &after).await? {
             return Ok(Some(stopped_at));
         }
-        Ok(self.is_over().then(|| self.end_of_entry(scan, false)))
+        Ok(self
+            .is_past_deadline()
+            .then(|| self.end_of_entry(scan, false)))
     }
 
     async fn gather_moved_branch(
@@ -171,7 +173,9 @@ impl Run<'_> {
         if let Some(stopped_at) = self.gather_branch(branch, &source, &after).await? {
             return Ok(Some(stopped_at));
         }
-        Ok(self.is_over().then(|| self.end_of_entry(scan, true)))
+        Ok(self
+            .is_past_deadline()
+            .then(|| self.end_of_entry(scan, true)))
     }
 
     /// The position after all objects of the current entry: of its tokens or, with `in_branch`, of its branch.

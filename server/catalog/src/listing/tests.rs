@@ -169,6 +169,10 @@ fn pages_continue_after_objects_and_prefixes() {
         },
         "c",
     );
+}
+
+#[test]
+fn page_of_all_rows_and_empty_page_are_the_last() {
     check(
         Fold {
             limit: 5,
@@ -183,7 +187,15 @@ fn pages_continue_after_objects_and_prefixes() {
         },
         "",
     );
+}
+
+#[test]
+fn listing_without_a_delimiter_continues_after_a_folder_marker() {
     check(Fold { after: "a/", ..ALL }, "a/1 a/2 a/b/3 a0 b/ b/1 c");
+}
+
+#[test]
+fn listing_of_a_prefix_starts_at_the_later_of_prefix_and_start() {
     check(
         Fold {
             prefix: "a/",

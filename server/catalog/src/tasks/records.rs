@@ -147,7 +147,7 @@ impl Claim {
         Self::decode(stored).map_err(|e| corrupt(e.to_string()))
     }
 
-    pub(super) fn is_of(&self, repository: &Repository) -> bool {
+    pub(super) fn belongs_to(&self, repository: &Repository) -> bool {
         self.repository_uid == repository.instance_uid
     }
 }

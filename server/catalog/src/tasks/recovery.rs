@@ -293,7 +293,7 @@ impl Catalog {
             .repository(&RepositoryId::trusted(claim.repository.clone()))
             .await
         {
-            Ok(repository) if claim.is_of(&repository) => repository,
+            Ok(repository) if claim.belongs_to(&repository) => repository,
             Ok(_) | Err(graveler::Error::NotFound { .. } | graveler::Error::InDeletion { .. }) => {
                 info!("dropped task {}: its repository was deleted", claim.task_id);
                 return Ok(tasks.kv.delete(CLAIMS, &claim.key()).await?);

@@ -173,9 +173,8 @@ async fn merge_task_makes_the_merge() {
 }
 
 #[tokio::test]
-async fn early_failures_are_refused_and_late_failures_are_in_the_status() {
-    let gate = Gate::closed();
-    let lake = TestCatalog::with_hooks(hooks_at(&gate));
+async fn task_that_cannot_start_is_refused_and_leaves_no_record() {
+    let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     for (branch, message) in [("no-such", "m".to_owned()), ("main", "m".repeat(100_000))] {
         lake.submit_commit(&repository, branch, commit_params(&message))
@@ -186,7 +185,12 @@ async fn early_failures_are_refused_and_late_failures_are_in_the_status() {
         .await
         .unwrap_err();
     assert_eq!(lake.records("weir-tasks").await, [""; 0]);
+}
 
+#[tokio::test]
+async fn commit_without_changes_fails_in_the_status() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
     let empty = lake
         .submit_commit(&repository, "main", commit_params("empty"))
         .await
@@ -200,7 +204,13 @@ async fn early_failures_are_refused_and_late_failures_are_in_the_status() {
         failure_message(&status).starts_with("no changes"),
         "{status:?}"
     );
+}
 
+#[tokio::test]
+async fn rejection_by_a_hook_is_in_the_status() {
+    let gate = Gate::closed();
+    let lake = TestCatalog::with_hooks(hooks_at(&gate));
+    let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
     let bad = lake
         .submit_commit(&repository, "main", commit_params("bad"))
@@ -212,7 +222,13 @@ async fn early_failures_are_refused_and_late_failures_are_in_the_status() {
         (failure_message(&status), status.progress),
         ("refused: bad", 1)
     );
+}
 
+#[tokio::test]
+async fn conflicts_of_a_merge_are_in_the_status() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.put(&repository, "main", "a", "1").await;
     lake.commit(&repository, "main", "base").await;
     branch(&lake, &repository, "dev").await;
     for branch in ["main", "dev"] {
@@ -480,22 +496,34 @@ async fn status_says_whether_the_commit_landed_despite_store_failures() {
     );
 }
 
-#[tokio::test]
-async fn dump_and_restore_run_as_tasks() {
+/// A repository with a commit on `main`, and a bare one in the same namespace.
+async fn original_and_bare() -> (TestCatalog, Repository, Commit, Repository) {
     let lake = TestCatalog::new();
-    let repository = lake.repository("lake").await;
-    lake.put(&repository, "main", "a", "1").await;
-    let head = lake.commit(&repository, "main", "one").await;
-    let id = lake.submit_dump(&repository).await.unwrap();
+    let original = lake.repository("lake").await;
+    lake.put(&original, "main", "a", "1").await;
+    let head = lake.commit(&original, "main", "one").await;
+    let bare = CreateRepository {
+        storage_namespace: original.storage_namespace.clone(),
+        bare: true,
+        ..creation("bare")
+    };
+    let bare = lake.create_repository(bare).await.unwrap();
+    (lake, original, head, bare)
+}
+
+#[tokio::test]
+async fn dump_runs_as_a_task_and_writes_a_manifest() {
+    let (lake, original, ..) = original_and_bare().await;
+    let id = lake.submit_dump(&original).await.unwrap();
     assert!(id.starts_with("DR"));
     wait_until_idle(&lake).await;
-    let status = lake.dump_status(&repository, &id).await.unwrap();
+    let status = lake.dump_status(&original, &id).await.unwrap();
     // One branch and two commits.
     assert_eq!(status.progress, 3);
     let dump = result(status);
     let manifest = lake
         .reader()
-        .get_internal(&repository, "refs_manifest.json")
+        .get_internal(&original, "refs_manifest.json")
         .await;
     let manifest: Vec<_> = manifest.unwrap().unwrap().try_collect().await.unwrap();
     let expected = format!(
@@ -503,45 +531,61 @@ async fn dump_and_restore_run_as_tasks() {
         dump.branches, dump.commits, dump.tags
     );
     assert_eq!(String::from_utf8(manifest.concat()).unwrap(), expected);
+}
 
-    let anew = CreateRepository {
-        storage_namespace: repository.storage_namespace.clone(),
-        bare: true,
-        ..creation("anew")
-    };
-    let anew = lake.create_repository(anew).await.unwrap();
+#[tokio::test]
+async fn restore_runs_as_a_task() {
+    let (lake, original, head, bare) = original_and_bare().await;
+    let dump = lake.dump_refs(&original).await.unwrap();
     let id = lake
-        .submit_restore(&anew, &dump, false, "tests")
+        .submit_restore(&bare, &dump, false, "tests")
         .await
         .unwrap();
     assert!(id.starts_with("RR"));
     wait_until_idle(&lake).await;
-    result(lake.restore_status(&anew, &id).await.unwrap());
+    result(lake.restore_status(&bare, &id).await.unwrap());
     assert_eq!(
-        lake.catalog.reader().commit(&anew, "main").await.unwrap(),
+        lake.catalog.reader().commit(&bare, "main").await.unwrap(),
         head
     );
-    assert_eq!(lake.read(&anew, "main", "a").await, "1");
+    assert_eq!(lake.read(&bare, "main", "a").await, "1");
+}
 
-    let again = lake
-        .submit_restore(&anew, &dump, false, "tests")
+#[tokio::test]
+async fn restore_into_a_repository_that_is_not_bare_is_refused() {
+    let (lake, original, ..) = original_and_bare().await;
+    let dump = lake.dump_refs(&original).await.unwrap();
+    let id = lake
+        .submit_restore(&original, &dump, false, "tests")
         .await
         .unwrap();
     wait_until_idle(&lake).await;
-    let status = lake.restore_status(&anew, &again).await.unwrap();
+    let status = lake.restore_status(&original, &id).await.unwrap();
     let not_bare = "can only restore into a bare repository";
     assert!(failure_message(&status).starts_with(not_bare), "{status:?}");
-    let synchronous = lake
-        .restore_refs(&anew, &dump, false, "tests")
-        .await
-        .unwrap_err();
+    let synchronous = lake.restore_refs(&original, &dump, false, "tests").await;
+    let synchronous = synchronous.unwrap_err();
     assert!(
         matches!(&synchronous, crate::Error::NotBare(_)),
         "{synchronous}"
     );
-    assert_eq!(lake.dump_refs(&anew).await.unwrap().commits, dump.commits);
+    assert_eq!(
+        lake.dump_refs(&original).await.unwrap().commits,
+        dump.commits
+    );
+}
 
+#[tokio::test]
+async fn record_of_a_restore_expires() {
+    let (lake, original, _head, bare) = original_and_bare().await;
+    let dump = lake.dump_refs(&original).await.unwrap();
+    let id = lake
+        .submit_restore(&bare, &dump, false, "tests")
+        .await
+        .unwrap();
+    wait_until_idle(&lake).await;
+    lake.restore_status(&bare, &id).await.unwrap();
     lake.clock.advance(TASK_RETENTION + Duration::from_secs(1));
     lake.prune_tasks().await.unwrap();
-    lake.restore_status(&anew, &id).await.unwrap_err();
+    lake.restore_status(&bare, &id).await.unwrap_err();
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use catalog::testing::TestCatalog;
-use catalog::{Error, UploadOptions};
+use catalog::{Error, Object, Repository, UploadOptions};
 
 use super::objects::{if_absent, stored, to};
 
-#[tokio::test]
-async fn copy_has_its_own_bytes_and_equal_identity() {
+/// A repository `lake` whose branch has `a`, and a repository `other`.
+async fn lake_with_a_source() -> (TestCatalog, Repository, Repository, Object) {
     let lake = TestCatalog::new();
     let (repository, other) = (
         lake.repository("lake").await,
@@ -23,24 +23,45 @@ async fn copy_has_its_own_bytes_and_equal_identity() {
         .put_with(&repository, "main", "a", "x,y", options)
         .await
         .unwrap();
+    (lake, repository, other, source)
+}
 
-    let from = (&repository, "main", "a");
+#[tokio::test]
+async fn copy_has_its_own_bytes_and_equal_identity() {
+    let (lake, repository, _other, source) = lake_with_a_source().await;
     let copy = lake
-        .copy(from, to(&repository, "b"), None, false)
+        .copy(
+            (&repository, "main", "a"),
+            to(&repository, "b"),
+            None,
+            false,
+        )
         .await
         .unwrap();
     assert_ne!(copy.physical_address, source.physical_address);
     assert_eq!(copy.identity, source.identity);
     assert_eq!(lake.read(&repository, "main", "b").await, "x,y");
+}
 
-    let elsewhere = lake.copy(from, to(&other, "b"), None, false).await.unwrap();
+#[tokio::test]
+async fn copy_to_another_repository_has_its_bytes_there() {
+    let (lake, repository, other, _source) = lake_with_a_source().await;
+    let copy = lake
+        .copy((&repository, "main", "a"), to(&other, "b"), None, false)
+        .await
+        .unwrap();
     assert!(
-        elsewhere.physical_address.starts_with("mem://other/data/"),
+        copy.physical_address.starts_with("mem://other/data/"),
         "{}",
-        elsewhere.physical_address
+        copy.physical_address
     );
     assert_eq!(lake.read(&other, "main", "b").await, "x,y");
+}
 
+#[tokio::test]
+async fn copy_can_replace_the_metadata_and_depend_on_the_destination() {
+    let (lake, repository, _other, _source) = lake_with_a_source().await;
+    let from = (&repository, "main", "a");
     let replaced = lake
         .copy(from, to(&repository, "c"), Some(if_absent()), false)
         .await
@@ -52,14 +73,14 @@ async fn copy_has_its_own_bytes_and_equal_identity() {
             .await,
         Err(Error::PreconditionFailed)
     ));
+}
 
+#[tokio::test]
+async fn copy_of_a_missing_object_is_refused() {
+    let (lake, repository, _other, _source) = lake_with_a_source().await;
+    let from = (&repository, "main", "none");
     let error = lake
-        .copy(
-            (&repository, "main", "none"),
-            to(&repository, "d"),
-            None,
-            false,
-        )
+        .copy(from, to(&repository, "d"), None, false)
         .await
         .unwrap_err();
     assert!(matches!(error, Error::ObjectNotFound(_)), "{error}");

@@ -11,6 +11,7 @@ use catalog::testing::{TestCatalog, creation, text};
 use catalog::{Error, GcRules, PreparedUncommitted, Repository};
 use futures::TryStreamExt as _;
 use parquet::basic::{Compression, Encoding, Type};
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::RowAccessor as _;
 
@@ -232,22 +233,22 @@ async fn uncommitted_objects_of_all_branches_are_listed() {
     assert_eq!(uncommitted(&lake, &prepared).await, expected);
 }
 
-/// lakeFS's client depends on these names and types.
 #[tokio::test]
-async fn files_have_the_schema_that_the_spark_client_reads() {
+async fn folder_has_a_file_even_without_rows() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let empty = lake
         .prepare_gc_uncommitted(&repository, None)
         .await
         .unwrap();
-    assert_eq!(
-        files(&lake, &empty).await.len(),
-        1,
-        "the folder has a file even without rows"
-    );
+    assert_eq!(files(&lake, &empty).await.len(), 1);
     assert_eq!(uncommitted(&lake, &empty).await, []);
+}
 
+/// The only row group of the file that lists one object.
+async fn row_group() -> RowGroupMetaData {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
     let prepared = lake
         .prepare_gc_uncommitted(&repository, None)
@@ -255,38 +256,44 @@ async fn files_have_the_schema_that_the_spark_client_reads() {
         .unwrap();
     let file = files(&lake, &prepared).await.remove(0);
     let reader = SerializedFileReader::new(file).unwrap();
-    let group = reader.metadata().row_group(0);
+    reader.metadata().row_group(0).clone()
+}
+
+/// lakeFS's client depends on these names and types.
+#[tokio::test]
+async fn files_have_the_columns_that_the_spark_client_reads() {
+    let group = row_group().await;
     let columns: Vec<_> = group
         .columns()
         .iter()
-        .map(|column| {
-            (
-                column.column_path().string(),
-                column.column_type(),
-                column.compression(),
-            )
-        })
+        .map(|column| (column.column_path().string(), column.column_type()))
         .collect();
-    let gzip = |compression: &Compression| matches!(compression, Compression::GZIP(_));
-    assert!(
-        columns.iter().all(|(_, _, compression)| gzip(compression)),
-        "{columns:?}"
-    );
     assert_eq!(
-        (columns[0].0.as_str(), columns[0].1),
-        ("physical_address", Type::BYTE_ARRAY)
+        columns,
+        [
+            ("physical_address".to_owned(), Type::BYTE_ARRAY),
+            ("creation_date".to_owned(), Type::INT64)
+        ]
     );
-    assert_eq!(
-        (columns[1].0.as_str(), columns[1].1),
-        ("creation_date", Type::INT64)
-    );
+    let text = group.column(0).column_descr().converted_type();
+    assert_eq!(text, parquet::basic::ConvertedType::UTF8);
+}
+
+#[tokio::test]
+async fn columns_are_compressed_and_addresses_have_a_dictionary() {
+    let group = row_group().await;
+    for column in group.columns() {
+        let compression = column.compression();
+        assert!(
+            matches!(compression, Compression::GZIP(_)),
+            "{compression:?}"
+        );
+    }
     let encodings: Vec<Encoding> = group.column(0).encodings().collect();
     assert!(
         encodings.contains(&Encoding::RLE_DICTIONARY)
             || encodings.contains(&Encoding::PLAIN_DICTIONARY)
     );
-    let text = group.column(0).column_descr().converted_type();
-    assert_eq!(text, parquet::basic::ConvertedType::UTF8);
 }
 
 /// A clock that advances with each reading.

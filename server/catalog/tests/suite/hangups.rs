@@ -193,12 +193,12 @@ async fn shutdown_waits_for_changes_of_disconnected_clients() {
 
 /// A store whose calls wait until the test opens it.
 #[derive(Debug)]
-struct Barred {
+struct BlockedStore {
     waiting: Semaphore,
     open: Semaphore,
 }
 
-impl FaultSchedule for Barred {
+impl FaultSchedule for BlockedStore {
     fn should_fail(&self, _rate: u8) -> bool {
         false
     }
@@ -216,11 +216,11 @@ impl FaultSchedule for Barred {
 async fn changes_of_clients_that_disconnected_are_limited() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
-    let barred = Arc::new(Barred {
+    let blocked = Arc::new(BlockedStore {
         waiting: Semaphore::new(0),
         open: Semaphore::new(0),
     });
-    let schedule = Arc::<Barred>::clone(&barred);
+    let schedule = Arc::<BlockedStore>::clone(&blocked);
     let inner = Arc::<kv::MemoryStore>::clone(&lake.kv);
     let store: Arc<dyn kv::Store> = Arc::new(FaultyStore::with_schedule(
         inner,
@@ -232,7 +232,7 @@ async fn changes_of_clients_that_disconnected_are_limited() {
         let dump = server.dump_refs(&repository);
         tokio::select! {
             outcome = dump => panic!("{outcome:?}"),
-            waiting = barred.waiting.acquire() => waiting.unwrap().forget(),
+            waiting = blocked.waiting.acquire() => waiting.unwrap().forget(),
         }
     }
     let refused = server.dump_refs(&repository).await;
@@ -243,7 +243,7 @@ async fn changes_of_clients_that_disconnected_are_limited() {
         let tagged = server.create_tag(&repository, &name, "main", false, "me");
         tokio::select! {
             outcome = tagged => Some(outcome),
-            waiting = barred.waiting.acquire() => { waiting.unwrap().forget(); None },
+            waiting = blocked.waiting.acquire() => { waiting.unwrap().forget(); None },
         }
     };
     for n in 0..MAX_DETACHED_CHANGES {
@@ -256,7 +256,7 @@ async fn changes_of_clients_that_disconnected_are_limited() {
         "{refused:?}"
     );
 
-    barred.open.add_permits(1);
+    blocked.open.add_permits(1);
     server.drain().await;
     server.dump_refs(&repository).await.unwrap();
     let tags = lake.catalog.reader();

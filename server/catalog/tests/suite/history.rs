@@ -4,7 +4,7 @@ use base::Page;
 use catalog::testing::{TestCatalog, commit_params, merge_params, path_of};
 use catalog::{
     Commit, DiffQuery, Difference, DifferenceKind, Error, ListRequest, LogQuery, MergeParams,
-    MetaRangeId, Object, ReferenceProblem, Repository, WriteOptions,
+    MetaRangeId, Object, ReferenceProblem, Repository, Snapshot, WriteOptions,
 };
 
 const ALL: usize = 1000;
@@ -61,100 +61,110 @@ async fn three_commits() -> (TestCatalog, Repository) {
     (lake, repository)
 }
 
+fn objects(path: &str) -> LogQuery {
+    LogQuery {
+        objects: vec![path.to_owned()],
+        ..query(ALL)
+    }
+}
+
+fn prefixes(path: &str, amount: usize) -> LogQuery {
+    LogQuery {
+        prefixes: vec![path.to_owned()],
+        ..query(amount)
+    }
+}
+
 #[tokio::test]
-async fn log_is_paged_and_filtered() {
+async fn log_is_paged() {
     let (lake, repository) = three_commits().await;
     let check = async |query, expected| check_log(&lake, &repository, query, expected).await;
     check(query(ALL), "three, two, one, Repository created").await;
     let after = check(query(1), "three, +").await;
     let after = check(LogQuery { after, ..query(2) }, "two, one, +").await;
     check(LogQuery { after, ..query(2) }, "Repository created").await;
-    check(
-        LogQuery {
-            after: "main~1".to_owned(),
-            ..query(1)
-        },
-        "one, +",
-    )
-    .await;
     check(query(0), "").await;
     check(query(4), "three, two, one, Repository created").await;
+}
 
-    let objects = |path: &str| LogQuery {
-        objects: vec![path.to_owned()],
-        ..query(ALL)
+#[tokio::test]
+async fn log_continues_after_a_reference() {
+    let (lake, repository) = three_commits().await;
+    let after_two = LogQuery {
+        after: "main~1".to_owned(),
+        ..query(1)
     };
+    check_log(&lake, &repository, after_two, "one, +").await;
+}
+
+#[tokio::test]
+async fn log_is_filtered_by_paths() {
+    let (lake, repository) = three_commits().await;
+    let check = async |query, expected| check_log(&lake, &repository, query, expected).await;
     check(objects("a/2"), "two").await;
     check(objects("a"), "").await;
-    let prefixes = |path: &str, amount| LogQuery {
-        prefixes: vec![path.to_owned()],
-        ..query(amount)
-    };
     let after = check(prefixes("a/", 1), "two, +").await;
-    check(
-        LogQuery {
-            after,
-            ..prefixes("a/", 1)
-        },
-        "one",
-    )
-    .await;
-    check(
-        LogQuery {
-            objects: vec!["c".to_owned()],
-            ..prefixes("b/", ALL)
-        },
-        "three, one",
-    )
-    .await;
-
-    // With `limit`, the walk ends at the last requested match, however old it is.
-    let limited = |query| LogQuery {
-        limit: true,
-        ..query
+    let next = LogQuery {
+        after,
+        ..prefixes("a/", 1)
     };
-    check(limited(query(1)), "three").await;
-    check(limited(query(9)), "three, two, one, Repository created").await;
-    check(limited(prefixes("a/", 1)), "two").await;
-    check(limited(prefixes("a/", 2)), "two, one").await;
-    check(limited(prefixes("b/", 1)), "one").await;
-    check(limited(objects("none")), "").await;
-    let behind_two = LogQuery {
+    check(next, "one").await;
+    let either = LogQuery {
+        objects: vec!["c".to_owned()],
+        ..prefixes("b/", ALL)
+    };
+    check(either, "three, one").await;
+}
+
+/// With `limit`, the walk ends at the last requested match, however old it is.
+#[tokio::test]
+async fn limited_log_ends_at_the_last_requested_match() {
+    let (lake, repository) = three_commits().await;
+    let check = async |query, expected| {
+        let limited = LogQuery {
+            limit: true,
+            ..query
+        };
+        check_log(&lake, &repository, limited, expected).await
+    };
+    check(query(1), "three").await;
+    check(query(9), "three, two, one, Repository created").await;
+    check(prefixes("a/", 1), "two").await;
+    check(prefixes("a/", 2), "two, one").await;
+    check(prefixes("b/", 1), "one").await;
+    check(objects("none"), "").await;
+    let after_two = LogQuery {
         after: "main~1".to_owned(),
         ..prefixes("a/", 1)
     };
-    check(limited(behind_two), "one").await;
+    check(after_two, "one").await;
+}
 
-    let one = lake
-        .catalog
-        .reader()
-        .commit(&repository, "main~2")
-        .await
-        .unwrap();
-    check(
-        LogQuery {
-            stop_at: Some(one.id.to_string()),
-            ..query(ALL)
-        },
-        "three, two, one",
-    )
-    .await;
-    check(
-        LogQuery {
-            since: Some(one.creation_date),
-            ..query(ALL)
-        },
-        "three, two, one",
-    )
-    .await;
-    check(
-        LogQuery {
-            first_parent: true,
-            ..query(ALL)
-        },
-        "three, two, one, Repository created",
-    )
-    .await;
+#[tokio::test]
+async fn log_ends_at_a_commit_or_a_time() {
+    let (lake, repository) = three_commits().await;
+    let one = lake.reader().commit(&repository, "main~2").await.unwrap();
+    let until_one = LogQuery {
+        stop_at: Some(one.id.to_string()),
+        ..query(ALL)
+    };
+    check_log(&lake, &repository, until_one, "three, two, one").await;
+    let since_one = LogQuery {
+        since: Some(one.creation_date),
+        ..query(ALL)
+    };
+    check_log(&lake, &repository, since_one, "three, two, one").await;
+}
+
+#[tokio::test]
+async fn first_parent_log_of_a_linear_history_is_complete() {
+    let (lake, repository) = three_commits().await;
+    let first_parents = LogQuery {
+        first_parent: true,
+        ..query(ALL)
+    };
+    let all = "three, two, one, Repository created";
+    check_log(&lake, &repository, first_parents, all).await;
 }
 
 /// `lakectl annotate` requests the newest commit that changed each path. Guards against two bugs: the log examined
@@ -384,33 +394,34 @@ async fn diff_shows_both_sides_of_a_conflict_and_the_merge_fails() {
     assert_eq!(base.base, Some(base.source));
 }
 
+/// The snapshot of the tree of a reference.
+async fn snapshot(lake: &TestCatalog, repository: &Repository, reference: &str) -> Snapshot {
+    let commit = lake.reader().commit(repository, reference).await.unwrap();
+    lake.reader().snapshot(repository, &commit.meta_range_id)
+}
+
+fn paths(page: &Page<Object>) -> String {
+    let paths: Vec<_> = page.results.iter().map(|o| o.path.as_str()).collect();
+    paths.join(" ")
+}
+
 #[tokio::test]
-async fn snapshot_reads_one_tree() {
+async fn snapshot_has_the_objects_of_its_tree() {
     let (lake, repository) = three_commits().await;
-    let tree = async |reference: &str| {
-        let commit = lake
-            .catalog
-            .reader()
-            .commit(&repository, reference)
-            .await
-            .unwrap();
-        lake.reader().snapshot(&repository, &commit.meta_range_id)
-    };
-    let (old, new) = (tree("main~1").await, tree("main").await);
+    let old = snapshot(&lake, &repository, "main~1").await;
     assert!(old.stat("c").await.unwrap().is_none());
     assert!(old.stat("").await.unwrap().is_none());
+    let new = snapshot(&lake, &repository, "main").await;
     assert_eq!(
         new.stat("c").await.unwrap().unwrap(),
         lake.reader().stat(&repository, "main", "c").await.unwrap()
     );
+}
 
-    let paths = |page: &Page<Object>| {
-        page.results
-            .iter()
-            .map(|object| object.path.clone())
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
+#[tokio::test]
+async fn snapshot_is_walked_in_pages() {
+    let (lake, repository) = three_commits().await;
+    let new = snapshot(&lake, &repository, "main").await;
     let page = new.walk("a/", "", 1).await.unwrap();
     assert_eq!(
         (
@@ -421,19 +432,31 @@ async fn snapshot_reads_one_tree() {
         ("a/1", true, "a/1")
     );
     assert_eq!(paths(&new.walk("a/", "a/1", 9).await.unwrap()), "a/2");
+    let old = snapshot(&lake, &repository, "main~1").await;
     assert_eq!(paths(&old.walk("", "", 9).await.unwrap()), "a/1 a/2 b/1");
+}
 
+#[tokio::test]
+async fn snapshots_are_compared() {
+    let (lake, repository) = three_commits().await;
+    let old = snapshot(&lake, &repository, "main~1").await;
+    let new = snapshot(&lake, &repository, "main").await;
     let page = old.diff(&new, "", "", 9).await.unwrap();
     let [(None, Some(added))] = &page.results[..] else {
         panic!("{page:?}")
     };
     assert_eq!(added.path, "c");
+}
 
+#[tokio::test]
+async fn snapshot_of_the_empty_tree_is_empty() {
+    let (lake, repository) = three_commits().await;
     let empty = lake
         .reader()
         .snapshot(&repository, &MetaRangeId::trusted(""));
     assert_eq!(empty.tree_id().as_str(), "");
     assert_eq!(paths(&empty.walk("", "", 9).await.unwrap()), "");
+    let old = snapshot(&lake, &repository, "main~1").await;
     assert_eq!(
         empty.diff(&old, "a/", "", 1).await.unwrap().next_offset,
         "a/1"
@@ -466,53 +489,43 @@ async fn snapshot_lists_folders_like_a_reference() {
 }
 
 #[tokio::test]
-async fn branches_and_tags_are_created_and_deleted() {
+async fn tag_is_created_and_deleted() {
     let (lake, repository) = three_commits().await;
     lake.create_tag(&repository, "v1", "main~1", false, "tester")
         .await
         .unwrap();
-    assert_eq!(
-        lake.catalog
-            .reader()
-            .commit(&repository, "v1")
-            .await
-            .unwrap()
-            .message,
-        "two"
-    );
-    assert_eq!(
-        lake.reader()
-            .tag(&repository, "v1")
-            .await
-            .unwrap()
-            .id
-            .as_str(),
-        "v1"
-    );
+    let tagged = lake.reader().commit(&repository, "v1").await.unwrap();
+    assert_eq!(tagged.message, "two");
+    let tag = lake.reader().tag(&repository, "v1").await.unwrap();
+    assert_eq!(tag.id.as_str(), "v1");
     lake.delete_tag(&repository, "v1", false, "tester")
         .await
         .unwrap();
     assert!(lake.reader().tag(&repository, "v1").await.is_err());
+}
+
+#[tokio::test]
+async fn branch_is_created_and_deleted() {
+    let (lake, repository) = three_commits().await;
     lake.create_branch(&repository, "dev", "main", false, false, "tester")
         .await
         .unwrap();
-    let names: Vec<_> = lake
+    let listed = lake
         .reader()
         .list_branches(&repository, "", "", false, 9)
         .await
-        .unwrap()
-        .results;
-    assert_eq!(
-        names
-            .iter()
-            .map(|branch| branch.id.as_str())
-            .collect::<Vec<_>>(),
-        ["dev", "main"]
-    );
+        .unwrap();
+    let names: Vec<_> = listed.results.iter().map(|b| b.id.as_str()).collect();
+    assert_eq!(names, ["dev", "main"]);
     lake.delete_branch(&repository, "dev", false, "tester")
         .await
         .unwrap();
     assert!(lake.reader().branch(&repository, "dev").await.is_err());
+}
+
+#[tokio::test]
+async fn commit_without_changes_is_refused() {
+    let (lake, repository) = three_commits().await;
     let nothing = lake
         .commit_branch(&repository, "main", commit_params("nothing"))
         .await;

@@ -242,8 +242,8 @@ async fn part_can_copy_a_range_of_an_object() {
     assert_eq!(lake.read(&repository, "main", "big").await, "2340123456789");
 }
 
-#[tokio::test]
-async fn open_uploads_are_listed_by_path_then_id() {
+/// Open uploads in order: `a`, two of `b`, `b/c`. Another repository has one too.
+async fn lake_with_uploads() -> (TestCatalog, Repository, Vec<String>) {
     let lake = TestCatalog::new();
     let (repository, other) = (
         lake.repository("lake").await,
@@ -254,49 +254,65 @@ async fn open_uploads_are_listed_by_path_then_id() {
         begin(&lake, to(&repository, "b")).await.upload_id,
     ];
     twins.sort();
+    let [first, second] = twins;
     let a = begin(&lake, to(&repository, "a")).await.upload_id;
     let c = begin(&lake, to(&repository, "b/c")).await.upload_id;
     begin(&lake, to(&other, "x")).await;
+    (lake, repository, vec![a, first, second, c])
+}
 
-    let list = async |prefix, after, limit| {
-        let page = lake
-            .list_multiparts(&repository, prefix, after, limit)
-            .await
-            .unwrap();
-        let ids: Vec<_> = page
-            .results
-            .into_iter()
-            .map(|upload| upload.upload_id)
-            .collect();
-        (ids, page.has_more, page.next_offset)
-    };
-    let all = vec![a.clone(), twins[0].clone(), twins[1].clone(), c.clone()];
+/// Lists uploads. Returns their ids, whether more follow, and the next offset.
+async fn list_uploads(
+    lake: &TestCatalog,
+    repository: &Repository,
+    prefix: &str,
+    after: (&str, &str),
+    limit: usize,
+) -> (Vec<String>, bool, String) {
+    let page = lake
+        .list_multiparts(repository, prefix, after, limit)
+        .await
+        .unwrap();
+    let ids = page.results.into_iter().map(|upload| upload.upload_id);
+    (ids.collect(), page.has_more, page.next_offset)
+}
+
+#[tokio::test]
+async fn open_uploads_are_listed_by_path_then_id() {
+    let (lake, repository, all) = lake_with_uploads().await;
+    let list = async |after, limit| list_uploads(&lake, &repository, "", after, limit).await;
+    assert_eq!(list(("", ""), 9).await, (all.clone(), false, String::new()));
+    assert_eq!(list(("", ""), 4).await.0, all);
     assert_eq!(
-        list("", ("", ""), 9).await,
-        (all.clone(), false, String::new())
-    );
-    assert_eq!(list("", ("", ""), 4).await.0, all);
-    assert_eq!(
-        list("", ("", ""), 2).await,
+        list(("", ""), 2).await,
         (all[..2].to_vec(), true, "main/b".to_owned())
     );
-    assert_eq!(list("", ("main/b", &twins[0]), 9).await.0, all[2..]);
-    assert_eq!(list("", ("main/b", ""), 9).await.0, all[3..]);
+    assert_eq!(list(("main/b", &all[1]), 9).await.0, all[2..]);
+    assert_eq!(list(("main/b", ""), 9).await.0, all[3..]);
+    assert_eq!(list(("", ""), 0).await, (Vec::new(), false, String::new()));
+}
+
+#[tokio::test]
+async fn open_uploads_are_filtered_by_prefix() {
+    let (lake, repository, all) = lake_with_uploads().await;
+    let list =
+        async |prefix, after, limit| list_uploads(&lake, &repository, prefix, after, limit).await;
     assert_eq!(list("main/b", ("", ""), 9).await.0, all[1..]);
     assert_eq!(
-        list("main/b", ("main/a", &a), 1).await,
+        list("main/b", ("main/a", &all[0]), 1).await,
         (all[1..2].to_vec(), true, "main/b".to_owned())
     );
     assert_eq!(list("dev/", ("", ""), 9).await.0, [""; 0]);
-    assert_eq!(
-        list("", ("", ""), 0).await,
-        (Vec::new(), false, String::new())
-    );
+}
 
-    // As if a lakeFS server completed an upload: it does not update the index.
-    kv::Store::delete(lake.kv.as_ref(), b"multiparts", a.as_bytes())
+/// A lakeFS server that completes an upload does not update the index.
+#[tokio::test]
+async fn uploads_without_a_record_are_not_listed() {
+    let (lake, repository, all) = lake_with_uploads().await;
+    kv::Store::delete(lake.kv.as_ref(), b"multiparts", all[0].as_bytes())
         .await
         .unwrap();
-    assert_eq!(list("", ("", ""), 2).await.0, all[1..3]);
-    unknown(lake.multipart(to(&repository, "a"), &a).await);
+    let (listed, ..) = list_uploads(&lake, &repository, "", ("", ""), 2).await;
+    assert_eq!(listed, all[1..3]);
+    unknown(lake.multipart(to(&repository, "a"), &all[0]).await);
 }

@@ -56,8 +56,8 @@ pub(super) fn if_absent() -> UploadOptions {
     }
 }
 
-#[tokio::test]
-async fn uploaded_object_is_described_and_read_back() {
+/// Uploads `a/one.txt` with metadata.
+async fn lake_with_an_object() -> (TestCatalog, Repository, Object) {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let options = UploadOptions {
@@ -70,6 +70,12 @@ async fn uploaded_object_is_described_and_read_back() {
         .put_with(&repository, "main", "a/one.txt", "one\n", options)
         .await
         .unwrap();
+    (lake, repository, object)
+}
+
+#[tokio::test]
+async fn uploaded_object_is_described() {
+    let (lake, repository, object) = lake_with_an_object().await;
     assert_eq!(object.entry.etag, "5bbf5a52328e7439ae6e719dfe712200");
     assert_eq!(object.entry.size_bytes, 4);
     assert_eq!(object.entry.content_type, "text/csv");
@@ -79,30 +85,30 @@ async fn uploaded_object_is_described_and_read_back() {
         object.physical_address,
         format!("mem://lake/{}", object.entry.address)
     );
+    let found = lake.reader().stat(&repository, "main", "a/one.txt").await;
+    assert_eq!(found.unwrap(), object);
+}
 
-    assert_eq!(
-        lake.reader()
-            .stat(&repository, "main", "a/one.txt")
-            .await
-            .unwrap(),
-        object
-    );
+#[tokio::test]
+async fn uploaded_object_is_read_whole_and_in_ranges() {
+    let (lake, repository, object) = lake_with_an_object().await;
     assert_eq!(lake.read(&repository, "main", "a/one.txt").await, "one\n");
     assert_eq!(
         text(lake.reader().open(&object, Some(1..3)).await.unwrap()).await,
         "ne"
     );
-    let error = lake
-        .reader()
-        .open(&object, Some(9..10))
-        .await
-        .err()
-        .unwrap();
+    let outside = lake.reader().open(&object, Some(9..10)).await;
+    let error = outside.err().unwrap();
     assert!(
         matches!(error, Error::RangeNotSatisfiable { size: 4 }),
         "{error}"
     );
+}
 
+#[tokio::test]
+async fn upload_without_bytes_and_type_has_the_default_type() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
     let plain = lake.put(&repository, "main", "b", "").await;
     assert_eq!(plain.entry.content_type, "application/octet-stream");
     assert_eq!(lake.read(&repository, "main", "b").await, "");
@@ -131,54 +137,63 @@ async fn addresses_share_a_folder_for_an_hour() {
     );
 }
 
+/// Uploads a body that must not be read, and returns the error.
+async fn refused_upload(
+    lake: &TestCatalog,
+    target: ObjectTarget<'_>,
+    options: UploadOptions,
+) -> Error {
+    let refused = lake.upload(target, untouched(), options).await;
+    refused.unwrap_err()
+}
+
 #[tokio::test]
-async fn invalid_uploads_are_refused_before_the_body_is_read() {
+async fn upload_to_an_unknown_branch_is_refused_before_the_body_is_read() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
-    lake.put(&repository, "main", "taken", "x").await;
-
     let unknown = ObjectTarget {
         branch: "none",
         ..to(&repository, "x")
     };
-    let error = lake
-        .upload(unknown, untouched(), UploadOptions::default())
-        .await
-        .unwrap_err();
+    let error = refused_upload(&lake, unknown, UploadOptions::default()).await;
     assert!(
         matches!(&error, Error::NotFound { kind: Kind::Branch, id } if id == "none"),
         "{error}"
     );
+}
 
-    let error = lake
-        .upload(to(&repository, "taken"), untouched(), if_absent())
-        .await
-        .unwrap_err();
+#[tokio::test]
+async fn conditional_upload_to_an_existing_path_is_refused_before_the_body_is_read() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.put(&repository, "main", "taken", "x").await;
+    let error = refused_upload(&lake, to(&repository, "taken"), if_absent()).await;
     assert!(matches!(error, Error::PreconditionFailed), "{error}");
+}
 
-    for path in ["", &"x".repeat(1025)] {
-        let error = lake
-            .upload(to(&repository, path), untouched(), UploadOptions::default())
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(
-                error,
-                Error::InvalidValue(_) | Error::PathTooLong { bytes: 1025 }
-            ),
-            "{error}"
-        );
-    }
+#[tokio::test]
+async fn upload_to_an_invalid_path_is_refused_before_the_body_is_read() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let error = refused_upload(&lake, to(&repository, ""), UploadOptions::default()).await;
+    assert!(matches!(error, Error::InvalidValue(_)), "{error}");
+    let long = "x".repeat(1025);
+    let error = refused_upload(&lake, to(&repository, &long), UploadOptions::default()).await;
+    assert!(
+        matches!(error, Error::PathTooLong { bytes: 1025 }),
+        "{error}"
+    );
     lake.put(&repository, "main", &"x".repeat(1024), "fits")
         .await;
+}
 
+#[tokio::test]
+async fn upload_to_a_read_only_repository_must_be_forced() {
+    let lake = TestCatalog::new();
     let mut request = creation("frozen");
     request.read_only = true;
     let frozen = lake.create_repository(request).await.unwrap();
-    let error = lake
-        .upload(to(&frozen, "x"), untouched(), UploadOptions::default())
-        .await
-        .unwrap_err();
+    let error = refused_upload(&lake, to(&frozen, "x"), UploadOptions::default()).await;
     assert!(matches!(error, Error::ReadOnly(_)), "{error}");
     let forced = UploadOptions {
         force: true,
@@ -212,7 +227,7 @@ async fn conditional_write_that_loses_the_race_leaves_no_bytes() {
 }
 
 #[tokio::test]
-async fn broken_or_mismatched_body_leaves_no_bytes() {
+async fn broken_body_leaves_no_bytes() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let broken = futures::stream::iter([
@@ -229,10 +244,11 @@ async fn broken_or_mismatched_body_leaves_no_bytes() {
         .unwrap_err();
     assert!(matches!(error, Error::Body(_)), "{error}");
     assert_eq!(lake.paths(&repository, "main").await, "");
-    // Both uploads are the first of their installation, so they have the address of the twin's object.
-    let address = first_object_of_a_twin().await;
-    assert!(!stored(&lake, &address).await);
+    assert!(!stored(&lake, &first_object_of_a_twin().await).await);
+}
 
+#[tokio::test]
+async fn body_with_another_md5_leaves_no_bytes() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let options = UploadOptions {
@@ -247,9 +263,8 @@ async fn broken_or_mismatched_body_leaves_no_bytes() {
         matches!(&error, Error::Advised { problem, .. } if problem.contains("MD5")),
         "{error}"
     );
-
     assert_eq!(lake.paths(&repository, "main").await, "");
-    assert!(!stored(&lake, &address).await);
+    assert!(!stored(&lake, &first_object_of_a_twin().await).await);
     let repeated = lake.put(&repository, "main", "x", "one").await;
     assert!(stored(&lake, &repeated).await);
 }
@@ -329,7 +344,12 @@ async fn deleting_missing_paths_is_no_error() {
         matches!(&error, Error::ObjectNotFound(path) if path == "a"),
         "{error}"
     );
+}
 
+#[tokio::test]
+async fn deleting_from_an_unknown_branch_is_refused() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
     let error = lake
         .delete_objects(&repository, "none", &[], WriteOptions::default())
         .await
@@ -346,8 +366,8 @@ async fn deleting_missing_paths_is_no_error() {
     );
 }
 
-#[tokio::test]
-async fn missing_bytes_differ_from_missing_objects() {
+/// A repository whose object `a` has lost its bytes.
+async fn lake_with_missing_bytes() -> (TestCatalog, Repository) {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let object = lake.put(&repository, "main", "a", "x").await;
@@ -355,18 +375,25 @@ async fn missing_bytes_differ_from_missing_objects() {
         .delete(&Location::full(&object.physical_address))
         .await
         .unwrap();
+    (lake, repository)
+}
+
+#[tokio::test]
+async fn reading_missing_bytes_differs_from_reading_a_missing_object() {
+    let (lake, repository) = lake_with_missing_bytes().await;
     let found = lake.reader().stat(&repository, "main", "a").await.unwrap();
+    let error = lake.reader().open(&found, None).await.err().unwrap();
     assert!(
-        matches!(lake.reader().open(&found, None).await.err().unwrap(), Error::DataGone(path) if path == "a")
+        matches!(&error, Error::DataGone(path) if path == "a"),
+        "{error}"
     );
-    let copied = lake
-        .copy(
-            (&repository, "main", "a"),
-            to(&repository, "b"),
-            None,
-            false,
-        )
-        .await;
+}
+
+#[tokio::test]
+async fn copying_missing_bytes_differs_from_copying_a_missing_object() {
+    let (lake, repository) = lake_with_missing_bytes().await;
+    let from = (&repository, "main", "a");
+    let copied = lake.copy(from, to(&repository, "b"), None, false).await;
     assert!(matches!(copied, Err(Error::DataGone(_))));
 }
 

@@ -120,21 +120,37 @@ async fn request_is_opened_renamed_and_merged() {
         ..opened
     };
     assert_eq!(merged, expected);
+}
 
-    // The status "merged" is final, but title and description can change.
+#[tokio::test]
+async fn merged_request_cannot_be_merged_reopened_or_closed() {
+    let (lake, repository) = lake().await;
+    let id = open(&lake, &repository).await.id;
+    lake.merge_pull_request(&repository, &id, "merger")
+        .await
+        .unwrap();
     assert_invalid(
-        lake.merge_pull_request(&repository, &merged.id, "me").await,
+        lake.merge_pull_request(&repository, &id, "me").await,
         "bad pull request status",
     );
     for other in [PullStatus::Open, PullStatus::Closed] {
         assert_invalid(
-            lake.update_pull_request(&repository, &merged.id, status(other))
+            lake.update_pull_request(&repository, &id, status(other))
                 .await,
             "merged, which is final",
         );
     }
+}
+
+#[tokio::test]
+async fn merged_request_can_be_renamed() {
+    let (lake, repository) = lake().await;
+    let id = open(&lake, &repository).await.id;
+    lake.merge_pull_request(&repository, &id, "merger")
+        .await
+        .unwrap();
     let renamed = lake
-        .update_pull_request(&repository, &merged.id, title("done"))
+        .update_pull_request(&repository, &id, title("done"))
         .await
         .unwrap();
     assert_eq!(

@@ -112,7 +112,7 @@ async fn failure_includes_the_findings_of_hooks() {
         .describe_failures_with(|e, _| Description {
             code: 412,
             is_server_fault: false,
-            message: format!("told: {e}"),
+            message: format!("described: {e}"),
             hint: Some("do better".to_owned()),
         });
     let id = submit(&server, &repository, async { Err(refusal) })
@@ -121,7 +121,7 @@ async fn failure_includes_the_findings_of_hooks() {
     let failure = done(&lake, &repository, &id).await.failure.unwrap();
     assert_eq!(
         (failure.code, failure.message.as_str()),
-        (412, "told: refused by h")
+        (412, "described: refused by h")
     );
     assert_eq!(failure.hint.as_deref(), Some("do better"));
     assert_eq!(failure.findings, [finding]);

@@ -168,49 +168,49 @@ async fn presigned_put_rejects_an_unsigned_copy_source() {
     assert_eq!(lake.paths().await, "b secret");
 }
 
+fn is_s3_request(lake: &Lake, request: http::request::Builder, host: &str) -> bool {
+    let request = request.header("host", host).body(()).unwrap();
+    lake.gateway.is_s3_request(&request.into_parts().0)
+}
+
 #[tokio::test]
-async fn gateway_claims_signed_requests_and_its_own_domains() {
+async fn gateway_claims_requests_with_an_aws_signature() {
     let lake = Lake::new().await;
-    let claims = |request: http::request::Builder| {
-        lake.gateway.is_s3_request(
-            &request
-                .header("host", HOST)
-                .body(())
-                .unwrap()
-                .into_parts()
-                .0,
-        )
-    };
-    assert!(claims(
-        Request::get("/").header("authorization", "AWS4-HMAC-SHA256 Credential=x")
-    ));
-    assert!(claims(
-        Request::get("/").header("authorization", "AWS key:signature")
-    ));
-    assert!(claims(Request::get("/a?X-Amz-Signature=x")));
-    assert!(claims(Request::get("/a?X-Amz-Algorithm=AWS4-HMAC-SHA256")));
-    assert!(claims(Request::get(
-        "/a?AWSAccessKeyId=k&Signature=s&Expires=1"
-    )));
-    assert!(!claims(Request::get("/a?Signature=s")));
-    assert!(!claims(
-        Request::get("/api/v1/repositories").header("authorization", "Basic eA==")
-    ));
-    assert!(!claims(
-        Request::get("/api/v1/repositories").header("authorization", "Bearer eA")
-    ));
-    let to = |host: &str| {
-        lake.gateway.is_s3_request(
-            &Request::get("/")
-                .header("host", host)
-                .body(())
-                .unwrap()
-                .into_parts()
-                .0,
-        )
-    };
-    assert!(to("s3.example.com") && to("lake.s3.example.com:443"));
-    assert!(!to("example.com") && !to("evils3.example.com"));
+    for authorization in ["AWS4-HMAC-SHA256 Credential=x", "AWS key:signature"] {
+        let request = Request::get("/").header("authorization", authorization);
+        assert!(is_s3_request(&lake, request, HOST), "{authorization}");
+    }
+    for path in [
+        "/a?X-Amz-Signature=x",
+        "/a?X-Amz-Algorithm=AWS4-HMAC-SHA256",
+        "/a?AWSAccessKeyId=k&Signature=s&Expires=1",
+    ] {
+        assert!(is_s3_request(&lake, Request::get(path), HOST), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn gateway_does_not_claim_requests_with_other_credentials() {
+    let lake = Lake::new().await;
+    assert!(!is_s3_request(&lake, Request::get("/a?Signature=s"), HOST));
+    for authorization in ["Basic eA==", "Bearer eA"] {
+        let request = Request::get("/api/v1/repositories").header("authorization", authorization);
+        assert!(!is_s3_request(&lake, request, HOST), "{authorization}");
+    }
+}
+
+#[tokio::test]
+async fn gateway_claims_requests_to_its_domains() {
+    let lake = Lake::new().await;
+    for (host, is_claimed) in [
+        ("s3.example.com", true),
+        ("lake.s3.example.com:443", true),
+        ("example.com", false),
+        ("others3.example.com", false),
+    ] {
+        let claimed = is_s3_request(&lake, Request::get("/"), host);
+        assert_eq!(claimed, is_claimed, "{host}");
+    }
 }
 
 #[tokio::test]

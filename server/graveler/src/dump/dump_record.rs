@@ -47,8 +47,8 @@ impl DumpRecord {
     /// Parses a record and checks its names, its key and, of a commit, its id.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt), [`Error::InvalidName`](crate::Error::InvalidName)
-    /// or [`Error::InvalidValue`](crate::Error::InvalidValue).
+    /// [`Error::Corrupt`], [`Error::InvalidName`]
+    /// or [`Error::InvalidValue`].
     pub(super) fn parse(entity: Entity, record: &Record) -> Result<Self> {
         let key = String::from_utf8_lossy(&record.key);
         let data = record.value.data.clone();

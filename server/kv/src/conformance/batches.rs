@@ -209,91 +209,157 @@ pub(super) async fn failed_batch_writes_nothing(store: &dyn Store) {
     fresh(store, "atomic/2").await;
 }
 
-pub(super) async fn guarded_write_honors_its_guard(store: &dyn Store) {
-    let partition = fresh(store, "guard").await;
-    let staged = fresh(store, "guard/staged").await;
-    let try_write = async |predicate: &Predicate, ops: Vec<Op>| {
-        store
-            .guarded(&guard(&partition, predicate.clone()), ops)
-            .await
-            .expect("a guarded write can be tried")
-    };
-    let plain = |text: &str| vec![set(&staged, "k", text, None)];
-    let several = |text: &str| vec![set(&staged, "k", text, None), delete(&staged, "never")];
+/// A guarded record `g`, and the partition of the writes that it guards.
+struct Guarded<'a> {
+    store: &'a dyn Store,
+    partition: Bytes,
+    staged: Bytes,
+}
 
-    // While the record does not exist, only `Absent` holds.
-    let guess = Predicate::Unchanged(Bytes::from_static(b"1"));
-    for predicate in [&Predicate::Exists, &guess] {
-        for ops in [plain("x"), several("x"), vec![]] {
-            assert_eq!(try_write(predicate, ops).await, GuardOutcome::GuardFailed);
+impl<'a> Guarded<'a> {
+    async fn new(store: &'a dyn Store) -> Self {
+        Self {
+            store,
+            partition: fresh(store, "guard").await,
+            staged: fresh(store, "guard/staged").await,
         }
     }
-    for ops in [plain("1"), several("2"), vec![]] {
+
+    async fn outcome(&self, predicate: &Predicate, ops: Vec<Op>) -> GuardOutcome {
+        self.store
+            .guarded(&guard(&self.partition, predicate.clone()), ops)
+            .await
+            .expect("a guarded write can be tried")
+    }
+
+    /// A single write, a write with a deletion, and no write.
+    fn writes(&self, text: &str) -> [Vec<Op>; 3] {
+        let write = || set(&self.staged, "k", text, None);
+        [
+            vec![write()],
+            vec![write(), delete(&self.staged, "never")],
+            vec![],
+        ]
+    }
+
+    async fn set_guard(&self, text: &'static str) {
+        let value = Bytes::from_static(text.as_bytes());
+        let written = self.store.set(&self.partition, b"g", value).await;
+        written.expect("a value can be set");
+    }
+
+    async fn current(&self) -> Predicate {
+        unchanged_since_read(self.store, &self.partition, b"g").await
+    }
+
+    async fn remove(self) {
+        fresh(self.store, "guard").await;
+        fresh(self.store, "guard/staged").await;
+    }
+}
+
+/// While the guarded record does not exist, only `Absent` holds.
+pub(super) async fn guard_of_a_missing_record_honors_its_predicate(store: &dyn Store) {
+    let guarded = Guarded::new(store).await;
+    let guess = Predicate::Unchanged(Bytes::from_static(b"1"));
+    for predicate in [&Predicate::Exists, &guess] {
+        for ops in guarded.writes("x") {
+            assert_eq!(
+                guarded.outcome(predicate, ops).await,
+                GuardOutcome::GuardFailed
+            );
+        }
+    }
+    for ops in guarded.writes("1") {
         assert_eq!(
-            try_write(&Predicate::Absent, ops).await,
+            guarded.outcome(&Predicate::Absent, ops).await,
             GuardOutcome::Written
         );
     }
     assert_eq!(
-        value(store, &partition, b"g").await,
+        value(store, &guarded.partition, b"g").await,
         None,
         "a guard writes nothing"
     );
-    assert_eq!(contents(store, &staged).await, "k=2");
+    assert_eq!(contents(store, &guarded.staged).await, "k=1");
+    guarded.remove().await;
+}
 
-    // Once the record exists, `Absent` and its previous value do not hold.
-    store
-        .set(&partition, b"g", Bytes::from_static(b"old"))
-        .await
-        .expect("a value can be set");
-    let stale = unchanged_since_read(store, &partition, b"g").await;
-    store
-        .set(&partition, b"g", Bytes::from_static(b"new"))
-        .await
-        .expect("a value can be set");
-    let current = unchanged_since_read(store, &partition, b"g").await;
+/// Once the guarded record exists, `Absent` and its previous value do not hold.
+pub(super) async fn guard_of_an_existing_record_honors_its_predicate(store: &dyn Store) {
+    let guarded = Guarded::new(store).await;
+    guarded.set_guard("old").await;
+    let stale = guarded.current().await;
+    guarded.set_guard("new").await;
+    let current = guarded.current().await;
     for predicate in [&Predicate::Absent, &stale] {
-        for ops in [plain("x"), several("x"), vec![]] {
-            assert_eq!(try_write(predicate, ops).await, GuardOutcome::GuardFailed);
+        for ops in guarded.writes("x") {
+            assert_eq!(
+                guarded.outcome(predicate, ops).await,
+                GuardOutcome::GuardFailed
+            );
         }
     }
     for (predicate, text) in [(&Predicate::Exists, "3"), (&current, "4")] {
-        for ops in [plain(text), several(text), vec![]] {
-            assert_eq!(try_write(predicate, ops).await, GuardOutcome::Written);
+        for ops in guarded.writes(text) {
+            assert_eq!(guarded.outcome(predicate, ops).await, GuardOutcome::Written);
         }
-        assert_eq!(contents(store, &staged).await, format!("k={text}"));
+        assert_eq!(contents(store, &guarded.staged).await, format!("k={text}"));
     }
+    guarded.remove().await;
+}
 
-    // The guarded writes may have predicates too, and may write the guarded record itself.
-    let conditional = vec![
-        set(&staged, "k", "5", unchanged("4")),
-        set(&staged, "l", "5", Some(Predicate::Absent)),
-    ];
+/// The guarded writes may have predicates too.
+pub(super) async fn guarded_write_honors_its_predicates(store: &dyn Store) {
+    let guarded = Guarded::new(store).await;
+    guarded.set_guard("1").await;
+    let current = guarded.current().await;
+    let conditional = || {
+        vec![
+            set(&guarded.staged, "k", "1", Some(Predicate::Absent)),
+            set(&guarded.staged, "l", "1", Some(Predicate::Absent)),
+        ]
+    };
     assert_eq!(
-        try_write(&current, conditional.clone()).await,
+        guarded.outcome(&current, conditional()).await,
         GuardOutcome::Written
     );
     let again = store
-        .guarded(&guard(&partition, current.clone()), conditional)
+        .guarded(&guard(&guarded.partition, current), conditional())
         .await;
     assert!(
         matches!(again, Err(Error::PredicateFailed { index: 0 })),
         "{again:?}"
     );
-    let advance = vec![
-        set(&partition, "g", "newer", None),
-        set(&staged, "k", "6", None),
-    ];
+    let update = vec![set(&guarded.staged, "k", "2", unchanged("1"))];
     assert_eq!(
-        try_write(&current, advance.clone()).await,
+        guarded.outcome(&Predicate::Exists, update).await,
+        GuardOutcome::Written
+    );
+    assert_eq!(contents(store, &guarded.staged).await, "k=2 l=1");
+    guarded.remove().await;
+}
+
+/// The guarded writes may write the guarded record itself.
+pub(super) async fn guarded_write_can_change_its_guard(store: &dyn Store) {
+    let guarded = Guarded::new(store).await;
+    guarded.set_guard("1").await;
+    let current = guarded.current().await;
+    let advance = || {
+        vec![
+            set(&guarded.partition, "g", "2", None),
+            set(&guarded.staged, "k", "6", None),
+        ]
+    };
+    assert_eq!(
+        guarded.outcome(&current, advance()).await,
         GuardOutcome::Written
     );
     assert_eq!(
-        try_write(&current, advance).await,
+        guarded.outcome(&current, advance()).await,
         GuardOutcome::GuardFailed,
         "the guarded record has changed"
     );
-    assert_eq!(contents(store, &staged).await, "k=6 l=5");
-    fresh(store, "guard").await;
-    fresh(store, "guard/staged").await;
+    assert_eq!(contents(store, &guarded.staged).await, "k=6");
+    guarded.remove().await;
 }

@@ -220,101 +220,124 @@ pub(super) async fn guarded_write_is_visible_after_the_guard_changes(store: &Arc
     }
 }
 
-async fn guarded_race(store: &Arc<dyn Store>, kind: Kind) {
-    let branch = fresh(&**store, "guarded race").await;
-    let token = move |generation: usize| {
+/// The shared state of a race of guarded writes.
+#[derive(Clone)]
+struct GuardedRace {
+    store: Arc<dyn Store>,
+    kind: Kind,
+    /// The partition of the guarded record, `head`.
+    branch: Bytes,
+    /// Whether the guard has changed for the last time.
+    done: Arc<AtomicBool>,
+}
+
+impl GuardedRace {
+    /// The partition of the writes under one value of the guarded record.
+    fn token(&self, generation: usize) -> Bytes {
+        let kind = self.kind;
         Bytes::from(format!("conformance/guarded race/{kind:?}/{generation}"))
-    };
-    for generation in 0..=GUARD_CHANGES {
-        store
-            .delete_partition(&token(generation))
-            .await
-            .expect("a partition can be deleted");
     }
+
+    async fn remove_writes(&self) {
+        for generation in 0..=GUARD_CHANGES {
+            let removed = self.store.delete_partition(&self.token(generation)).await;
+            removed.expect("a partition can be deleted");
+        }
+    }
+
+    /// Changes the guard repeatedly, each time after a write under its value. Returns the keys found after each change.
+    async fn change_guard(self) -> Vec<BTreeSet<Vec<u8>>> {
+        let mut seen = Vec::new();
+        for generation in 0..GUARD_CHANGES {
+            let token = self.token(generation);
+            // Wait until a writer has written in this generation.
+            while self
+                .store
+                .scan(&token, b"", 1)
+                .await
+                .expect("a token can be scanned")
+                .entries
+                .is_empty()
+            {
+                tokio::task::yield_now().await;
+            }
+            let unchanged = unchanged_since_read(&*self.store, &self.branch, b"head").await;
+            let next = (generation + 1).to_string();
+            // Alternate between a single write and a transaction.
+            let changed = if generation % 2 == 0 {
+                let next = set(&self.branch, "head", &next, Some(unchanged));
+                let ops = vec![next, delete(&self.branch, "never")];
+                self.store.batch(ops).await
+            } else {
+                let set = self
+                    .store
+                    .set_if(&self.branch, b"head", next.into(), unchanged);
+                set.await
+            };
+            changed.expect("only this task changes it");
+            seen.push(keys(&*self.store, &token).await);
+        }
+        self.done.store(true, Ordering::Release);
+        seen
+    }
+
+    /// Writes under the guard's current value until the guard changes no more. Returns the acknowledged writes: the
+    /// number of the guard's value, and the key.
+    async fn write_until_done(self, caller: usize) -> Vec<(usize, String)> {
+        let mut written = Vec::new();
+        let mut turn = caller;
+        while !self.done.load(Ordering::Acquire) {
+            // Yield, because calls to the in-memory store never do, and the changing task must run.
+            tokio::task::yield_now().await;
+            let head = self
+                .store
+                .get(&self.branch, b"head")
+                .await
+                .expect("a value can be read")
+                .expect("it exists");
+            let generation = number(&head.value);
+            let guard = Guard {
+                partition: self.branch.clone(),
+                key: Bytes::from_static(b"head"),
+                predicate: head.predicate,
+            };
+            let key = format!("{caller}/{turn}");
+            turn += 1;
+            let ops = ops(self.kind, turn, &self.token(generation), &key);
+            let outcome = self.store.guarded(&guard, ops).await;
+            if outcome.expect("a guarded write can be tried") == GuardOutcome::Written {
+                written.push((generation, key));
+            }
+        }
+        written
+    }
+}
+
+async fn guarded_race(store: &Arc<dyn Store>, kind: Kind) {
+    let guarded = GuardedRace {
+        store: Arc::clone(store),
+        kind,
+        branch: fresh(&**store, "guarded race").await,
+        done: Arc::new(AtomicBool::new(false)),
+    };
+    guarded.remove_writes().await;
     store
-        .set(&branch, b"head", Bytes::from_static(b"0"))
+        .set(&guarded.branch, b"head", Bytes::from_static(b"0"))
         .await
         .expect("a value can be set");
 
-    let done = Arc::new(AtomicBool::new(false));
-    let changer = {
-        let (store, branch, done) = (Arc::clone(store), branch.clone(), Arc::clone(&done));
-        tokio::spawn(async move {
-            let mut seen = Vec::new();
-            for generation in 0..GUARD_CHANGES {
-                // Wait until a writer has written in this generation.
-                while store
-                    .scan(&token(generation), b"", 1)
-                    .await
-                    .expect("a token can be scanned")
-                    .entries
-                    .is_empty()
-                {
-                    tokio::task::yield_now().await;
-                }
-                let unchanged = unchanged_since_read(&*store, &branch, b"head").await;
-                let next = (generation + 1).to_string();
-                // Alternate between a single write and a transaction.
-                let changed = if generation % 2 == 0 {
-                    let next = set(&branch, "head", &next, Some(unchanged));
-                    store.batch(vec![next, delete(&branch, "never")]).await
-                } else {
-                    store.set_if(&branch, b"head", next.into(), unchanged).await
-                };
-                changed.expect("only this task changes it");
-                seen.push(keys(&*store, &token(generation)).await);
-            }
-            done.store(true, Ordering::Release);
-            seen
-        })
-    };
-    let acknowledged = race(|caller| {
-        let (store, branch, done) = (Arc::clone(store), branch.clone(), Arc::clone(&done));
-        async move {
-            let mut written = Vec::new();
-            let mut turn = caller;
-            while !done.load(Ordering::Acquire) {
-                // Yield, because calls to the in-memory store never do, and the changing task must run.
-                tokio::task::yield_now().await;
-                let head = store
-                    .get(&branch, b"head")
-                    .await
-                    .expect("a value can be read")
-                    .expect("it exists");
-                let generation = number(&head.value);
-                let guard = Guard {
-                    partition: branch.clone(),
-                    key: Bytes::from_static(b"head"),
-                    predicate: head.predicate,
-                };
-                let key = format!("{caller}/{turn}");
-                turn += 1;
-                let outcome = store
-                    .guarded(&guard, ops(kind, turn, &token(generation), &key))
-                    .await;
-                if outcome.expect("a guarded write can be tried") == GuardOutcome::Written {
-                    written.push((generation, key));
-                }
-            }
-            written
-        }
-    })
-    .await;
+    let changer = tokio::spawn(guarded.clone().change_guard());
+    let acknowledged = race(|caller| guarded.clone().write_until_done(caller)).await;
 
     let mut seen = changer.await.expect("the changing task does not panic");
-    seen.push(keys(&**store, &token(GUARD_CHANGES)).await);
+    seen.push(keys(&**store, &guarded.token(GUARD_CHANGES)).await);
     for (generation, key) in acknowledged.into_iter().flatten() {
         assert!(
             seen[generation].contains(key.as_bytes()),
             "{kind:?}: {key} of generation {generation} was lost"
         );
     }
-    for generation in 0..=GUARD_CHANGES {
-        store
-            .delete_partition(&token(generation))
-            .await
-            .expect("a partition can be deleted");
-    }
+    guarded.remove_writes().await;
     fresh(&**store, "guarded race").await;
 }
 

@@ -142,8 +142,8 @@ pub(super) async fn get_many_returns_values_in_request_order(store: &dyn Store) 
     );
     for count in [1, 2, 3, 255, 256, 257, 600] {
         // Request the keys in descending order, and the first of them twice.
-        let asked: Vec<usize> = (0..count).rev().chain([count - 1]).collect();
-        let keys: Vec<Bytes> = asked.iter().map(|index| key(*index)).collect();
+        let order: Vec<usize> = (0..count).rev().chain([count - 1]).collect();
+        let keys: Vec<Bytes> = order.iter().map(|index| key(*index)).collect();
         let found = store
             .get_many(&partition, &keys)
             .await
@@ -152,7 +152,7 @@ pub(super) async fn get_many_returns_values_in_request_order(store: &dyn Store) 
             .into_iter()
             .map(|found| found.map(|versioned| versioned.value))
             .collect();
-        let expected: Vec<_> = asked
+        let expected: Vec<_> = order
             .iter()
             .map(|index| (index % 3 != 0).then(|| Bytes::from(format!("v{index}"))))
             .collect();

@@ -38,7 +38,7 @@ impl SqliteStore {
     /// Opens the file and creates the table if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Open`] if the folder cannot be created, the file is not a database, another process
+    /// [`crate::Error::Open`] if the folder cannot be created, the file is not a database, another process
     /// locks it, or a newer version created it.
     pub async fn open(options: SqliteOptions) -> Result<Self> {
         open::create_file(&options.path).await?;

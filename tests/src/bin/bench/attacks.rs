@@ -185,7 +185,7 @@ async fn commit_hostile(
     server: &Server,
     branch: &str,
 ) -> Result<(Duration, reqwest::StatusCode, String)> {
-    let asked = Instant::now();
+    let started = Instant::now();
     let answer = server
         .request(
             Method::POST,
@@ -194,7 +194,7 @@ async fn commit_hostile(
         .json(&json!({ "message": "attack" }))
         .send()
         .await?;
-    Ok((asked.elapsed(), answer.status(), answer.text().await?))
+    Ok((started.elapsed(), answer.status(), answer.text().await?))
 }
 
 /// Measures requests of other users and prints a row for each kind. `meanwhile` names what runs at the same time.
@@ -329,7 +329,7 @@ async fn commit_gated(server: &Server, name: &str, n: usize) -> Result<Duration>
     server
         .put(CALM, branch, &format!("{name}/{n}"), vec![b'y'; 16])
         .await?;
-    let asked = Instant::now();
+    let started = Instant::now();
     server
         .json(
             Method::POST,
@@ -337,7 +337,7 @@ async fn commit_gated(server: &Server, name: &str, n: usize) -> Result<Duration>
             json!({ "message": "calm", "metadata": { "owner": "bench" } }),
         )
         .await?;
-    Ok(asked.elapsed())
+    Ok(started.elapsed())
 }
 
 /// Prints a row with the median and the maximum of the durations.

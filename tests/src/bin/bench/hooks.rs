@@ -110,9 +110,9 @@ async fn merges(
             .put(repository, &branch, &format!("new/{n}"), b"y".to_vec())
             .await?;
         server.commit(repository, &branch).await?;
-        let asked = Instant::now();
+        let started = Instant::now();
         merge(server, repository, &branch).await?;
-        taken.push(asked.elapsed());
+        taken.push(started.elapsed());
     }
     taken.sort_unstable();
     Ok((taken[taken.len() / 2], taken[taken.len() * 99 / 100]))
@@ -159,9 +159,9 @@ async fn fan_out(server: &Arc<Server>, guard: Vec<u8>, parquet: Vec<u8>) -> Resu
         done??;
     }
     server.commit(repository, "load").await?;
-    let asked = Instant::now();
+    let started = Instant::now();
     merge(server, repository, "load").await?;
-    Ok(asked.elapsed())
+    Ok(started.elapsed())
 }
 
 async fn branch_of_main(server: &Arc<Server>, repository: &str, name: &str) -> Result<()> {

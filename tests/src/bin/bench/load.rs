@@ -62,9 +62,9 @@ where
                 if number >= count {
                     break;
                 }
-                let asked = Instant::now();
+                let sent = Instant::now();
                 operation(Arc::clone(&server), number).await?;
-                latencies.push(asked.elapsed());
+                latencies.push(sent.elapsed());
             }
             Ok::<_, anyhow::Error>(latencies)
         });

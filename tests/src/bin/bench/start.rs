@@ -80,7 +80,7 @@ fn ask(port: u16) -> bool {
         return false;
     };
     let mut answer = [0; 12];
-    let asked =
+    let sent =
         stream.write_all(b"GET /_health HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
-    asked.is_ok() && stream.read_exact(&mut answer).is_ok() && &answer == b"HTTP/1.1 200"
+    sent.is_ok() && stream.read_exact(&mut answer).is_ok() && &answer == b"HTTP/1.1 200"
 }

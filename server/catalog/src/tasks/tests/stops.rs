@@ -520,12 +520,12 @@ async fn interrupted_restore_is_continued_by_another_server() {
     let dump = lake.dump_refs(&repository).await.unwrap();
     let mut continued = 0;
     for seed in 0..40 {
-        let anew = CreateRepository {
+        let restored = CreateRepository {
             storage_namespace: repository.storage_namespace.clone(),
             bare: true,
-            ..creation(&format!("anew-{seed}"))
+            ..creation(&format!("restored-{seed}"))
         };
-        let anew = lake.create_repository(anew).await.unwrap();
+        let restored = lake.create_repository(restored).await.unwrap();
         // Any write of this server may fail or lose its acknowledgement.
         let faults = Faults {
             before_write: 100,
@@ -538,7 +538,7 @@ async fn interrupted_restore_is_continued_by_another_server() {
             .shared
             .tasks
             .submit(
-                &anew,
+                &restored,
                 TaskKind::RESTORE_REFS,
                 Work::restore(&dump, false, "tests").to_stored(),
                 None,
@@ -554,13 +554,13 @@ async fn interrupted_restore_is_continued_by_another_server() {
             actor: "tests",
             token: &token,
         };
-        let interrupted = dying.restore(&anew, &restore, &ticket.progress()).await;
+        let interrupted = dying.restore(&restored, &restore, &ticket.progress()).await;
         continued += usize::from(interrupted.is_err());
         drop((interrupted, ticket));
         recover_with(&lake, &lake).await;
         wait_until_idle(&lake).await;
-        result(lake.restore_status(&anew, &token).await.unwrap());
-        assert_eq!(lake.paths(&anew, "main").await, "a");
+        result(lake.restore_status(&restored, &token).await.unwrap());
+        assert_eq!(lake.paths(&restored, "main").await, "a");
     }
     assert!(continued >= 5, "only {continued} were interrupted");
 }

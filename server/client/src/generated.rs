@@ -8,7 +8,7 @@ use crate::{ByteStream, Client, Result};
 /// Optional parameters of [`Client::setup`].
 #[derive(Debug, Clone, Default)]
 pub struct SetupOptions {
-    /// The token from the server's start log, which only remote callers need, or `installation.setup_token` from its configuration, which all callers need.
+    /// Callers on other machines and through proxies need it. It is `installation.setup_token`, or else the token that the server's start log prints.
     pub x_weir_setup_token: Option<String>,
 }
 

@@ -126,7 +126,8 @@ impl Automaton {
                 *any |= class;
             }
         }
-        let mut live: Vec<u64> = self.first.clone();
+        let first = self.first.iter().zip(&accepting);
+        let mut live: Vec<u64> = first.map(|(first, accepting)| first & accepting).collect();
         let mut next = vec![0; self.words];
         loop {
             self.advance(&live, &mut next);

@@ -127,20 +127,10 @@ fn commands_of_the_guide(program: &str) -> Vec<Vec<String>> {
     of_program
 }
 
-/// The SDK's test runs the README's files with the guide's commands, so both pages must have the same.
+/// The SDK's test runs the README's files with the guide's commands. A test of `xtask` compares the files.
 #[test]
-fn guide_has_the_example_of_the_readme() {
+fn guide_has_the_commands_of_the_readme() {
     let (readme, guide) = (page(README), page(GUIDE));
-    for (language, text) in [
-        ("toml", "[package]"),
-        ("rust", "#[object_gate("),
-        ("yaml", "csv_columns.wasm"),
-    ] {
-        assert_eq!(
-            block(&guide, language, text),
-            block(&readme, language, text)
-        );
-    }
     let build_commands = |page: &str, info: &str| -> Vec<String> {
         let lines = blocks(page, info).into_iter().flat_map(str::lines);
         let known = lines.filter(|l| l.starts_with("cargo ") || l.starts_with("rustup "));

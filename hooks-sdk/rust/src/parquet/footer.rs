@@ -283,7 +283,7 @@ mod tests {
         ];
         assert_eq!(of(&wide), Ok(()));
         assert_eq!(of(&nested(MAX_SCHEMA_DEPTH)), Ok(()));
-        let lying = [
+        let overstated = [
             element("schema", Some(i32::MAX.cast_unsigned())),
             element("a", None),
         ];
@@ -292,9 +292,12 @@ mod tests {
                 footer(100_001, &nested(100_000)),
                 "nested deeper than 64 levels",
             ),
-            (footer(2, &lying), "claims 2147483647 columns in one group"),
             (
-                footer(i32::MAX as usize, &lying),
+                footer(2, &overstated),
+                "claims 2147483647 columns in one group",
+            ),
+            (
+                footer(i32::MAX as usize, &overstated),
                 "claims more bytes than it has",
             ),
             (vec![0x1c; 100_000], "nested deeper than 16 levels"),

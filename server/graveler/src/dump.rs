@@ -20,6 +20,8 @@ mod restores;
 use self::entity::Entity;
 pub use self::restores::RestoreRefs;
 pub(crate) use self::restores::Restores;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::restores::try_restore;
 use crate::MetaRangeId;
 
 /// Parses a record of a dump, for [`crate::fuzzing`].
@@ -27,12 +29,6 @@ use crate::MetaRangeId;
 pub(crate) fn try_record(kind: usize, record: &crate::Record) {
     let entity = [Entity::Commit, Entity::Tag, Entity::Branch][kind];
     drop(dump_record::DumpRecord::parse(entity, record));
-}
-
-/// Parses the record of a restore, for [`crate::fuzzing`].
-#[cfg(any(test, feature = "testing"))]
-pub(crate) fn try_restore(stored: bytes::Bytes) {
-    drop(restores::RestoreData::read(stored));
 }
 
 /// The metaranges of a dump.

@@ -125,3 +125,9 @@ impl RestoreData {
         ))
     }
 }
+
+/// Parses the record of a restore, for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn try_restore(stored: Bytes) {
+    drop(RestoreData::read(stored));
+}

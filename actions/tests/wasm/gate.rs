@@ -10,7 +10,8 @@ use tokio::sync::Barrier;
 
 use super::components::EXPORTS;
 use super::{
-    Fault, Memory, error, event_of, findings, gate, host, log, object_gate, request, run_mode,
+    Fault, Memory, error, event_of, findings, gate, host, log, new_host, object_gate, request,
+    run_mode,
 };
 
 #[tokio::test]
@@ -341,12 +342,15 @@ async fn object_that_is_no_component_is_not_described() {
 #[tokio::test]
 async fn concurrent_runs_of_a_component_see_their_own_trees() {
     const RUNS: usize = 12;
+    // In the shared host, a run that waits for other tests would keep the others waiting in their calls.
+    let host = new_host();
     let barrier = Arc::new(Barrier::new(RUNS));
     let runs = (0..RUNS).map(|n| {
         let path = format!("tables/{n}");
         let trees = Memory::new(&[], &[(&path, "x")]).with_barrier(&barrier);
         let request = request(gate(), trees, json!({ "mode": "look" }));
-        async { host().run(request).await }
+        let host = host.clone();
+        async move { host.run(request).await }
     });
     let reports = futures::future::join_all(runs).await;
     for (n, report) in reports.iter().enumerate() {

@@ -33,11 +33,14 @@ use graveler::{
 use serde_json::{Value, json};
 use tokio::sync::{Barrier, Notify};
 
-/// One host for all tests. Its disk cache is in the build folder.
-static HOST: LazyLock<Host> = LazyLock::new(|| {
+/// One host for most tests.
+static HOST: LazyLock<Host> = LazyLock::new(new_host);
+
+/// A host whose instances and slots no other test uses. All hosts share a disk cache in the build folder.
+fn new_host() -> Host {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hooks");
     Host::new(HostOptions::new(folder, code_key(), child_compiler())).unwrap()
-});
+}
 
 /// Compiles components in a child process, like a server.
 fn child_compiler() -> Compiler {

@@ -9,7 +9,9 @@
 //!
 //! Placeholders of the pages ([`Placeholders`]) are replaced by the values of the test.
 
+use std::net::TcpListener;
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use system_tests::{Backend, Museum, Setup, TestServer, hooks};
 
@@ -138,10 +140,15 @@ fn replace_words(text: &str, from: &str, to: &str) -> String {
     result + rest
 }
 
-/// Returns a port that was free a moment ago.
+/// Returns a port that was free a moment ago, different for each call. It is below the range from which Linux takes ports
+/// for outgoing connections and for servers that name none, so nothing else takes it before the page's server starts.
 fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
+    static CALLS: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 5_000).unwrap();
+    std::iter::repeat_with(|| 20_000 + (first + CALLS.fetch_add(1, Ordering::Relaxed)) % 10_000)
+        .take(10_000)
+        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+        .expect("one of 10,000 ports is free")
 }
 
 /// Returns a string field of a JSON response.

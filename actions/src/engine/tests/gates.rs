@@ -140,16 +140,26 @@ async fn hint_names_every_gate_however_many_hooks_refuse() {
     assert!(hint.starts_with(starts), "{hint}");
 }
 
+/// A gate that refuses every merge.
+fn merge_gate() -> String {
+    REFUSE.replace("pre-commit", "pre-merge")
+}
+
+/// A lake whose branches `main` and `dev` have [`merge_gate`], and whose `dev` has an uncommitted object.
+async fn with_a_merge_gate_on_both_branches() -> Lake {
+    let lake = Lake::new().await;
+    lake.gate("main", "gate.yaml", &merge_gate()).await;
+    lake.commit("main").await.unwrap();
+    lake.branch("dev").await;
+    lake.put("dev", "a").await;
+    lake
+}
+
 /// Regression test: after the gate was deleted on `main`, merges from `dev` were still refused without an
 /// explanation.
 #[tokio::test]
 async fn hint_names_the_branch_that_deleted_the_gate() {
-    let lake = Lake::new().await;
-    let gate = REFUSE.replace("pre-commit", "pre-merge");
-    lake.gate("main", "gate.yaml", &gate).await;
-    lake.commit("main").await.unwrap();
-    lake.branch("dev").await;
-    lake.put("dev", "a").await;
+    let lake = with_a_merge_gate_on_both_branches().await;
     lake.commit("dev").await.unwrap();
     lake.delete("main", "_lakefs_actions/gate.yaml").await;
     lake.commit("main").await.unwrap();
@@ -172,15 +182,10 @@ async fn hint_names_the_branch_that_deleted_the_gate() {
 /// Regression test: the hint called a tag a branch and said to merge into it.
 #[tokio::test]
 async fn hint_for_a_merge_of_a_tag_names_the_tag() {
-    let lake = Lake::new().await;
-    let gate = REFUSE.replace("pre-commit", "pre-merge");
-    lake.gate("main", "gate.yaml", &gate).await;
-    lake.commit("main").await.unwrap();
-    lake.branch("dev").await;
-    lake.put("dev", "a").await;
+    let lake = with_a_merge_gate_on_both_branches().await;
     let commit = lake.commit("dev").await.unwrap();
     lake.tag("v1", "dev").await;
-    lake.gate("main", "gate.yaml", &gate.replace("/fail", "/ok"))
+    lake.gate("main", "gate.yaml", &merge_gate().replace("/fail", "/ok"))
         .await;
     lake.commit("main").await.unwrap();
     let hint = async |source: &str| {

@@ -13,10 +13,10 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use crate::error::{Error, Result};
 use crate::extract::Path;
 use crate::query::{ListRepositoryRunsQuery, ListRunHooksQuery, Query, given};
-use crate::{ApiState, convert};
+use crate::{SharedState, convert};
 
 pub(crate) async fn list_runs(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
     Query(query): Query<ListRepositoryRunsQuery>,
 ) -> Result<Json<types::ActionRunList>> {
@@ -39,7 +39,7 @@ pub(crate) async fn list_runs(
 }
 
 pub(crate) async fn get_run(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, run)): Path<(String, String)>,
 ) -> Result<Json<types::ActionRun>> {
     let repository = api.reader().repository(&id).await?;
@@ -49,7 +49,7 @@ pub(crate) async fn get_run(
 
 /// As in lakeFS, an unknown run gets an empty page and not an error.
 pub(crate) async fn list_hooks(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, run)): Path<(String, String)>,
     Query(query): Query<ListRunHooksQuery>,
 ) -> Result<Json<types::HookRunList>> {
@@ -67,7 +67,7 @@ pub(crate) async fn list_hooks(
 }
 
 pub(crate) async fn get_output(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, run, hook)): Path<(String, String, String)>,
 ) -> Result<Response> {
     let repository = api.reader().repository(&id).await?;

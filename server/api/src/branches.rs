@@ -8,10 +8,10 @@ use http::StatusCode;
 use crate::error::{Context as _, During, Result};
 use crate::extract::{Body, Caller, Path};
 use crate::query::{DeleteBranchQuery, ListBranchesQuery, Query};
-use crate::{ApiState, convert};
+use crate::{SharedState, convert};
 
 pub(crate) async fn list_branches(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
     Query(query): Query<ListBranchesQuery>,
 ) -> Result<Json<types::RefList>> {
@@ -34,7 +34,7 @@ pub(crate) async fn list_branches(
 
 /// Answers with the id of the branch's commit, as plain text.
 pub(crate) async fn create_branch(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path(id): Path<String>,
     Body(body): Body<types::BranchCreation>,
@@ -51,7 +51,7 @@ pub(crate) async fn create_branch(
 }
 
 pub(crate) async fn get_branch(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, branch)): Path<(String, String)>,
 ) -> Result<Json<types::Ref>> {
     let repository = api.reader().repository(&id).await?;
@@ -61,7 +61,7 @@ pub(crate) async fn get_branch(
 }
 
 pub(crate) async fn delete_branch(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path((id, branch)): Path<(String, String)>,
     Query(query): Query<DeleteBranchQuery>,

@@ -9,10 +9,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use crate::error::{Context as _, During, Error, Result, parsed};
 use crate::extract::{Body, Caller, Path};
 use crate::query::{CommitQuery, LogCommitsQuery, Query, given};
-use crate::{ApiState, convert};
+use crate::{SharedState, convert};
 
 pub(crate) async fn log_commits(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, reference)): Path<(String, String)>,
     Query(query): Query<LogCommitsQuery>,
 ) -> Result<Json<types::CommitList>> {
@@ -51,7 +51,7 @@ fn log_query(query: &LogCommitsQuery) -> LogQuery {
 }
 
 pub(crate) async fn commit(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path((id, branch)): Path<(String, String)>,
     Query(query): Query<CommitQuery>,
@@ -113,7 +113,7 @@ pub(crate) fn commit_params(
 }
 
 pub(crate) async fn get_commit(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, commit)): Path<(String, String)>,
 ) -> Result<Json<types::Commit>> {
     let repository = api.reader().repository(&id).await?;

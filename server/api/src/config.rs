@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use crate::error::Result;
 use crate::extract::Caller;
-use crate::{ApiState, CONTRACT_VERSION};
+use crate::{ApiState, CONTRACT_VERSION, SharedState};
 
 /// The version context of a compatible server. Clients print a warning for any other value.
 const VERSION_CONTEXT: &str = "lakeFS";
@@ -25,7 +25,7 @@ pub(crate) async fn health_check() -> StatusCode {
 
 /// The full configuration, or only the version for callers without the permission to read it.
 pub(crate) async fn get_config(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Extension(is_implemented): Extension<IsImplemented>,
     caller: Caller,
 ) -> Result<Json<types::Config>> {
@@ -48,14 +48,14 @@ pub(crate) async fn get_config(
 }
 
 pub(crate) async fn get_version(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     _: Caller,
 ) -> Json<types::VersionConfig> {
     Json(version(&api))
 }
 
 pub(crate) async fn get_storage_config(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Extension(is_implemented): Extension<IsImplemented>,
 ) -> Json<types::StorageConfig> {
     Json(storage(&api, is_implemented))
@@ -75,7 +75,7 @@ pub(crate) async fn post_stats_events(_: Caller) -> StatusCode {
 }
 
 pub(crate) async fn get_usage_report(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     _: Caller,
 ) -> Result<Json<types::InstallationUsageReport>> {
     let months = api.auth.usage().await?;

@@ -10,10 +10,10 @@ use crate::commits::gate_headers;
 use crate::error::{Context as _, During, Error, ErrorText, Result};
 use crate::extract::{Caller, MaybeBody, Path};
 use crate::query::{DiffBranchQuery, DiffRefsQuery, Query, given};
-use crate::{ApiState, convert};
+use crate::{SharedState, convert};
 
 pub(crate) async fn diff_branch(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, branch)): Path<(String, String)>,
     Query(query): Query<DiffBranchQuery>,
 ) -> Result<Json<types::DiffList>> {
@@ -38,7 +38,7 @@ pub(crate) async fn diff_branch(
 }
 
 pub(crate) async fn diff_refs(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, left, right)): Path<(String, String, String)>,
     Query(query): Query<DiffRefsQuery>,
 ) -> Result<Json<types::DiffList>> {
@@ -70,7 +70,7 @@ pub(crate) async fn diff_refs(
 
 /// As in lakeFS, source and destination in the response are swapped relative to the path.
 pub(crate) async fn find_merge_base(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, source, destination)): Path<(String, String, String)>,
 ) -> Result<Json<types::FindMergeBaseResult>> {
     let repository = api.reader().repository(&id).await?;
@@ -91,7 +91,7 @@ pub(crate) async fn find_merge_base(
 
 /// A conflict is answered with 409 and a `MergeResult` that lists the conflicts and has an empty reference.
 pub(crate) async fn merge_into_branch(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path((id, source, destination)): Path<(String, String, String)>,
     MaybeBody(body): MaybeBody<types::Merge>,

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::extract::Path;
 use crate::objects::refuse_presign;
 use crate::query::{GetObjectQuery, HeadObjectQuery, Query};
-use crate::{ApiState, convert, range};
+use crate::{SharedState, convert, range};
 
 const HTTP_DATE: &[FormatItem<'_>] = format_description!(
     "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
@@ -39,7 +39,7 @@ const INLINE_TYPES: &[&str] = &[
 ];
 
 pub(crate) async fn get_object(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, reference)): Path<(String, String)>,
     Query(query): Query<GetObjectQuery>,
     headers: HeaderMap,
@@ -73,7 +73,7 @@ pub(crate) async fn get_object(
 }
 
 pub(crate) async fn head_object(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, reference)): Path<(String, String)>,
     Query(query): Query<HeadObjectQuery>,
     headers: HeaderMap,

@@ -9,10 +9,10 @@ use http::StatusCode;
 use crate::error::{Error, Result, parsed};
 use crate::extract::{Body, Caller, Path};
 use crate::query::{DumpStatusQuery, Query, RestoreStatusQuery, given};
-use crate::{ApiState, convert};
+use crate::{SharedState, convert};
 
 pub(crate) async fn dump_refs(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<types::RefsDump>)> {
     let repository = api.reader().repository(&id).await?;
@@ -21,7 +21,7 @@ pub(crate) async fn dump_refs(
 }
 
 pub(crate) async fn restore_refs(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path(id): Path<String>,
     Body(body): Body<types::RefsRestore>,
@@ -36,7 +36,7 @@ pub(crate) async fn restore_refs(
 }
 
 pub(crate) async fn submit_dump(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<types::TaskInfo>)> {
     let repository = api.reader().repository(&id).await?;
@@ -45,7 +45,7 @@ pub(crate) async fn submit_dump(
 }
 
 pub(crate) async fn dump_status(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
     Query(query): Query<DumpStatusQuery>,
 ) -> Result<Json<types::RepositoryDumpStatus>> {
@@ -65,7 +65,7 @@ pub(crate) async fn dump_status(
 }
 
 pub(crate) async fn submit_restore(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path(id): Path<String>,
     Body(body): Body<types::RefsRestore>,
@@ -81,7 +81,7 @@ pub(crate) async fn submit_restore(
 }
 
 pub(crate) async fn restore_status(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
     Query(query): Query<RestoreStatusQuery>,
 ) -> Result<Json<types::RepositoryRestoreStatus>> {

@@ -14,7 +14,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode, Version};
 use subtle::ConstantTimeEq as _;
 
-use crate::ApiState;
+use crate::SharedState;
 use crate::site::{host_name, hosts, is_loopback_name};
 
 /// The header that carries the setup token.
@@ -65,10 +65,10 @@ impl fmt::Debug for SetupToken {
 #[derive(Debug)]
 pub(crate) struct FirstCaller;
 
-impl FromRequestParts<ApiState> for FirstCaller {
+impl FromRequestParts<SharedState> for FirstCaller {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, api: &ApiState) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, api: &SharedState) -> Result<Self, Response> {
         let peer = parts.extensions.get::<Peer>();
         let given = parts.headers.get(SETUP_TOKEN_HEADER);
         // A wrong token is refused even from loopback: a tunnel may forward remote callers without adding headers.

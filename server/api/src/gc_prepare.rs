@@ -9,10 +9,10 @@ use http::StatusCode;
 use crate::error::Result;
 use crate::extract::{MaybeBody, Path};
 use crate::query::{PrepareGarbageCollectionCommitsStatusQuery, Query};
-use crate::{ApiState, convert};
+use crate::{SharedState, convert};
 
 pub(crate) async fn prepare_commits(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<types::GarbageCollectionPrepareResponse>)> {
     let repository = api.reader().repository(&id).await?;
@@ -21,7 +21,7 @@ pub(crate) async fn prepare_commits(
 }
 
 pub(crate) async fn submit_commits(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<types::TaskCreation>)> {
     let repository = api.reader().repository(&id).await?;
@@ -30,7 +30,7 @@ pub(crate) async fn submit_commits(
 }
 
 pub(crate) async fn commits_status(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
     Query(query): Query<PrepareGarbageCollectionCommitsStatusQuery>,
 ) -> Result<Json<types::PrepareGarbageCollectionCommitsStatus>> {
@@ -47,7 +47,7 @@ pub(crate) async fn commits_status(
 }
 
 pub(crate) async fn prepare_uncommitted(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
     MaybeBody(body): MaybeBody<types::PrepareGCUncommittedRequest>,
 ) -> Result<(StatusCode, Json<types::PrepareGCUncommittedResponse>)> {

@@ -25,7 +25,7 @@ use crate::generated::OPERATIONS;
 use crate::permissions::{Access, Fields};
 use crate::query::Params;
 use crate::schema::Operation;
-use crate::{ApiState, binding, site};
+use crate::{SharedState, binding, site};
 
 /// The operation that `curl -T` calls by mistake: it has the path of `uploadObject`, but the method PUT.
 const STAGE_OBJECT: &str = "stageObject";
@@ -33,7 +33,7 @@ const STAGE_OBJECT: &str = "stageObject";
 /// The guard of one route. Each route has its own, so that requests need no lookup of their operation.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
-    pub(crate) api: ApiState,
+    pub(crate) api: SharedState,
     pub(crate) operation: &'static Operation,
     pub(crate) access: &'static Access,
     /// Whether the server is known to have an administrator. Shared by all routes; never becomes false again.

@@ -10,10 +10,10 @@ use crate::commits::{answer_commit, gate_headers};
 use crate::error::{Context as _, During, Error, ErrorText, Result, parsed};
 use crate::extract::{Body, Caller, Path};
 use crate::query::{HardResetBranchQuery, Query};
-use crate::{ApiState, convert};
+use crate::{SharedState, convert};
 
 pub(crate) async fn revert_branch(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path((id, branch)): Path<(String, String)>,
     Body(body): Body<types::RevertCreation>,
@@ -38,7 +38,7 @@ pub(crate) async fn revert_branch(
 }
 
 pub(crate) async fn cherry_pick(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path((id, branch)): Path<(String, String)>,
     Body(body): Body<types::CherryPickCreation>,
@@ -72,7 +72,7 @@ fn parent_number(given: i64) -> Result<usize> {
 }
 
 pub(crate) async fn reset_branch(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path((id, branch)): Path<(String, String)>,
     Body(body): Body<types::ResetCreation>,
@@ -106,7 +106,7 @@ fn reset_scope(kind: types::ResetCreationType, path: Option<String>) -> Result<R
 }
 
 pub(crate) async fn hard_reset_branch(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path((id, branch)): Path<(String, String)>,
     Query(query): Query<HardResetBranchQuery>,
@@ -122,7 +122,7 @@ pub(crate) async fn hard_reset_branch(
 }
 
 pub(crate) async fn create_commit_record(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
     Body(body): Body<types::CommitRecordCreation>,
 ) -> Result<StatusCode> {

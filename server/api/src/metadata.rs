@@ -10,11 +10,11 @@ use http::header::{
     CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, X_FRAME_OPTIONS,
 };
 
-use crate::ApiState;
 use crate::error::{Error, Result};
 use crate::extract::Path;
 use crate::objects::refuse_presign;
 use crate::query::{GetMetadataObjectQuery, Query};
+use crate::{ApiState, SharedState};
 
 /// The kinds of files, as in the path.
 const KINDS: &[&str] = &["range", "meta_range"];
@@ -22,7 +22,7 @@ const KINDS: &[&str] = &["range", "meta_range"];
 /// The address of a range or metarange. Both kinds are in one folder and share a set of ids, so one handler serves
 /// both. It does not check that the file exists.
 pub(crate) async fn get_table_address(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, table)): Path<(String, String)>,
 ) -> Result<([(http::HeaderName, String); 1], Json<types::StorageURI>)> {
     api.reader().repository(&id).await?;
@@ -35,7 +35,7 @@ pub(crate) async fn get_table_address(
 
 /// The bytes of a range or metarange. The headers keep browsers from interpreting them.
 pub(crate) async fn get_metadata_object(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, kind, table)): Path<(String, String, String)>,
     Query(query): Query<GetMetadataObjectQuery>,
 ) -> Response {

@@ -3,7 +3,7 @@
 use axum::Extension;
 use axum::extract::State;
 
-use crate::ApiState;
+use crate::SharedState;
 use crate::error::{Error, Result};
 use crate::schema::Operation;
 
@@ -16,7 +16,7 @@ const PRESIGNED_MULTIPART: &[&str] = &[
 
 /// Answers 501. The hint names the operation, except for multipart uploads through presigned URLs.
 pub(crate) async fn not_implemented(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Extension(operation): Extension<&'static Operation>,
 ) -> Result<()> {
     if PRESIGNED_MULTIPART.contains(&operation.id) && !api.reader().store_info().presign_support {

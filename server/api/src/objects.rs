@@ -13,13 +13,13 @@ use crate::query::{
     CopyObjectQuery, DeleteObjectQuery, DeleteObjectsQuery, ListObjectsQuery, Query,
     StatObjectQuery,
 };
-use crate::{ApiState, convert};
+use crate::{ApiState, SharedState, convert};
 
 /// The maximum number of paths that one request may delete.
 const MAX_DELETE_PATHS: usize = 1000;
 
 pub(crate) async fn stat_object(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, reference)): Path<(String, String)>,
     Query(query): Query<StatObjectQuery>,
 ) -> Result<Json<types::ObjectStats>> {
@@ -35,7 +35,7 @@ pub(crate) async fn stat_object(
 }
 
 pub(crate) async fn list_objects(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, reference)): Path<(String, String)>,
     Query(query): Query<ListObjectsQuery>,
 ) -> Result<Json<types::ObjectStatsList>> {
@@ -74,7 +74,7 @@ pub(crate) fn refuse_presign(api: &ApiState, presign: Option<bool>) -> Result<()
 }
 
 pub(crate) async fn delete_object(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, branch)): Path<(String, String)>,
     Query(query): Query<DeleteObjectQuery>,
 ) -> Result<StatusCode> {
@@ -91,7 +91,7 @@ pub(crate) async fn delete_object(
 
 /// Deletes the objects that the caller may delete and lists the others as errors.
 pub(crate) async fn delete_objects(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path((id, branch)): Path<(String, String)>,
     Query(query): Query<DeleteObjectsQuery>,
@@ -151,7 +151,7 @@ async fn split_by_permission(
 
 /// Copies the bytes, also if `shallow` is set. Clients see the difference only in the physical address.
 pub(crate) async fn copy_object(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, branch)): Path<(String, String)>,
     Query(query): Query<CopyObjectQuery>,
     Body(body): Body<types::ObjectCopyCreation>,

@@ -6,13 +6,13 @@ use axum::extract::State;
 use http::header::{ETAG, HeaderName, IF_MATCH};
 use http::{HeaderMap, StatusCode};
 
-use crate::ApiState;
+use crate::SharedState;
 use crate::error::Result;
 use crate::extract::{Body, Path};
 
 /// The rules and their `ETag`. As in lakeFS, it has no quotes, and is empty if rules were never set.
 pub(crate) async fn get_rules(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
 ) -> Result<(
     [(HeaderName, String); 1],
@@ -26,7 +26,7 @@ pub(crate) async fn get_rules(
 }
 
 pub(crate) async fn set_rules(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
     headers: HeaderMap,
     Body(body): Body<Vec<types::BranchProtectionRule>>,
@@ -49,7 +49,7 @@ fn if_match(headers: &HeaderMap) -> Option<&str> {
 }
 
 pub(crate) async fn add_rule(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
     Body(rule): Body<types::BranchProtectionRule>,
 ) -> Result<StatusCode> {
@@ -61,7 +61,7 @@ pub(crate) async fn add_rule(
 }
 
 pub(crate) async fn delete_rule(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
     Body(rule): Body<types::BranchProtectionRule>,
 ) -> Result<StatusCode> {

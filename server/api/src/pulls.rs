@@ -10,10 +10,10 @@ use http::{HeaderMap, StatusCode};
 use crate::error::{Context as _, During, Result};
 use crate::extract::{Body, Caller, Path};
 use crate::query::{ListPullRequestsQuery, Query, given};
-use crate::{ApiState, convert, diff};
+use crate::{SharedState, convert, diff};
 
 pub(crate) async fn list_pull_requests(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
     Query(query): Query<ListPullRequestsQuery>,
 ) -> Result<Json<types::PullRequestsList>> {
@@ -36,7 +36,7 @@ pub(crate) async fn list_pull_requests(
 }
 
 pub(crate) async fn create_pull_request(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path(id): Path<String>,
     Body(body): Body<types::PullRequestCreation>,
@@ -55,7 +55,7 @@ pub(crate) async fn create_pull_request(
 }
 
 pub(crate) async fn get_pull_request(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, pull)): Path<(String, String)>,
 ) -> Result<Json<types::PullRequest>> {
     let repository = api.reader().repository(&id).await?;
@@ -65,7 +65,7 @@ pub(crate) async fn get_pull_request(
 
 /// Answers 204 instead of the contract's 200: lakeFS does, and its web interface expects it.
 pub(crate) async fn update_pull_request(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, pull)): Path<(String, String)>,
     Body(body): Body<types::PullRequestBasic>,
 ) -> Result<StatusCode> {
@@ -89,7 +89,7 @@ pub(crate) async fn update_pull_request(
 /// Also requires the permission to commit to the destination, which only the stored pull request names. Conflicts are
 /// answered like those of `mergeIntoBranch`.
 pub(crate) async fn merge_pull_request(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path((id, pull)): Path<(String, String)>,
 ) -> Result<(StatusCode, HeaderMap, Json<types::MergeResult>)> {

@@ -9,10 +9,10 @@ use catalog::{RefName, UndoOutcome, UndoParams};
 use crate::error::{Error, ErrorText, Result, parsed};
 use crate::extract::{Caller, MaybeBody, Path};
 use crate::query::{ListReflogQuery, Query};
-use crate::{ApiState, convert};
+use crate::{ApiState, SharedState, convert};
 
 pub(crate) async fn list_reflog(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path(id): Path<String>,
     Query(query): Query<ListReflogQuery>,
@@ -56,7 +56,7 @@ pub(crate) async fn list_reflog(
 }
 
 pub(crate) async fn undo_branch(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path((id, branch)): Path<(String, String)>,
     MaybeBody(body): MaybeBody<types::UndoCreation>,
@@ -72,7 +72,7 @@ pub(crate) async fn undo_branch(
 }
 
 pub(crate) async fn undo_tag(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path((id, tag)): Path<(String, String)>,
     MaybeBody(body): MaybeBody<types::UndoCreation>,

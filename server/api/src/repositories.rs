@@ -10,12 +10,12 @@ use http::StatusCode;
 use crate::error::{Result, parsed};
 use crate::extract::{Body, Caller, Path};
 use crate::query::{CreateRepositoryQuery, DeleteRepositoryQuery, ListRepositoriesQuery, Query};
-use crate::{ApiState, convert};
+use crate::{SharedState, convert};
 
 const DEFAULT_BRANCH: &str = "main";
 
 pub(crate) async fn list_repositories(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Query(query): Query<ListRepositoriesQuery>,
 ) -> Result<Json<types::RepositoryList>> {
@@ -34,7 +34,7 @@ pub(crate) async fn list_repositories(
 }
 
 pub(crate) async fn create_repository(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Query(query): Query<CreateRepositoryQuery>,
     Body(body): Body<types::RepositoryCreation>,
@@ -61,7 +61,7 @@ pub(crate) async fn create_repository(
 }
 
 pub(crate) async fn get_repository(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
 ) -> Result<Json<types::Repository>> {
     let repository = api.reader().repository(&id).await?;
@@ -69,7 +69,7 @@ pub(crate) async fn get_repository(
 }
 
 pub(crate) async fn delete_repository(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
     Query(query): Query<DeleteRepositoryQuery>,
 ) -> Result<StatusCode> {
@@ -80,7 +80,7 @@ pub(crate) async fn delete_repository(
 }
 
 pub(crate) async fn get_metadata(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
 ) -> Result<Json<types::RepositoryMetadata>> {
     let repository = api.reader().repository(&id).await?;
@@ -88,7 +88,7 @@ pub(crate) async fn get_metadata(
 }
 
 pub(crate) async fn set_metadata(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
     Body(body): Body<types::RepositoryMetadataSet>,
 ) -> Result<StatusCode> {
@@ -100,7 +100,7 @@ pub(crate) async fn set_metadata(
 }
 
 pub(crate) async fn delete_metadata(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
     Body(body): Body<types::RepositoryMetadataKeys>,
 ) -> Result<StatusCode> {
@@ -114,7 +114,7 @@ pub(crate) async fn delete_metadata(
 /// Answers whether the caller may change settings of a repository: the guard has checked the permission, so only the
 /// repository has to exist.
 pub(crate) async fn may_set(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
     api.reader().repository(&id).await?;

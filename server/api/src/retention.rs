@@ -8,12 +8,12 @@ use axum::extract::State;
 use catalog::GcRules;
 use http::StatusCode;
 
-use crate::ApiState;
+use crate::SharedState;
 use crate::error::{Error, Result};
 use crate::extract::{Body, Path};
 
 pub(crate) async fn get_rules(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
 ) -> Result<Json<types::GarbageCollectionRules>> {
     let repository = api.reader().repository(&id).await?;
@@ -22,7 +22,7 @@ pub(crate) async fn get_rules(
 }
 
 pub(crate) async fn set_rules(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
     Body(body): Body<types::GarbageCollectionRules>,
 ) -> Result<StatusCode> {
@@ -34,7 +34,7 @@ pub(crate) async fn set_rules(
 }
 
 pub(crate) async fn delete_rules(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
     let repository = api.reader().repository(&id).await?;

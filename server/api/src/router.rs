@@ -20,7 +20,7 @@ use crate::permissions::Resource::{
     All, Branch, InHandler, Namespace, Object, Repository, Tag, User,
 };
 use crate::permissions::{BRANCH, DESTINATION, OBJECT, REPOSITORY, TAG, USER};
-use crate::{ApiState, PREFIX};
+use crate::{ApiState, PREFIX, SharedState};
 use crate::{
     actions, branches, commits, config, diff, download, dump, gc_prepare, history, metadata,
     objects, protection, pulls, reflog, repositories, retention, session, setup, spec, symlinks,
@@ -61,7 +61,7 @@ macro_rules! routes {
         }),+];
 
         /// The handlers of all routes, in the same order.
-        fn handlers() -> Vec<MethodRouter<ApiState>> {
+        fn handlers() -> Vec<MethodRouter<SharedState>> {
             vec![$($method($($handler)::+)),+]
         }
     };
@@ -69,6 +69,7 @@ macro_rules! routes {
 
 /// The routes below `/api/v1` and `/openapi.json`, ready to be merged into a server's router.
 pub fn router(state: ApiState) -> Router {
+    let state = Arc::new(state);
     let mut api = Router::new();
     let is_set_up = Arc::new(AtomicBool::new(false));
     for (route, handler) in ROUTES.iter().zip(handlers()) {
@@ -77,7 +78,7 @@ pub fn router(state: ApiState) -> Router {
             .find(|operation| operation.id == route.operation && operation.path == route.path)
             .expect("a test compares the routes with the contract");
         let guarded = Guard {
-            api: state.clone(),
+            api: Arc::clone(&state),
             operation,
             access: &route.access,
             is_set_up: Arc::clone(&is_set_up),

@@ -12,14 +12,14 @@ use time::macros::format_description;
 use crate::error::{Context as _, During, Error, Result};
 use crate::extract::{Caller, MaybeBody, SESSION_COOKIE};
 use crate::site::came_by_https;
-use crate::{ApiState, convert};
+use crate::{SharedState, convert};
 
 const COOKIE_DATE: &[FormatItem<'_>] = format_description!(
     "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
 );
 
 pub(crate) async fn login(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     headers: HeaderMap,
     MaybeBody(body): MaybeBody<types::LoginInformation>,
 ) -> Result<(HeaderMap, Json<types::AuthenticationToken>)> {
@@ -64,7 +64,7 @@ fn session_cookie(token: &str, expires: OffsetDateTime, secure: bool) -> Result<
 }
 
 pub(crate) async fn get_current_user(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Caller(who): Caller,
 ) -> Result<Json<types::CurrentUser>> {
     let user = api.auth.user(&who.username).await?;

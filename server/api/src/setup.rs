@@ -15,10 +15,10 @@ use http::StatusCode;
 use crate::error::{Context as _, During, Error, Result};
 use crate::extract::Body;
 use crate::first_caller::FirstCaller;
-use crate::{ApiState, convert};
+use crate::{ApiState, SharedState, convert};
 
 pub(crate) async fn get_setup_state(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
 ) -> Result<Json<types::SetupState>> {
     let state = api.auth.setup_state().await?;
     Ok(Json(types::SetupState {
@@ -50,7 +50,7 @@ fn login_config(api: &ApiState) -> types::LoginConfig {
 }
 
 pub(crate) async fn setup(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     _: FirstCaller,
     Body(body): Body<types::Setup>,
 ) -> Result<Json<types::CredentialsWithSecret>> {
@@ -63,7 +63,7 @@ pub(crate) async fn setup(
 }
 
 pub(crate) async fn setup_comm_prefs(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Body(body): Body<types::CommPrefsInput>,
 ) -> Result<StatusCode> {
     match api.auth.set_comm_prefs(answers(&body)).await {

@@ -5,13 +5,13 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 
-use crate::ApiState;
+use crate::SharedState;
 use crate::error::Result;
 use crate::extract::Path;
 use crate::query::{CreateSymlinkFileQuery, Query};
 
 pub(crate) async fn create_symlink_file(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, branch)): Path<(String, String)>,
     Query(query): Query<CreateSymlinkFileQuery>,
 ) -> Result<(StatusCode, Json<types::StorageURI>)> {

@@ -8,10 +8,10 @@ use http::StatusCode;
 use crate::error::{Context as _, During, Result};
 use crate::extract::{Body, Caller, Path};
 use crate::query::{DeleteTagQuery, ListTagsQuery, Query};
-use crate::{ApiState, convert};
+use crate::{SharedState, convert};
 
 pub(crate) async fn list_tags(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(id): Path<String>,
     Query(query): Query<ListTagsQuery>,
 ) -> Result<Json<types::RefList>> {
@@ -28,7 +28,7 @@ pub(crate) async fn list_tags(
 }
 
 pub(crate) async fn create_tag(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path(id): Path<String>,
     Body(body): Body<types::TagCreation>,
@@ -50,7 +50,7 @@ pub(crate) async fn create_tag(
 }
 
 pub(crate) async fn get_tag(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, tag)): Path<(String, String)>,
 ) -> Result<Json<types::Ref>> {
     let repository = api.reader().repository(&id).await?;
@@ -60,7 +60,7 @@ pub(crate) async fn get_tag(
 }
 
 pub(crate) async fn delete_tag(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path((id, tag)): Path<(String, String)>,
     Query(query): Query<DeleteTagQuery>,

@@ -14,7 +14,7 @@ use http::StatusCode;
 use crate::error::{Context as _, During, Result};
 use crate::extract::{Body, Caller, MaybeBody, Path};
 use crate::query::{CommitAsyncQuery, Query};
-use crate::{ApiState, commits, convert, diff};
+use crate::{ApiState, SharedState, commits, convert, diff};
 
 /// How many runs are read at a time in the search for a commit's gates.
 const RUNS_PER_PAGE: usize = 1_000;
@@ -25,7 +25,7 @@ const MAX_RUN_PAGES: usize = 10;
 const GATES: [&str; 2] = ["pre-commit", "pre-merge"];
 
 pub(crate) async fn commit(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path((id, branch)): Path<(String, String)>,
     Query(query): Query<CommitAsyncQuery>,
@@ -39,7 +39,7 @@ pub(crate) async fn commit(
 }
 
 pub(crate) async fn commit_status(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, branch, task)): Path<(String, String, String)>,
 ) -> Result<Json<types::CommitAsyncStatus>> {
     let repository = api.reader().repository(&id).await?;
@@ -65,7 +65,7 @@ pub(crate) async fn commit_status(
 }
 
 pub(crate) async fn merge(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     caller: Caller,
     Path((id, source, destination)): Path<(String, String, String)>,
     MaybeBody(body): MaybeBody<types::Merge>,
@@ -81,7 +81,7 @@ pub(crate) async fn merge(
 }
 
 pub(crate) async fn merge_status(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, source, destination, task)): Path<(String, String, String, String)>,
 ) -> Result<Json<types::MergeAsyncStatus>> {
     let repository = api.reader().repository(&id).await?;

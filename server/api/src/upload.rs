@@ -17,7 +17,7 @@ use http::{HeaderMap, StatusCode};
 use crate::error::{Context as _, During, Error, ErrorText, Result};
 use crate::extract::Path;
 use crate::query::{Query, UploadObjectQuery};
-use crate::{ApiState, convert};
+use crate::{SharedState, convert};
 
 /// The form field with the object's bytes.
 const CONTENT_FIELD: &str = "content";
@@ -30,7 +30,7 @@ const INTERNAL_KEY_PREFIX: &str = "::lakefs::";
 const MAX_FORM_PREAMBLE_BYTES: usize = 1 << 20;
 
 pub(crate) async fn upload_object(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((id, branch)): Path<(String, String)>,
     Query(query): Query<UploadObjectQuery>,
     request: Request,

@@ -8,10 +8,10 @@ use http::StatusCode;
 use crate::error::{Context as _, During, Result};
 use crate::extract::{Body, Path};
 use crate::query::{ListUsersQuery, Query};
-use crate::{ApiState, convert};
+use crate::{SharedState, convert};
 
 pub(crate) async fn list_users(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Query(query): Query<ListUsersQuery>,
 ) -> Result<Json<types::UserList>> {
     let page = api
@@ -35,7 +35,7 @@ pub(crate) async fn create_user(_: Body<types::UserCreation>) -> Result<StatusCo
 }
 
 pub(crate) async fn get_user(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(user): Path<String>,
 ) -> Result<Json<types::User>> {
     let user = api.auth.user(&user).await?;
@@ -43,7 +43,7 @@ pub(crate) async fn get_user(
 }
 
 pub(crate) async fn create_credentials(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path(user): Path<String>,
 ) -> Result<(StatusCode, Json<types::CredentialsWithSecret>)> {
     let made = api.auth.create_credentials(&user).await;
@@ -52,7 +52,7 @@ pub(crate) async fn create_credentials(
 }
 
 pub(crate) async fn get_credentials(
-    State(api): State<ApiState>,
+    State(api): State<SharedState>,
     Path((user, key)): Path<(String, String)>,
 ) -> Result<Json<types::Credentials>> {
     let found = api.auth.credentials(&user, &key).await?;

@@ -18,7 +18,7 @@ use crate::COMPILE_COMMAND;
 use crate::config::{Blockstore, Config, Database};
 
 /// The layers that serving and jobs use.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Layers {
     pub(crate) graveler: Graveler,
     pub(crate) auth: Auth,

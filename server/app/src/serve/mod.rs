@@ -133,7 +133,7 @@ enum Shutdown {
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
-    layers: Layers,
+    layers: Arc<Layers>,
     stop: CancellationToken,
     accepting: tokio::task::JoinHandle<()>,
     jobs: JoinSet<()>,
@@ -150,7 +150,7 @@ impl Server {
         }
         let metrics = telemetry::init_metrics()?;
         let random_token = first_start::ensure_setup_token(&mut config);
-        let layers = wiring::build(&config).await?;
+        let layers = Arc::new(wiring::build(&config).await?);
         let first_start = FirstStart::set_up(&layers.auth, &config, random_token).await?;
         let installation_id = layers
             .auth
@@ -259,7 +259,7 @@ async fn within_record_timeout<T>(step: impl Future<Output = T>, warning: &str) 
 
 /// Builds all routes and the middleware around them. Called once; connections clone the result.
 fn router(
-    layers: &Layers,
+    layers: &Arc<Layers>,
     metrics: PrometheusHandle,
     installation_id: &str,
     names: Option<LocalNames>,
@@ -280,7 +280,7 @@ fn router(
         .method_not_allowed_fallback(elsewhere::wrong_method)
         .layer(
             ServiceBuilder::new()
-                .layer(from_fn_with_state(layers.clone(), classify))
+                .layer(from_fn_with_state(Arc::clone(layers), classify))
                 .layer(from_fn(unread_body::drain_unread_body))
                 .layer(MapRequestLayer::new(telemetry::remove_unfit_request_id))
                 .layer(SetRequestIdLayer::new(REQUEST_ID, ids))
@@ -296,7 +296,7 @@ fn router(
 }
 
 /// Middleware: determines the interface and the nesting depth of a request, and counts it.
-async fn classify(State(layers): State<Layers>, request: Request, next: Next) -> Response {
+async fn classify(State(layers): State<Arc<Layers>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let interface = if parameters::are_too_many(&parts.uri) {
         // Refused below, unparsed.

@@ -6,11 +6,11 @@
 //! A row is missed if the medians and the fastest turns are both more than [`BOUND_PERCENT`] above the baseline.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::load::{Measured, measure, measure_up_to};
 use crate::process::{Database, Server, built_binary, free_port};
@@ -32,7 +32,8 @@ const BOUND_PERCENT: f64 = 5.0;
 type Row = Vec<Vec<f64>>;
 
 pub(crate) async fn run(binaries: &[&str]) -> Result<()> {
-    let binaries = given_or_built(binaries)?;
+    let copies = tempfile::tempdir()?;
+    let binaries = fresh_copies(&given_or_built(binaries)?, copies.path())?;
     let mut rows: BTreeMap<usize, (&'static str, Row)> = BTreeMap::new();
     for round in 0..TURNS {
         for place in 0..binaries.len() {
@@ -87,9 +88,19 @@ pub(crate) fn given_or_built(binaries: &[&str]) -> Result<Vec<String>> {
     Ok(binaries)
 }
 
+/// Copies the binaries. The kernel maps more pages of a file that was just written than of one whose pages were
+/// loaded one by one, which changes the resident memory of the same binary by a tenth.
+fn fresh_copies(binaries: &[String], folder: &Path) -> Result<Vec<PathBuf>> {
+    let copy = |(n, binary): (usize, &String)| {
+        let to = folder.join(format!("weir-{n}"));
+        std::fs::copy(binary, &to).with_context(|| format!("failed to copy {binary}"))?;
+        Ok(to)
+    };
+    binaries.iter().enumerate().map(copy).collect()
+}
+
 /// Measures one binary. The rows are always the same, in the same order.
-async fn turn(binary: &str) -> Result<Vec<(&'static str, f64)>> {
-    let binary = Path::new(binary);
+async fn turn(binary: &Path) -> Result<Vec<(&'static str, f64)>> {
     let empty = tempfile::tempdir()?;
     let start = start_once(binary, Database::Sqlite, &empty, free_port()?)?;
     let server = Arc::new(Server::start_binary(binary, Database::Sqlite).await?);
@@ -122,8 +133,15 @@ async fn turn(binary: &str) -> Result<Vec<(&'static str, f64)>> {
     let puts = measure(&server, 32, TIME, serve::put(32));
     rows.push(("PUT 1 KiB of 32 clients, CPU us", cpu(puts.await?)));
     rows.push(("start on an empty folder, ms", start.as_secs_f64() * 1e3));
-    let mib = server.resident_bytes()? as f64 / f64::from(1 << 20);
-    rows.push(("resident memory afterwards, MiB", mib));
+    let mib = |bytes| bytes as f64 / f64::from(1 << 20);
+    rows.push((
+        "resident memory afterwards, MiB",
+        mib(server.resident_bytes()?),
+    ));
+    rows.push((
+        "of that, without the program's own pages, MiB",
+        mib(server.anonymous_bytes()?),
+    ));
     Ok(rows)
 }
 

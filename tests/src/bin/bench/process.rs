@@ -102,13 +102,22 @@ impl Server {
 
     /// Returns the resident memory.
     pub(crate) fn resident_bytes(&self) -> Result<u64> {
+        Ok(self.resident_and_shared_bytes()?.0)
+    }
+
+    /// Returns the resident memory without the pages of files, which are mostly those of the program.
+    pub(crate) fn anonymous_bytes(&self) -> Result<u64> {
+        let (resident, shared) = self.resident_and_shared_bytes()?;
+        Ok(resident.saturating_sub(shared))
+    }
+
+    fn resident_and_shared_bytes(&self) -> Result<(u64, u64)> {
         let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id()))?;
-        let pages: u64 = statm
-            .split(' ')
-            .nth(1)
-            .context("/proc/PID/statm has an unexpected format")?
-            .parse()?;
-        Ok(pages * 4096)
+        let mut pages = statm.split(' ').skip(1).map(str::parse::<u64>);
+        match (pages.next(), pages.next()) {
+            (Some(resident), Some(shared)) => Ok((resident? * 4096, shared? * 4096)),
+            _ => bail!("/proc/PID/statm has an unexpected format"),
+        }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -53,11 +53,7 @@ impl Table {
         }
         let handle = BlockHandle::decode_exact(&metaindex.value(at))?.check(blocks_end)?;
         let properties = Properties::decode(tail.meta_block(source, handle).await?)?;
-        let index_levels = if properties.has_two_level_index()? {
-            2
-        } else {
-            1
-        };
+        let index_levels = 1 + usize::from(properties.has_two_level_index);
         let root = Block::decode(tail.block(source, footer.index).await?, KeyForm::Index)?;
         Ok(Self {
             properties,

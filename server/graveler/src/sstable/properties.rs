@@ -104,9 +104,15 @@ const FORMAT_PREFIX: &str = "rocksdb.";
 #[derive(Debug)]
 pub struct Properties {
     /// In order of name.
-    user: Box<[(Box<[u8]>, Box<[u8]>)]>,
+    user: Box<[Property]>,
     /// Whether the index has two levels.
     pub(super) has_two_level_index: bool,
+}
+
+#[derive(Debug)]
+struct Property {
+    name: Box<[u8]>,
+    value: Box<[u8]>,
 }
 
 impl Properties {
@@ -116,7 +122,10 @@ impl Properties {
         require(&block, "rocksdb.comparator", COMPARATOR)?;
         require(&block, "rocksdb.merge.operator", MERGE_OPERATOR)?;
         let is_of_user = |at: &usize| !block.key_slice(*at).starts_with(FORMAT_PREFIX.as_bytes());
-        let property = |at| (block.key_slice(at).into(), block.value_slice(at).into());
+        let property = |at| Property {
+            name: block.key_slice(at).into(),
+            value: block.value_slice(at).into(),
+        };
         Ok(Self {
             user: (0..block.len()).filter(is_of_user).map(property).collect(),
             has_two_level_index: has_two_level_index(&block)?,
@@ -128,8 +137,8 @@ impl Properties {
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         let found = self
             .user
-            .binary_search_by(|(other, _)| other[..].cmp(name.as_bytes()));
-        found.ok().map(|at| &self.user[at].1[..])
+            .binary_search_by(|property| property.name[..].cmp(name.as_bytes()));
+        found.ok().map(|at| &self.user[at].value[..])
     }
 
     /// The table's `type`: `ranges` or `metaranges`; empty if missing.
@@ -164,8 +173,8 @@ impl Properties {
 
     /// The size of the properties in memory, in bytes.
     pub(super) fn weight(&self) -> usize {
-        let of = |(name, value): &(Box<[u8]>, Box<[u8]>)| name.len() + value.len();
-        self.user.iter().map(of).sum::<usize>() + size_of_val(&*self.user)
+        let bytes = self.user.iter().map(|p| p.name.len() + p.value.len());
+        bytes.sum::<usize>() + size_of_val(&*self.user)
     }
 
     fn decimal(&self, name: &str) -> Option<u64> {

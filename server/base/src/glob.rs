@@ -5,15 +5,15 @@
 //! therefore compiled here. This includes stored globs, because an older version may have stored them without checking
 //! the limits.
 //!
-//! Matching takes at most [`GlobSet::steps`] steps per byte of text, whatever the text. [`compile`] refuses lists of
-//! more than [`MAX_STEPS`], which only many combinations of alternatives in braces exceed; `*`, `?` and classes never
-//! do. A list with other bounds on its length is compiled with [`GlobSet::new`] and a bound on its steps.
+//! Matching takes at most [`GlobSet::steps`] steps per byte of text, whatever the text. [`compile`] refuses lists that
+//! take more than [`MAX_STEPS`]. Only braces can exceed this limit, because each alternative can be followed by each
+//! alternative of the next braces. `*`, `?` and classes do not multiply. Callers with other limits use [`GlobSet::new`].
 
 mod automaton;
 #[cfg(test)]
 mod tests;
 
-use automaton::{Automaton, Unusable};
+use automaton::{Automaton, CompileError};
 use globset::GlobBuilder;
 
 /// Maximum length of a pattern, in bytes. Paths have the same limit.
@@ -24,8 +24,8 @@ pub const MAX_BRACES: usize = 32;
 pub const MAX_PATTERNS: usize = 1_000;
 /// Maximum total length of the patterns that are compiled together, in bytes. Matching a path may read all of them.
 pub const MAX_PATTERNS_BYTES: usize = 64 << 10;
-/// Maximum number of steps per byte of text of the patterns that are compiled together. A step is a few machine
-/// instructions. Patterns within the other limits take fewer if they have no braces.
+/// Maximum number of steps per byte of text for all patterns that are compiled together. A step is a few machine
+/// instructions. Patterns without braces stay below it if they respect the other limits.
 pub const MAX_STEPS: usize = 16 << 10;
 
 /// Why a glob is invalid. The messages address the author of the pattern.
@@ -113,7 +113,7 @@ impl Glob {
         self.0.is_match(text.as_bytes(), &mut Vec::new())
     }
 
-    /// Returns whether the glob matches any text but the empty one. `{}` does not.
+    /// Returns whether the glob matches at least one text that is not empty. `{}` does not.
     #[must_use]
     pub fn matches_some_text(&self) -> bool {
         self.0.matches_some_text()
@@ -176,8 +176,8 @@ pub fn parse(pattern: &str, dialect: Dialect) -> Result<Glob, GlobError> {
         .map_err(|error| GlobError::Malformed(error.kind().to_string()))?;
     match Automaton::new(parsed.regex()) {
         Ok(automaton) if automaton.steps() <= MAX_STEPS => Ok(Glob(automaton)),
-        Ok(_) | Err(Unusable::TooManyEdges) => Err(GlobError::TooManySteps),
-        Err(Unusable::Malformed(error)) => Err(GlobError::Malformed(error)),
+        Ok(_) | Err(CompileError::TooManyEdges) => Err(GlobError::TooManySteps),
+        Err(CompileError::Malformed(error)) => Err(GlobError::Malformed(error)),
     }
 }
 

@@ -4,10 +4,10 @@ use std::future::Future;
 
 use tokio::task::JoinError;
 
-/// Returns the result of spawned work that nobody aborts. If the work panicked, panics in the same way.
+/// Returns the result of spawned work that nobody aborts. If the work panicked, resumes its panic.
 ///
-/// A runtime that shuts down cancels such work. Then this waits until the runtime drops the caller too. An error
-/// instead would be recorded as the outcome of a task that another server is to continue.
+/// A runtime that shuts down cancels the work. This function then waits until the runtime drops the caller too. It
+/// returns no error, because the caller would record it as the outcome of a task that another server will continue.
 pub async fn joined<T>(work: impl Future<Output = Result<T, JoinError>>) -> T {
     match work.await {
         Ok(result) => result,

@@ -13,9 +13,9 @@
 //! If a server dies before step 2, the upload is still listed and the client can complete it with the same call.
 //! A repeated completion gets the stored result for [`COMPLETION_RETENTION`].
 //!
-//! An abort first decides the race in the same way, and stores in the same batch that the upload was aborted. Then it
-//! deletes the parts. In the other order, a completion could find no parts although another call with the same parts
-//! still completes the upload. If the server dies in between, [`Catalog::prune_completions`] deletes the parts.
+//! An abort first writes a batch that decides the race and stores that the upload was aborted. Then it deletes the parts.
+//! If it deleted the parts first, one of two equal completions could find no parts and fail, although the other one completes
+//! the upload. If the server dies between the two steps, [`Catalog::prune_completions`] deletes the parts.
 
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ impl Catalog {
             return Ok(object);
         }
         match self.complete_open(to, upload_id, parts, if_absent).await {
-            // A concurrent call completed or aborted the upload. With `if_absent`, its object is the one that exists.
+            // A concurrent call completed or aborted the upload. With `if_absent`, the existing object may be that call's.
             Err(
                 error @ (Error::NoSuchUpload(_)
                 | Error::ConcurrentChange(_)
@@ -182,14 +182,15 @@ impl Catalog {
         Ok(Some(object?))
     }
 
-    /// Makes the block store forget an upload that has ended, best effort. [`Catalog::prune_completions`] tries again.
+    /// Makes the block store forget an upload that has ended. Best effort; [`Catalog::prune_completions`] tries again.
     async fn discard_upload(&self, at: &Location, upload_id: &str) {
         if let Err(error) = self.block.abort_multipart(at, upload_id).await {
-            warn!(%error, "failed to forget upload {upload_id}, which has ended");
+            warn!(%error, "failed to delete the parts of upload {upload_id}, which has ended");
         }
     }
 
-    /// Deletes what an upload that has ended may have left: its parts and, if it was aborted, joined bytes.
+    /// Deletes what an ended upload may have left in the block store: its parts and, after an abort, the joined bytes. Best
+    /// effort; [`Catalog::prune_completions`] tries again.
     async fn delete_remains(&self, completion: &CompletionData, upload_id: &str) {
         let at = Location::full(&completion.physical_address);
         self.discard_upload(&at, upload_id).await;
@@ -319,7 +320,7 @@ impl CompletionData {
         self.parts.is_empty()
     }
 
-    /// Stores the outcome, unless the upload has one.
+    /// The write that stores the outcome. It fails if the upload already has one.
     fn op(&self, to: ObjectTarget<'_>, upload_id: &str) -> Op {
         Op::Set {
             partition: Bytes::from_static(COMPLETIONS),

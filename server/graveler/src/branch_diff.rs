@@ -24,7 +24,7 @@ pub(crate) struct BranchDiff {
     diff: StagedDiff,
     /// The key to continue at after the branch changed.
     resume: Bytes,
-    /// The first key that is not compared any more.
+    /// The exclusive end.
     end: Option<Bytes>,
     ended: bool,
 }

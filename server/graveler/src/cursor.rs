@@ -23,9 +23,22 @@ pub trait Cursor: Debug + Send {
     /// Moves forward to the first key >= `key`, never backward. Does no I/O.
     fn seek(&mut self, key: &[u8]);
 
-    /// Ends the walk before the first key >= `key`. What is behind `key` need not be read. A later
-    /// call can only lower the end. Does no I/O.
+    /// Ends the walk before the first key >= `key`. Implementations need not read what follows. A
+    /// later call can only lower the end. Does no I/O.
     fn end_at(&mut self, key: &[u8]);
+}
+
+/// Moves a source forward to the first key >= `key`. `ahead` is the item that was read ahead from it.
+pub(crate) fn seek_past_read_ahead<T>(
+    ahead: &mut Option<T>,
+    key_of: impl FnOnce(&T) -> &Bytes,
+    key: &[u8],
+    seek: impl FnOnce(&[u8]),
+) {
+    if ahead.as_ref().is_none_or(|item| key_of(item) < key) {
+        *ahead = None;
+        seek(key);
+    }
 }
 
 /// Lowers the exclusive end of a walk to `key`.
@@ -35,8 +48,8 @@ pub(crate) fn lower_end(end: &mut Option<Bytes>, key: &[u8]) {
     }
 }
 
-/// Whether `key` is at or behind the exclusive end of a walk.
-pub(crate) fn is_over(end: Option<&Bytes>, key: &[u8]) -> bool {
+/// Whether `key` is at or after the exclusive end of a walk.
+pub(crate) fn reaches_end(end: Option<&Bytes>, key: &[u8]) -> bool {
     end.is_some_and(|end| key >= end)
 }
 

@@ -17,8 +17,8 @@ pub trait DiffSource: Debug + Send {
     /// Moves forward to the first key >= `key`, never backward. Does no I/O.
     fn seek(&mut self, key: &[u8]);
 
-    /// Ends the differences before the first key >= `key`. What is behind `key` need not be read. A
-    /// later call can only lower the end. Does no I/O.
+    /// Ends the differences before the first key >= `key`. Implementations need not read what follows.
+    /// A later call can only lower the end. Does no I/O.
     fn end_at(&mut self, key: &[u8]);
 }
 
@@ -47,8 +47,8 @@ impl DiffCursor {
         self.0.seek(key);
     }
 
-    /// Ends the differences before the first key >= `key`, without reading what is behind it. A later
-    /// call can only lower the end. Does no I/O.
+    /// Ends the differences before the first key >= `key`, without reading what follows. A later call
+    /// can only lower the end. Does no I/O.
     pub fn end_at(&mut self, key: &[u8]) {
         self.0.end_at(key);
     }

@@ -1,8 +1,8 @@
 //! A branch's record that is read again before the branch's staging tokens can be emptied.
 //!
-//! Retired tokens stay readable for a grace period. A long walk therefore re-reads the branch after half of that time, and
-//! continues with the branch's new state if it changed. Invariant: until the walk has taken over a new state, the old one
-//! counts as outdated, so an error or a dropped future in between loses nothing.
+//! Retired tokens stay readable for a grace period. A long walk therefore re-reads the branch after half of that time. If the
+//! branch changed, the walk continues with the new state. Invariant: an error or a dropped future loses nothing that the walk
+//! has read but not returned, because the walk then starts again after the last returned key.
 
 use base::OffsetDateTime;
 
@@ -20,6 +20,9 @@ pub(crate) struct FreshBranch {
     read_at: OffsetDateTime,
     /// How many reads in a row finished too late.
     late_reads: u32,
+    /// Whether the walk has read something late and not been told yet whether to discard it. An error or a dropped future
+    /// leaves this set, and the walk must then discard it even if the branch did not change.
+    has_unchecked_read: bool,
 }
 
 /// The new state of a branch that changed.
@@ -43,6 +46,7 @@ impl FreshBranch {
             branch,
             read_at,
             late_reads: 0,
+            has_unchecked_read: false,
         }
     }
 
@@ -62,10 +66,12 @@ impl FreshBranch {
     /// the new state and then calls [`Self::adopt`].
     pub(crate) async fn refresh(&mut self) -> Result<Option<Changed>> {
         let now = self.engine.clock.now();
-        if now - self.read_at < self.engine.staging.token_grace / 2 {
+        let is_due = now - self.read_at >= self.engine.staging.token_grace / 2;
+        if !is_due && !self.has_unchecked_read {
             return Ok(None);
         }
-        self.read_again(now).await
+        let must_discard = self.has_unchecked_read;
+        self.read_again(now, must_discard).await
     }
 
     /// Re-reads the branch if the last read took so long that its tokens may have been emptied
@@ -79,7 +85,8 @@ impl FreshBranch {
         let changed = if now - self.read_at <= self.engine.staging.token_grace / 2 {
             None
         } else {
-            self.read_again(now).await?
+            self.has_unchecked_read = true;
+            self.read_again(now, false).await?
         };
         if changed.is_none() {
             self.late_reads = 0;
@@ -92,11 +99,17 @@ impl FreshBranch {
         Ok(changed)
     }
 
-    async fn read_again(&mut self, now: OffsetDateTime) -> Result<Option<Changed>> {
+    /// Re-reads the branch. Returns its state if it changed, or in any case with `must_discard`.
+    async fn read_again(
+        &mut self,
+        now: OffsetDateTime,
+        must_discard: bool,
+    ) -> Result<Option<Changed>> {
         let stored = self.engine.refs.branch(&self.repository, &self.branch.id);
         let record = stored.await?.record;
-        if record == self.branch.record {
+        if record == self.branch.record && !must_discard {
             self.read_at = now;
+            self.has_unchecked_read = false;
             return Ok(None);
         }
         let id = self.branch.id.clone();
@@ -106,9 +119,10 @@ impl FreshBranch {
         }))
     }
 
-    /// Takes over a new state with which the caller has continued.
+    /// Stores the new state, with which the caller now continues.
     pub(crate) fn adopt(&mut self, changed: Changed) {
         self.branch = changed.branch;
         self.read_at = changed.read_at;
+        self.has_unchecked_read = false;
     }
 }

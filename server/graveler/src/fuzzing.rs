@@ -13,8 +13,8 @@ use crate::{
 
 pub use crate::sstable::fuzzing::{block as sstable_block, table as sstable};
 
-/// Fuzzes branch protection. The first byte selects a stored record of rules, after a branch name and its length, or a
-/// pattern, before a line with a branch name.
+/// Fuzzes branch protection. After a byte 0 come the length of a branch name, the name, and a stored record of rules. After
+/// any other byte come a pattern and, on the last line, a branch name.
 pub fn protection(data: &[u8]) {
     match data {
         [0, length, rest @ ..] => {

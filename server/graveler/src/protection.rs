@@ -33,12 +33,13 @@ const RULES_MAX_AGE: Duration = Duration::from_secs(1);
 const MAX_CACHED_RULES: u64 = 10_000;
 /// Maximum memory of the compiled rules that are cached.
 const MAX_COMPILED_BYTES: u64 = 64 << 20;
-/// Larger records are compiled outside of the threads that serve requests.
+/// Maximum size of a record that a thread which serves requests compiles. The blocking pool compiles larger records.
 const MAX_INLINE_BYTES: usize = 1 << 10;
-/// Rules that take more steps per byte of a branch name are matched outside of the threads that serve requests.
+/// Maximum number of steps per byte of a branch name for rules that a thread which serves requests matches. The blocking
+/// pool matches other rules.
 const MAX_INLINE_STEPS: usize = 1 << 10;
-/// Maximum number of steps per byte of a branch name of new rules. Rules without braces never take more. Stored rules apply
-/// whatever they take: lakeFS or an older version may have stored them.
+/// Maximum number of steps per byte of a branch name for new rules. Rules without braces never take more. Stored rules apply
+/// even if they take more, because lakeFS or an older version may have stored them.
 const MAX_RULES_STEPS: usize = 10 << 10;
 /// Maximum size of a repository's rules, since every write is checked against all of them.
 const MAX_RULES_BYTES: usize = 32 << 10;
@@ -50,14 +51,14 @@ pub(crate) struct Protection {
     kv: Arc<dyn Store>,
     /// The rules of each repository.
     rules: Cache<String, Arc<Compiled>>,
-    /// The rules of each stored record, by its digest, or why they cannot be used. Each is compiled once, however many
-    /// requests wait for it.
+    /// The compiled rules of each stored record, by the record's digest. Requests that need the same record at the same time
+    /// compile it once.
     compiled: moka::future::Cache<[u8; 32], Arc<CompileResult>>,
     /// How often this server changed rules. Rules read before a change are not cached after it.
     changes: Mutex<u64>,
 }
 
-/// Compiled rules, or why they cannot be used.
+/// Compiled rules, or the reason why the record cannot be used.
 type CompileResult = std::result::Result<Arc<Compiled>, String>;
 
 impl Protection {
@@ -114,13 +115,14 @@ impl Protection {
         let before = *self.changes();
         let rules = match self.stored(&partition).await? {
             None => Arc::new(Compiled::default()),
-            Some(stored) => self.compile(stored.value).await?,
+            // Boxed, because most checks find the rules in the cache.
+            Some(stored) => Box::pin(self.compile(stored.value)).await?,
         };
         self.remember(partition, Arc::clone(&rules), before);
         Ok(rules)
     }
 
-    /// Compiles a stored record, once for all requests that need it.
+    /// Compiles a stored record, unless it is cached or another request compiles it.
     async fn compile(&self, record: Bytes) -> Result<Arc<Compiled>> {
         let (digest, size) = (Sha256::digest(&record).into(), record.len());
         let compiling = async {
@@ -322,15 +324,19 @@ fn check_size(bytes: usize) -> Result<()> {
     ))
 }
 
-/// Checks that new rules can be matched in bounded time.
+/// Checks that a list with new rules can be matched in bounded time.
 fn check_steps(rules: &BranchProtectionRules) -> Result<()> {
-    if Compiled::of(rules).is_ok_and(|rules| rules.steps() <= MAX_RULES_STEPS) {
-        return Ok(());
+    match Compiled::of(rules) {
+        Ok(rules) if rules.steps() <= MAX_RULES_STEPS => Ok(()),
+        Ok(_) => Err(Error::advised(
+            "the alternatives in the braces of the branch protection rules have too many combinations",
+            "write the patterns with fewer braces",
+        )),
+        // A rule that is already stored.
+        Err(reason) => Err(Error::InvalidValue(format!(
+            "invalid stored branch protection rules: {reason}"
+        ))),
     }
-    Err(Error::advised(
-        "the alternatives in the braces of the branch protection rules have too many combinations",
-        "write the patterns with fewer braces",
-    ))
 }
 
 /// The weight of compiled rules in the cache: their approximate size.

@@ -43,100 +43,91 @@ impl Graveler {
         self.protection
             .check(repository, branch, Blocked::StagingWrite)
             .await?;
-        let scope = match scope {
-            ResetScope::All => return self.reset_all(repository, branch, by).await,
-            ResetScope::Prefix(prefix) if prefix.is_empty() => {
-                return self.reset_all(repository, branch, by).await;
-            }
-            ResetScope::Prefix(prefix) => KeyScope::Prefix(Bytes::from(prefix)),
+        let keys = match scope {
+            ResetScope::All => None,
+            ResetScope::Prefix(prefix) if prefix.is_empty() => None,
+            ResetScope::Prefix(prefix) => Some(KeyScope::Prefix(Bytes::from(prefix))),
             ResetScope::Key(key) if key.is_empty() => {
                 return Err(Error::InvalidValue("key is required".to_owned()));
             }
-            ResetScope::Key(key) => KeyScope::Key(Bytes::from(key)),
+            ResetScope::Key(key) => Some(KeyScope::Key(Bytes::from(key))),
         };
-        self.reset_keys(repository, branch, &scope, by).await
-    }
-
-    async fn reset_all(
-        &self,
-        repository: &Repository,
-        branch: &BranchId,
-        by: ResetBy<'_>,
-    ) -> Result<()> {
         for _ in 0..MAX_TRIES {
             let _turn = self.queue.turn(repository, branch).await?;
-            let read_at = self.clock.now();
-            let at = self.refs.branch(repository, branch).await?;
-            let tokens: Vec<_> = at.record.tokens().cloned().collect();
-            if self.staging.changes(&tokens).next().await?.is_none() {
-                if self
-                    .is_branch_unchanged(repository, branch, &at.record, read_at)
-                    .await?
-                {
-                    return Ok(());
-                }
-                continue;
-            }
-            let record = BranchRecord {
-                staging_token: self.staging.new_token(repository, branch),
-                sealed_tokens: Vec::new(),
-                ..at.record.clone()
+            let is_done = match &keys {
+                None => self.try_reset_all(repository, branch, by).await?,
+                Some(keys) => self.try_reset_keys(repository, branch, keys, by).await?,
             };
-            let head = &at.record.commit_id;
-            let change = RefChange {
-                discarded: &tokens,
-                ..RefChange::head(branch, Operation::Reset, head, head).by(by.actor, "")
-            };
-            let next = (record, Rewritten::default());
-            if self.replace(repository, branch, &at, next, change).await? {
-                self.reflog.retire_unless_kept(tokens);
+            if is_done {
                 return Ok(());
             }
         }
         Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
-    async fn reset_keys(
+    /// Tries to discard all uncommitted changes. Returns `false` if the branch changed meanwhile.
+    async fn try_reset_all(
         &self,
         repository: &Repository,
         branch: &BranchId,
-        scope: &KeyScope,
         by: ResetBy<'_>,
-    ) -> Result<()> {
-        for _ in 0..MAX_TRIES {
-            let _turn = self.queue.turn(repository, branch).await?;
-            let read_at = self.clock.now();
-            let at = self.refs.branch(repository, branch).await?;
-            let Some(at) = self.seal(repository, branch, at).await? else {
-                continue;
-            };
-            let Some(left) = self
-                .sealed_without(repository, branch, &at.record, scope)
-                .await?
-            else {
-                if self
-                    .is_branch_unchanged(repository, branch, &at.record, read_at)
-                    .await?
-                {
-                    return Ok(());
-                }
-                continue;
-            };
-            let record = BranchRecord {
-                sealed_tokens: left.tokens.clone(),
-                ..at.record.clone()
-            };
-            let (head, reason) = (&at.record.commit_id, scope.to_string());
-            let change =
-                RefChange::head(branch, Operation::Reset, head, head).by(by.actor, &reason);
-            if self
-                .replace(repository, branch, &at, (record, left), change)
-                .await?
-            {
-                return Ok(());
-            }
+    ) -> Result<bool> {
+        let read_at = self.clock.now();
+        let at = self.refs.branch(repository, branch).await?;
+        let tokens: Vec<_> = at.record.tokens().cloned().collect();
+        if self.staging.changes(&tokens).next().await?.is_none() {
+            return self
+                .is_branch_unchanged(repository, branch, &at.record, read_at)
+                .await;
         }
-        Err(Error::TooManyTries(format!("branch {branch}")))
+        let record = BranchRecord {
+            staging_token: self.staging.new_token(repository, branch),
+            sealed_tokens: Vec::new(),
+            ..at.record.clone()
+        };
+        let head = &at.record.commit_id;
+        let change = RefChange {
+            discarded: &tokens,
+            ..RefChange::head(branch, Operation::Reset, head, head).by(by.actor, "")
+        };
+        let next = (record, Rewritten::default());
+        let is_replaced = self.replace(repository, branch, &at, next, change).await?;
+        if is_replaced {
+            self.reflog.retire_unless_kept(tokens);
+        }
+        Ok(is_replaced)
+    }
+
+    /// Tries to discard the uncommitted changes of some keys. Returns `false` if the branch changed
+    /// meanwhile.
+    async fn try_reset_keys(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        keys: &KeyScope,
+        by: ResetBy<'_>,
+    ) -> Result<bool> {
+        let read_at = self.clock.now();
+        let at = self.refs.branch(repository, branch).await?;
+        let Some(at) = self.seal(repository, branch, at).await? else {
+            return Ok(false);
+        };
+        let left = self
+            .sealed_without(repository, branch, &at.record, keys)
+            .await?;
+        let Some(left) = left else {
+            return self
+                .is_branch_unchanged(repository, branch, &at.record, read_at)
+                .await;
+        };
+        let record = BranchRecord {
+            sealed_tokens: left.tokens.clone(),
+            ..at.record.clone()
+        };
+        let (head, reason) = (&at.record.commit_id, keys.to_string());
+        let change = RefChange::head(branch, Operation::Reset, head, head).by(by.actor, &reason);
+        self.replace(repository, branch, &at, (record, left), change)
+            .await
     }
 
     /// Moves a branch's head to the commit that `reference` names. Staged changes stay staged,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::committed::{Change, ChangeCursor as _};
-use crate::cursor::{Lookup, is_over, lower_end};
+use crate::cursor::{Lookup, lower_end, reaches_end, seek_past_read_ahead};
 use crate::staging::StagedChanges;
 use crate::{Diff, DiffCursor, DiffKind, DiffSource, Result};
 
@@ -18,7 +18,7 @@ pub(crate) struct StagedDiff {
     change: Option<Change>,
     /// The left tree's records, looked up for staged keys.
     base: Lookup,
-    /// The first key that is not compared any more.
+    /// The exclusive end.
     end: Option<Bytes>,
 }
 
@@ -53,9 +53,9 @@ impl StagedDiff {
             self.difference = committed.next().await?;
         }
         let end = self.end.as_ref();
-        let change = self.change.as_ref().filter(|at| !is_over(end, &at.key));
+        let change = self.change.as_ref().filter(|at| !reaches_end(end, &at.key));
         let difference = self.difference.as_ref().map(|difference| &difference.key);
-        let difference = difference.filter(|key| !is_over(end, key));
+        let difference = difference.filter(|key| !reaches_end(end, key));
         let (key, differs) = match (change, difference) {
             (None, None) => return Ok(Step::End),
             (Some(change), at) if at.is_none_or(|at| *at >= change.key) => {
@@ -107,23 +107,11 @@ impl DiffSource for StagedDiff {
     }
 
     fn seek(&mut self, key: &[u8]) {
-        if self
-            .change
-            .as_ref()
-            .is_none_or(|change| change.key.as_ref() < key)
-        {
-            self.change = None;
-            self.staged.seek(key);
-        }
-        if self
-            .difference
-            .as_ref()
-            .is_none_or(|difference| difference.key.as_ref() < key)
-        {
-            self.difference = None;
-            if let Some(committed) = &mut self.committed {
-                committed.seek(key);
-            }
+        let staged = |key: &[u8]| self.staged.seek(key);
+        seek_past_read_ahead(&mut self.change, |change| &change.key, key, staged);
+        if let Some(committed) = &mut self.committed {
+            let committed = |key: &[u8]| committed.seek(key);
+            seek_past_read_ahead(&mut self.difference, |diff| &diff.key, key, committed);
         }
     }
 

@@ -1,8 +1,9 @@
 //! A seekable cursor over one partition that reads pages of growing size.
 //!
 //! A short read costs a small page. On a long run the cursor reads large pages and prefetches the next page
-//! while the caller consumes the current one. It holds at most these two pages, each of at most about
-//! [`SCAN_PAGE_BYTES`](crate::SCAN_PAGE_BYTES), and is not a snapshot: it sees entries written beyond them, but not entries written before its position.
+//! while the caller consumes the current one. It holds at most these two pages. [`SCAN_PAGE_BYTES`](crate::SCAN_PAGE_BYTES)
+//! bounds the size of each. A cursor is not a snapshot: it returns entries that are written beyond these pages, but not entries
+//! that are written before its position.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -65,8 +66,7 @@ impl Cursor {
     /// # Errors
     /// Any error of [`Store::scan`]. The cursor does not move, so the call can be repeated.
     pub async fn next(&mut self) -> Result<Option<Entry>> {
-        // A page can be empty although more entries follow.
-        while self.page.is_empty() && !self.at_end {
+        if self.page.is_empty() && !self.at_end {
             self.read_page().await?;
         }
         self.returned += 1;

@@ -1,13 +1,15 @@
 //! How drivers fill the pages of a scan, and reads over several pages.
 
+use std::future::Future;
+
 use bytes::Bytes;
 
 use crate::{Entry, Result, SCAN_PAGE_BYTES, ScanPage, Store};
 
 /// Maximum number of entries that one statement of a scan reads.
 pub(crate) const MAX_STATEMENT_ENTRIES: usize = 1_024;
-/// Larger values are not read together with their keys, but in a second statement, once it is known how many of them the page
-/// has room for. So one statement reads at most [`SCAN_PAGE_BYTES`] of values that the page then has no room for.
+/// Maximum size of a value that is read together with its key. A second statement reads the larger values, but only those that
+/// fit on the page. A scan therefore reads at most [`SCAN_PAGE_BYTES`] of values that it does not return.
 pub(crate) const MAX_INLINE_VALUE_BYTES: usize = SCAN_PAGE_BYTES / MAX_STATEMENT_ENTRIES;
 
 /// Returns the first `count` entries whose keys start with `prefix`, or all if there are fewer.
@@ -34,6 +36,49 @@ pub async fn first_entries(
     Ok(entries)
 }
 
+/// How a driver reads the rows of a scan.
+pub(crate) trait RowReader: Sync {
+    /// Returns the maximum number of entries that one statement reads: from 1 to [`MAX_STATEMENT_ENTRIES`].
+    fn statement_entries(&self) -> usize;
+
+    /// Reads up to `limit` rows with key >= `start`, without their large values.
+    fn key_rows(
+        &self,
+        partition: &[u8],
+        start: &[u8],
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<KeyRow>>> + Send;
+
+    /// Reads values of one partition, in the order of `keys`.
+    fn values(
+        &self,
+        partition: &[u8],
+        keys: &[Bytes],
+    ) -> impl Future<Output = Result<Vec<Option<Bytes>>>> + Send;
+}
+
+/// Reads one page of a scan with as many statements as it needs.
+pub(crate) async fn read_page(
+    reader: &impl RowReader,
+    partition: &[u8],
+    start: &[u8],
+    limit: usize,
+) -> Result<ScanPage> {
+    let mut page = PageBuilder::new(start, limit);
+    while page.room() > 0 {
+        let limit = page.room().min(reader.statement_entries());
+        let mut rows = reader.key_rows(partition, &page.start, limit).await?;
+        let read = rows.len();
+        let large = page.keep_fitting(&mut rows);
+        let is_last = read < limit && rows.len() == read;
+        page.extend(rows, reader.values(partition, &large).await?);
+        if is_last {
+            return Ok(page.last());
+        }
+    }
+    Ok(page.full())
+}
+
 /// A row of a statement of a scan.
 #[derive(Debug)]
 pub(crate) struct KeyRow {
@@ -48,6 +93,7 @@ pub(crate) struct KeyRow {
 #[derive(Debug)]
 pub(crate) struct PageBuilder {
     entries: Vec<Entry>,
+    /// The key at which the next statement starts.
     start: Bytes,
     limit: usize,
     bytes: usize,
@@ -63,7 +109,7 @@ impl PageBuilder {
         }
     }
 
-    /// The number of entries that the page has room for, regardless of their size.
+    /// The number of entries that still fit, regardless of their size.
     pub(crate) fn room(&self) -> usize {
         if self.bytes >= SCAN_PAGE_BYTES {
             return 0;
@@ -73,17 +119,11 @@ impl PageBuilder {
 
     pub(crate) fn push(&mut self, entry: Entry) {
         self.bytes += entry.key.len() + entry.value.len();
-        self.start = successor(&entry.key);
         self.entries.push(entry);
     }
 
-    /// The smallest key that can follow in the page.
-    pub(crate) fn start(&self) -> &Bytes {
-        &self.start
-    }
-
-    /// Drops the rows for which the page has no room, and returns the keys of the values that are missing.
-    pub(crate) fn missing(&self, rows: &mut Vec<KeyRow>) -> Vec<Bytes> {
+    /// Drops the rows that do not fit on the page, and returns the keys of the large values that are still to be read.
+    fn keep_fitting(&self, rows: &mut Vec<KeyRow>) -> Vec<Bytes> {
         let mut bytes = self.bytes;
         let fitting = rows.iter().take_while(|row| {
             let has_room = bytes < SCAN_PAGE_BYTES;
@@ -96,22 +136,21 @@ impl PageBuilder {
         missing.map(|row| row.key.clone()).collect()
     }
 
-    /// Adds rows. `values` are the missing values, in order; those of keys that were deleted meanwhile are `None`.
-    pub(crate) fn extend(&mut self, rows: Vec<KeyRow>, values: Vec<Option<Bytes>>) {
-        let mut values = values.into_iter();
-        for row in rows {
-            match row.value.or_else(|| values.next().flatten()) {
-                Some(value) => self.push(Entry {
-                    key: row.key,
-                    value,
-                }),
-                // The key was deleted after the first statement.
-                None => self.start = successor(&row.key),
+    /// Adds rows. `large` are the values that the rows lack, in order. A row is skipped if its value is `None`, because its
+    /// key was deleted after the first statement.
+    fn extend(&mut self, rows: Vec<KeyRow>, large: Vec<Option<Bytes>>) {
+        if let Some(last) = rows.last() {
+            self.start = successor(&last.key);
+        }
+        let mut large = large.into_iter();
+        for KeyRow { key, value, .. } in rows {
+            if let Some(value) = value.or_else(|| large.next().flatten()) {
+                self.push(Entry { key, value });
             }
         }
     }
 
-    /// The page, if the entries end here.
+    /// Returns the page after which there are no more entries.
     pub(crate) fn last(self) -> ScanPage {
         ScanPage {
             entries: self.entries,
@@ -119,11 +158,16 @@ impl PageBuilder {
         }
     }
 
-    /// The page, if more entries may follow.
+    /// Returns a page after which there may be more entries.
     pub(crate) fn full(self) -> ScanPage {
+        let next = match self.entries.last() {
+            // Entries were pushed singly.
+            Some(last) if last.key >= self.start => successor(&last.key),
+            _ => self.start,
+        };
         ScanPage {
             entries: self.entries,
-            next: Some(self.start),
+            next: Some(next),
         }
     }
 }
@@ -153,16 +197,60 @@ mod tests {
             .map(|n| row(&format!("{n:04}"), None, 1 << 20))
             .collect();
         rows.insert(2, row("0001a", Some("small"), 5));
-        let missing = page.missing(&mut rows);
-        assert_eq!(missing, ["0000", "0001", "0002", "0003"]);
+        let large = page.keep_fitting(&mut rows);
+        assert_eq!(large, ["0000", "0001", "0002", "0003"]);
         assert_eq!(rows.len(), 5);
+    }
+
+    /// Rows whose large values are deleted after the statement that reads the keys, up to `deleted_below`.
+    struct RacingRows {
+        keys: Vec<&'static str>,
+        deleted_below: &'static str,
+    }
+
+    impl RowReader for RacingRows {
+        fn statement_entries(&self) -> usize {
+            2
+        }
+
+        async fn key_rows(&self, _: &[u8], start: &[u8], limit: usize) -> Result<Vec<KeyRow>> {
+            let keys = self.keys.iter().filter(|key| key.as_bytes() >= start);
+            Ok(keys.take(limit).map(|key| row(key, None, 9_999)).collect())
+        }
+
+        async fn values(&self, _: &[u8], keys: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
+            let is_left = |key: &Bytes| key >= self.deleted_below;
+            let values = keys.iter();
+            Ok(values.map(|key| is_left(key).then(|| "v".into())).collect())
+        }
+    }
+
+    /// Callers take an empty page for the end of the partition.
+    #[tokio::test]
+    async fn page_is_not_empty_if_more_entries_follow() {
+        for (deleted_below, limit, keys, next) in [
+            ("", 2, "ab", Some("b\0")),
+            ("c", 1, "c", Some("c\0")),
+            ("d", 2, "de", Some("e\0")),
+            ("d", 3, "de", None),
+            ("z", 2, "", None),
+        ] {
+            let rows = RacingRows {
+                keys: vec!["a", "b", "c", "d", "e"],
+                deleted_below,
+            };
+            let page = read_page(&rows, b"p", b"", limit).await.unwrap();
+            let read: Vec<u8> = page.entries.iter().flat_map(|e| e.key.to_vec()).collect();
+            assert_eq!(read, keys.as_bytes(), "below {deleted_below}");
+            assert_eq!(page.next.as_deref(), next.map(str::as_bytes));
+        }
     }
 
     #[test]
     fn value_deleted_between_two_statements_is_skipped() {
         let mut page = PageBuilder::new(b"", 10);
         let mut rows = vec![row("a", Some("1"), 1), row("b", None, 9_999)];
-        assert_eq!(page.missing(&mut rows), ["b"]);
+        assert_eq!(page.keep_fitting(&mut rows), ["b"]);
         page.extend(rows, vec![None]);
         let page = page.full();
         assert_eq!(page.entries.len(), 1);

@@ -64,20 +64,20 @@ pub struct Entry {
     pub value: Bytes,
 }
 
-/// A page of a scan ends with the entry at which its keys and values reach this size.
+/// Size of keys and values, in bytes, at which a page of a scan ends. The entry that reaches it is the last one.
 pub const SCAN_PAGE_BYTES: usize = 4 << 20;
 
 /// One page of a scan of a partition; see [`Store::scan`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScanPage {
-    /// The entries, in ascending order of key. A page with a `next` may have fewer than the limit, or none.
+    /// The entries, in ascending order of key: at least one if there is a `next`, possibly fewer than the limit.
     pub entries: Vec<Entry>,
     /// The key at which the next page starts; `None` if there are no more entries.
     pub next: Option<Bytes>,
 }
 
 impl ScanPage {
-    /// Ends the scan at the first key that does not start with `prefix`, if the page reaches it.
+    /// Drops entries from the first key that does not start with `prefix`. If there is one, this is the last page.
     #[must_use]
     pub fn within(mut self, prefix: &[u8]) -> Self {
         let inside = self
@@ -207,10 +207,10 @@ pub trait Store: Debug + Send + Sync {
 
     /// Returns up to `limit` entries of a partition with key >= `start`, in ascending order.
     ///
-    /// An empty `start` starts at the first key. The page ends early with the entry at which it reaches
-    /// [`SCAN_PAGE_BYTES`], so only [`ScanPage::next`] tells whether there are more entries. A driver
-    /// does not hold the values behind the page in memory. Some drivers return a page that is not a snapshot, and two pages
-    /// are never from the same snapshot.
+    /// An empty `start` starts at the first key. `limit` is at least 1. The page ends early with the entry at which it
+    /// reaches [`SCAN_PAGE_BYTES`], so only [`ScanPage::next`] tells whether there are more entries. A driver does not
+    /// load the values after the page into memory. Some drivers return a page that is not a snapshot, and two pages are
+    /// never from the same snapshot.
     async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<ScanPage>;
 
     /// Applies writes in order. A predicate sees the earlier writes of the same batch.

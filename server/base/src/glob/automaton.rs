@@ -1,8 +1,8 @@
 //! Matches one glob with a bit-parallel automaton, whose work is known before it runs.
 //!
 //! The automaton has one position for each byte that the glob consumes. A set of positions is a few machine words, and a byte of
-//! text moves the whole set with a few shifts. A backtracking matcher or a regex engine would visit the positions one by one:
-//! a glob of 900 bytes that alternates `*` and a letter has hundreds of live positions at each byte of a name.
+//! text moves the whole set with a few shifts. A backtracking matcher or a regex engine would visit the positions one by one.
+//! A glob of 900 bytes that alternates `*` and a letter can be at hundreds of positions after each byte of a name.
 //!
 //! Globs are parsed by `globset`. This module starts with the regex that `globset` makes of a glob, so that both agree on the
 //! language. Such a regex repeats only single bytes; it contains no groups that repeat.
@@ -17,7 +17,7 @@ const BITS: usize = u64::BITS as usize;
 
 /// Why a regex cannot be compiled.
 #[derive(Debug)]
-pub(super) enum Unusable {
+pub(super) enum CompileError {
     /// It has more than [`MAX_EDGES`] pairs of consecutive positions.
     TooManyEdges,
     /// It is malformed, or contains something that `globset` does not generate.
@@ -44,17 +44,18 @@ pub(super) struct Automaton {
     jumps: Vec<(u16, u16)>,
 }
 
-/// Consecutive positions that all have the same distance.
+/// Pairs of consecutive positions with the same distance. One shift follows all of them.
 #[derive(Debug, Clone)]
 struct Shift {
     /// Less than [`BITS`].
     distance: u32,
+    /// The first positions of the pairs.
     from: Vec<u64>,
 }
 
 impl Automaton {
-    pub(super) fn new(regex: &str) -> Result<Self, Unusable> {
-        let malformed = |error: regex_syntax::Error| Unusable::Malformed(error.to_string());
+    pub(super) fn new(regex: &str) -> Result<Self, CompileError> {
+        let malformed = |error: regex_syntax::Error| CompileError::Malformed(error.to_string());
         // The options with which `globset` compiles the regex.
         let mut parser = ParserBuilder::new()
             .utf8(false)
@@ -74,12 +75,12 @@ impl Automaton {
         sets.extend_from_slice(&self.first);
         sets.resize(2 * self.words, 0);
         let (mut live, mut next) = sets.split_at_mut(self.words);
-        if !self.keep_accepting(live, *first) {
+        if !self.retain_accepting(live, *first) {
             return false;
         }
         for byte in rest {
             self.advance(live, next);
-            if !self.keep_accepting(next, *byte) {
+            if !self.retain_accepting(next, *byte) {
                 return false;
             }
             (live, next) = (next, live);
@@ -108,7 +109,7 @@ impl Automaton {
     }
 
     /// Removes the positions that do not accept `byte`, and returns whether any are left.
-    fn keep_accepting(&self, positions: &mut [u64], byte: u8) -> bool {
+    fn retain_accepting(&self, positions: &mut [u64], byte: u8) -> bool {
         let start = usize::from(self.classes[usize::from(byte)]) * self.words;
         let mut any = 0;
         for (position, accepting) in positions.iter_mut().zip(&self.accepting[start..]) {
@@ -195,9 +196,9 @@ impl Part {
 }
 
 impl Positions {
-    fn add(&mut self, hir: &Hir) -> Result<Part, Unusable> {
+    fn add(&mut self, hir: &Hir) -> Result<Part, CompileError> {
         match hir.kind() {
-            // Anchors occur only at both ends, where a match of the whole text has them anyway.
+            // Anchors occur only at the ends of the regex. They have no effect, since the whole text must match.
             HirKind::Empty | HirKind::Look(_) => Ok(Part::empty()),
             HirKind::Literal(literal) => {
                 let bytes = literal.0.iter().map(|byte| vec![(*byte, *byte)]);
@@ -217,7 +218,7 @@ impl Positions {
             HirKind::Concat(parts) => {
                 let mut whole = Part::empty();
                 for (index, hir) in parts.iter().enumerate() {
-                    // `**` inside a name is two stars. One has the same meaning, and fewer edges.
+                    // Two stars in a row mean the same as one, which has fewer edges.
                     if index > 0 && is_star(hir) && parts[index - 1] == *hir {
                         continue;
                     }
@@ -236,13 +237,13 @@ impl Positions {
         }
     }
 
-    fn add_class(&mut self, class: &Class) -> Result<Part, Unusable> {
+    fn add_class(&mut self, class: &Class) -> Result<Part, CompileError> {
         match class {
             Class::Bytes(class) => {
                 let ranges = class.iter().map(|range| (range.start(), range.end()));
                 self.add_sequence([ranges.collect()])
             }
-            // The regex parser makes such a class of alternatives that are single characters.
+            // The regex parser turns alternatives that are single characters into such a class.
             Class::Unicode(class) => {
                 let mut whole = Part::default();
                 for range in class.iter() {
@@ -261,11 +262,11 @@ impl Positions {
     fn add_sequence(
         &mut self,
         bytes: impl IntoIterator<Item = Vec<(u8, u8)>>,
-    ) -> Result<Part, Unusable> {
+    ) -> Result<Part, CompileError> {
         let mut whole = Part::empty();
         for accepted in bytes {
             let position =
-                u16::try_from(self.accepted.len()).map_err(|_| Unusable::TooManyEdges)?;
+                u16::try_from(self.accepted.len()).map_err(|_| CompileError::TooManyEdges)?;
             self.accepted.push(accepted);
             let part = Part {
                 matches_empty: false,
@@ -277,7 +278,7 @@ impl Positions {
         Ok(whole)
     }
 
-    fn concat(&mut self, mut a: Part, mut b: Part) -> Result<Part, Unusable> {
+    fn concat(&mut self, mut a: Part, mut b: Part) -> Result<Part, CompileError> {
         self.connect(&a.last, &b.first)?;
         if a.matches_empty {
             a.first.append(&mut b.first);
@@ -292,9 +293,9 @@ impl Positions {
         })
     }
 
-    fn connect(&mut self, from: &[u16], to: &[u16]) -> Result<(), Unusable> {
+    fn connect(&mut self, from: &[u16], to: &[u16]) -> Result<(), CompileError> {
         if self.edges.len() + from.len() * to.len() > MAX_EDGES {
-            return Err(Unusable::TooManyEdges);
+            return Err(CompileError::TooManyEdges);
         }
         let edges = from
             .iter()
@@ -362,8 +363,7 @@ fn group_edges(mut edges: Vec<(u16, u16)>, words: usize) -> (Shifts, Vec<(u16, u
     edges.dedup();
     let (mut shifts, mut jumps) = (Vec::new(), Vec::new());
     for group in edges.chunk_by(|a, b| distance(a) == distance(b)) {
-        let of_group = u32::try_from(distance(&group[0]));
-        match of_group {
+        match u32::try_from(distance(&group[0])) {
             Ok(distance) if distance < u64::BITS && group.len() > words => {
                 shifts.push((distance, group.iter().map(|edge| edge.0).collect()));
             }
@@ -377,8 +377,8 @@ fn is_star(hir: &Hir) -> bool {
     matches!(hir.kind(), HirKind::Repetition(repetition) if repetition.max.is_none())
 }
 
-fn unexpected(part: &impl std::fmt::Debug) -> Unusable {
-    Unusable::Malformed(format!("unexpected {part:?}"))
+fn unexpected(part: &impl std::fmt::Debug) -> CompileError {
+    CompileError::Malformed(format!("unexpected {part:?}"))
 }
 
 /// Returns the lower half.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn own(patterns: &[&str]) -> Vec<String> {
+fn owned(patterns: &[&str]) -> Vec<String> {
     patterns.iter().map(ToString::to_string).collect()
 }
 
@@ -48,7 +48,7 @@ fn errors_name_the_exceeded_limit() {
             "the patterns are longer than 65536 bytes in total".to_owned(),
         ),
         (
-            own(&["a["]),
+            owned(&["a["]),
             "'a[' is not a valid glob: unclosed character class; missing ']'".to_owned(),
         ),
     ] {
@@ -66,7 +66,7 @@ fn errors_name_the_exceeded_limit() {
 #[test]
 fn paths_and_names_differ_in_slashes_and_empty_alternatives() {
     let matches = |pattern: &str, text: &str, dialect| {
-        compile(&own(&[pattern]), dialect).unwrap().is_match(text)
+        compile(&owned(&[pattern]), dialect).unwrap().is_match(text)
     };
     assert!(!matches("*", "a/b", Dialect::Paths) && matches("*", "a/b", Dialect::Names));
     assert!(matches("**", "a/b", Dialect::Paths));
@@ -106,19 +106,19 @@ proptest! {
     }
 }
 
-/// Text that a long pattern may match, by replacing the pattern's wildcards.
+/// A word holds 64 positions, so the lengths of the patterns are around multiples of 64.
 #[test]
 fn long_globs_match_as_in_globset() {
     for unit in [
         "a", "*a", "a?", "[ab]", "a/**/", "**/a", "{a,bb}", "{ab*,}", "é", "{é,a}",
     ] {
         for length in [1, 20, 63, 64, 65, 127, 128, 129, 300] {
-            let most = if unit.contains('{') {
+            let max_units = if unit.contains('{') {
                 MAX_BRACES
             } else {
                 MAX_PATTERN_BYTES / unit.len()
             };
-            let pattern = unit.repeat(length.min(most));
+            let pattern = unit.repeat(length.min(max_units));
             for dialect in [Dialect::Paths, Dialect::Names] {
                 let glob = parse(&pattern, dialect).unwrap();
                 let expected = reference(&pattern, dialect).unwrap();

@@ -195,13 +195,11 @@ impl BlockStore for LocalStore {
 
     async fn canonical_namespaces(&self, namespaces: Vec<String>) -> Vec<String> {
         let inner = Arc::clone(&self.0);
-        let unresolved = namespaces.clone();
-        let resolved = blocking(move || {
+        let resolve = move || {
             let canonical = |namespace: &String| inner.paths.canonical(namespace);
-            Ok(namespaces.iter().map(canonical).collect())
-        });
-        // The blocking pool rejects work only while the process shuts down.
-        resolved.await.unwrap_or(unresolved)
+            namespaces.iter().map(canonical).collect()
+        };
+        joined(tokio::task::spawn_blocking(resolve)).await
     }
 
     async fn put(&self, at: &Location, body: ByteStream) -> Result<PutResult> {

@@ -162,8 +162,8 @@ impl Completion {
     }
 }
 
-/// Parses the text as each of the files of an upload, for [`crate::fuzzing`]. A completion record that can be read must be
-/// written as the same record.
+/// Parses the text as each kind of file of an upload, for [`crate::fuzzing`]. Checks that a completion record is the same
+/// after it was written and parsed again.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_upload_file(text: &str) {
     drop(recorded_etag(text, "1 2"));

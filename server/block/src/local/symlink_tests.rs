@@ -134,11 +134,11 @@ async fn upload_files_replaced_by_links_are_not_followed() {
             assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{suffix}");
         }
         symlink(outside.path().join("x"), &path).unwrap();
-        let named = [crate::CompletedPart {
+        let parts = [crate::CompletedPart {
             number: 1,
             etag: part.etag,
         }];
-        let completed = store.complete_multipart(&at(ADDRESS), &id, &named).await;
+        let completed = store.complete_multipart(&at(ADDRESS), &id, &parts).await;
         assert!(
             matches!(
                 completed,
@@ -152,13 +152,13 @@ async fn upload_files_replaced_by_links_are_not_followed() {
     }
 }
 
-/// Depending on when a link appears, the store succeeds, refuses the link, or finds nothing to work on.
+/// Asserts that the store succeeded, refused a link, or did not find a file. Which of them depends on when the link appears.
 #[track_caller]
 fn assert_done_or_refused<T: std::fmt::Debug>(outcome: crate::Result<T>) {
     match outcome {
         Ok(_)
         | Err(Error::InvalidAddress { .. } | Error::InvalidPart(_) | Error::NoSuchUpload(_)) => {}
-        // The folder is between two names, or is the link.
+        // While the folder is swapped, its path does not exist or is the link.
         Err(Error::Storage { source, .. })
             if matches!(
                 source.kind(),
@@ -168,7 +168,7 @@ fn assert_done_or_refused<T: std::fmt::Debug>(outcome: crate::Result<T>) {
     }
 }
 
-/// Stops the swapping task, also if the test fails. The runtime would wait for that task forever.
+/// Stops the swapping task even if the test fails. Otherwise the runtime would wait for it forever.
 struct StopOnDrop(Arc<AtomicBool>);
 
 impl Drop for StopOnDrop {
@@ -255,12 +255,12 @@ async fn only_the_owner_can_access_files_and_folders() {
         modes(&home.path().join("new")),
         BTreeSet::from([(false, 0o600), (true, 0o700)])
     );
-    let named = [crate::CompletedPart {
+    let parts = [crate::CompletedPart {
         number: 1,
         etag: part.etag,
     }];
     store
-        .complete_multipart(&at(ADDRESS), &id, &named)
+        .complete_multipart(&at(ADDRESS), &id, &parts)
         .await
         .unwrap();
     assert_eq!(

@@ -422,11 +422,11 @@ async fn upload_with_a_part(store: &LocalStore) -> (Location, String, CompletedP
         .put_part(&x, &id, 1, from_bytes(Bytes::from_static(b"one")))
         .await
         .unwrap();
-    let named = CompletedPart {
+    let completed = CompletedPart {
         number: 1,
         etag: part.etag,
     };
-    (x, id, named)
+    (x, id, completed)
 }
 
 #[tokio::test]
@@ -454,11 +454,11 @@ async fn part_that_changed_on_disk_is_refused() {
     let (x, id, part) = upload_with_a_part(&store).await;
     let file = root.path().join(format!("lake/repo/{id}-00001"));
     std::fs::write(&file, "two").unwrap();
-    let named = [part];
-    let refused = store.complete_multipart(&x, &id, &named).await;
+    let completed = [part];
+    let refused = store.complete_multipart(&x, &id, &completed).await;
     assert!(matches!(refused, Err(Error::InvalidPart(_))), "{refused:?}");
     std::fs::write(&file, "one").unwrap();
-    store.complete_multipart(&x, &id, &named).await.unwrap();
+    store.complete_multipart(&x, &id, &completed).await.unwrap();
 }
 
 #[tokio::test]
@@ -484,14 +484,14 @@ async fn upload_started_by_lakefs_is_completed() {
         .unwrap();
     let parts = store.list_parts(&x, id).await.unwrap();
     assert_eq!(parts[0].etag, hex::encode(Md5::digest(b"one")));
-    let named: Vec<_> = parts
+    let completed: Vec<_> = parts
         .into_iter()
         .map(|part| CompletedPart {
             number: part.number,
             etag: part.etag,
         })
         .collect();
-    store.complete_multipart(&x, id, &named).await.unwrap();
+    store.complete_multipart(&x, id, &completed).await.unwrap();
     assert_eq!(
         read(&store, "local://lake/data/p/x").await.unwrap(),
         b"onetwo"

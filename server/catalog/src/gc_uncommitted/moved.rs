@@ -35,9 +35,9 @@ pub(super) const MAX_SEEN: usize = 10_000;
 const DIGEST_BYTES: usize = 16;
 
 impl Run<'_> {
-    /// Processes the changes that moved staged objects. Resumes at the entry in `scan`, if there is one, which was
-    /// processed up to `path`; without `path` it was processed completely. Returns the position at which the time ran
-    /// out, or none if the run is complete.
+    /// Processes the changes that moved staged objects. If `scan` names an entry, continues within it after `path`, or
+    /// without a `path` after the whole entry. Returns the position at which the time ran out, or none if the run is
+    /// complete.
     pub(super) async fn gather_moved(
         &mut self,
         mut scan: MovedScan,

@@ -349,7 +349,7 @@ proptest! {
     }
 }
 
-/// A page below a prefix ends its source at the end of the prefix, so the source need not read what is behind it.
+/// A listing of a prefix ends its source at the end of the prefix, so that the source does not read what follows.
 #[test]
 fn source_ends_with_the_prefix() {
     for (prefix, end) in [("a/", Some("a0")), ("a", Some("b")), ("", None)] {

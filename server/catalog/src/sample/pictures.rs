@@ -10,6 +10,7 @@ const WIDTH: usize = 320;
 const HEIGHT: usize = 180;
 
 type Colour = [u8; 3];
+
 /// The colours of a landscape.
 #[derive(Debug)]
 struct Light {

@@ -462,16 +462,16 @@ async fn status_says_whether_the_commit_landed_despite_store_failures() {
             yields: 50,
         };
         let store = FaultyStore::new(Arc::<kv::MemoryStore>::clone(&lake.kv), seed, faults);
-        let shaky = server_on(&lake, Arc::new(store), seed + 1_000);
+        let faulty = server_on(&lake, Arc::new(store), seed + 1_000);
         let params = || commit_params("once");
-        let Ok(id) = shaky.submit_commit(&repository, "main", params()).await else {
+        let Ok(id) = faulty.submit_commit(&repository, "main", params()).await else {
             // The task may have been stored nevertheless. Then recovery must end it.
             recover_with(&lake, &lake).await;
             wait_until_idle(&lake).await;
             assert_eq!(lake.records("weir-tasks").await, [""; 0], "seed {seed}");
             continue;
         };
-        wait_until_idle(&shaky).await;
+        wait_until_idle(&faulty).await;
         lake.put(&repository, "main", "b", "2").await;
         recover_with(&lake, &lake).await;
         wait_until_idle(&lake).await;

@@ -56,16 +56,16 @@ fn joined(parts: &[CompletedPart]) -> String {
 
 /// Another server of the same installation whose stores inject failures and yields.
 fn server(lake: &TestCatalog, seed: u64, kv: Faults, block: BlockFaults) -> Catalog {
-    let fate: Arc<dyn FaultSchedule> = Arc::new(SeededFaults::new(seed, kv.yields));
+    let schedule: Arc<dyn FaultSchedule> = Arc::new(SeededFaults::new(seed, kv.yields));
     let records: Arc<dyn kv::Store> = Arc::new(FaultyStore::with_schedule(
         Arc::<kv::MemoryStore>::clone(&lake.kv),
         kv,
-        Arc::clone(&fate),
+        Arc::clone(&schedule),
     ));
     let bytes: Arc<dyn block::BlockStore> = Arc::new(block::testing::FaultyStore::with_schedule(
         Arc::<block::MemoryStore>::clone(&lake.block),
         block,
-        fate,
+        schedule,
     ));
     let (clock, ids) = (Arc::clone(&lake.clock), Arc::clone(&lake.ids));
     let graveler = Graveler::new(
@@ -157,7 +157,8 @@ async fn one_of_concurrent_completions_and_aborts_takes_effect() {
     );
 }
 
-/// Guards against a bug: the slower of two equal completions met the object of the faster one, and got 412.
+/// Guards against a bug: of two equal concurrent completions, the slower one failed because the faster one had created the
+/// object.
 #[tokio::test]
 async fn equal_completions_with_if_absent_all_succeed() {
     let yields = Faults {
@@ -225,10 +226,10 @@ async fn repeated_call_completes_the_upload_despite_store_failures() {
             after_write: 60,
             ..BlockFaults::default()
         };
-        let shaky = server(&lake, seed, kv, block);
+        let faulty = server(&lake, seed, kv, block);
         let mut tries = 0;
         let object = loop {
-            match shaky
+            match faulty
                 .complete_multipart(to(&repository), &id, &parts, seed % 2 == 0)
                 .await
             {
@@ -428,7 +429,7 @@ async fn unreadable_record_does_not_stop_the_pruning() {
     assert_eq!(lake.prune_completions().await.unwrap(), 0);
 }
 
-/// A server may die, or its store fail, after an upload is aborted and before its parts are deleted.
+/// The server may die, or its store may fail, between the two steps of an abort.
 #[tokio::test]
 async fn parts_that_an_abort_left_are_deleted_after_a_day() {
     let lake = TestCatalog::new();

@@ -158,8 +158,9 @@ async fn beside(turn: usize, begins: Option<&'static str>) -> (Arc<At>, Catalog)
         }),
     );
     lake.drain().await;
-    let fate: Arc<dyn FaultSchedule> = Arc::clone(&at) as _;
-    let store: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(kv, Faults::default(), fate));
+    let schedule: Arc<dyn FaultSchedule> = Arc::clone(&at) as _;
+    let store: Arc<dyn Store> =
+        Arc::new(FaultyStore::with_schedule(kv, Faults::default(), schedule));
     let server = lake.through(&store);
     (at, server)
 }

@@ -160,13 +160,13 @@ async fn failed_creation_leaves_the_namespace_free() {
 /// Every write is applied, but its acknowledgement is lost.
 #[tokio::test]
 async fn creation_with_lost_acknowledgement_succeeds_and_marks_the_namespace() {
-    let forgetful = Faults {
+    let lost_acknowledgements = Faults {
         after_write: 255,
         ..Faults::default()
     };
     for seed in 0..10 {
         let lake = TestCatalog::new();
-        let server = faulty(&lake, seed, forgetful);
+        let server = faulty(&lake, seed, lost_acknowledgements);
         create(&server, "lake", "mem://lake").await.unwrap();
         let marked = marker(&lake, "mem://lake").await.expect("a marker");
         assert!(marked.contains("in use"), "{marked}");
@@ -206,12 +206,12 @@ impl FaultSchedule for WaitsForMarker {
 async fn abandoned_claim_does_not_exclude_others() {
     let lake = TestCatalog::new();
     let stuck = Arc::new(Stuck::default());
-    let fate = WaitsForMarker(Arc::clone(&stuck), Arc::clone(&lake.block));
+    let schedule = WaitsForMarker(Arc::clone(&stuck), Arc::clone(&lake.block));
     let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
     let store: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(
         kv,
         Faults::default(),
-        Arc::new(fate),
+        Arc::new(schedule),
     ));
     let hanging = lake.through(&store);
     let creation = tokio::spawn(async move { create(&hanging, "slow", "mem://lake").await });

@@ -472,7 +472,7 @@ async fn entries_have_their_bytes_despite_record_store_failures() {
         Arc::<SeededIds>::clone(&ids),
         Options::default(),
     );
-    let shaky = Catalog::new(
+    let faulty = Catalog::new(
         Reader::new(graveler, block),
         records,
         Arc::new(NoHooks),
@@ -487,7 +487,7 @@ async fn entries_have_their_bytes_despite_record_store_failures() {
             if_absent: n % 2 == 0,
             ..UploadOptions::default()
         };
-        match shaky
+        match faulty
             .upload(
                 to(&repository, &path),
                 from_bytes(path.clone().into()),

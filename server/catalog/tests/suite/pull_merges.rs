@@ -27,8 +27,8 @@ async fn merge_and_status_change_are_atomic() {
         };
         let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
         let store: Arc<dyn Store> = Arc::new(FaultyStore::new(kv, seed, faults));
-        let shaky = lake.through(&store);
-        let outcome = shaky.merge_pull_request(&repository, &id, "me").await;
+        let faulty = lake.through(&store);
+        let outcome = faulty.merge_pull_request(&repository, &id, "me").await;
 
         let pull = lake.pull_request(&repository, &id).await.unwrap();
         let head = lake

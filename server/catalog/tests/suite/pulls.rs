@@ -289,7 +289,7 @@ async fn requests_are_listed_newest_first_in_pages() {
 async fn concurrent_updates_are_all_kept() {
     let (lake, repository) = lake().await;
     let id = open(&lake, &repository).await.id;
-    let stirred = faulty(
+    let yielding = faulty(
         &lake,
         Faults {
             yields: 128,
@@ -304,7 +304,7 @@ async fn concurrent_updates_are_all_kept() {
         },
         status(PullStatus::Closed),
     ];
-    let updates = updates.map(|update| stirred.update_pull_request(&repository, &id, update));
+    let updates = updates.map(|update| yielding.update_pull_request(&repository, &id, update));
     for updated in futures::future::join_all(updates).await {
         updated.unwrap();
     }
@@ -318,18 +318,19 @@ async fn concurrent_updates_are_all_kept() {
 #[tokio::test]
 async fn write_with_lost_acknowledgement_succeeds() {
     let (lake, repository) = lake().await;
-    let deaf = faulty(
+    let server = faulty(
         &lake,
         Faults {
             after_write: 255,
             ..Faults::default()
         },
     );
-    let opened = deaf
+    let opened = server
         .create_pull_request(&repository, new("dev", "main"))
         .await
         .unwrap();
-    deaf.update_pull_request(&repository, &opened.id, title("renamed"))
+    server
+        .update_pull_request(&repository, &opened.id, title("renamed"))
         .await
         .unwrap();
     let pull = lake.pull_request(&repository, &opened.id).await.unwrap();
@@ -359,14 +360,14 @@ async fn no_request_is_opened_in_a_deleted_repository() {
     let mut refused = 0;
     for turn in 0.. {
         let (lake, repository) = lake().await;
-        let fate = Arc::new(DeletedAt(turn, AtomicUsize::new(0), lake.clone()));
+        let schedule = Arc::new(DeletedAt(turn, AtomicUsize::new(0), lake.clone()));
         let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
-        let store = FaultyStore::with_schedule(kv, Faults::default(), Arc::clone(&fate) as _);
+        let store = FaultyStore::with_schedule(kv, Faults::default(), Arc::clone(&schedule) as _);
         let store: Arc<dyn Store> = Arc::new(store);
         let server = lake.through(&store);
         let opened = server.create_pull_request(&repository, new("dev", "main"));
         refused += usize::from(opened.await.is_err());
-        if fate.1.load(Ordering::Relaxed) <= turn {
+        if schedule.1.load(Ordering::Relaxed) <= turn {
             break;
         }
         for partition in [repository.partition().as_str(), "pulls"] {

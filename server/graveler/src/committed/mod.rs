@@ -308,7 +308,8 @@ impl Committed {
             .tables
             .open(namespace, TableKind::MetaRange, tree.as_str())
             .await?;
-        Ok(metarange.properties().get(name).cloned())
+        let stored = metarange.properties().get(name);
+        Ok(stored.map(Bytes::copy_from_slice))
     }
 
     async fn walk(&self, namespace: &str, tree: &MetaRangeId) -> Result<Walker> {

@@ -161,7 +161,7 @@ pub(super) async fn read_all(cursor: &mut dyn Cursor) -> Model {
     model
 }
 
-pub(super) async fn read_diffs(mut cursor: DiffCursor) -> Vec<Diff> {
+pub(crate) async fn read_diffs(mut cursor: DiffCursor) -> Vec<Diff> {
     let mut diffs = Vec::new();
     while let Some(diff) = cursor.next().await.unwrap() {
         diffs.push(diff);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::metarange::RangeRef;
 use super::tables::{TableKind, Tables, read_error};
-use crate::cursor::{is_over, lower_end};
+use crate::cursor::{lower_end, reaches_end};
 use crate::sstable::{self, Record};
 use crate::{Error, MetaRangeId, Result};
 
@@ -65,7 +65,7 @@ pub(super) struct Walker {
     passed: Option<Bytes>,
     /// The target of a seek that the walker has not reached yet.
     floor: Option<Bytes>,
-    /// The first key that does not belong to the walk any more.
+    /// The exclusive end of the walk.
     end: Option<Bytes>,
     /// Steps since the last unit of budget; at most [`STEPS_PER_BUDGET`].
     steps: u32,
@@ -161,18 +161,19 @@ impl Walker {
             (None, Some(range)) => Front::Range(range),
             (None, None) => Front::End,
         };
-        let is_behind_end = |key| is_over(self.end.as_ref(), key);
-        if self.is_past_end() || front.lower_bound().is_some_and(|key| is_behind_end(key)) {
+        let end = self.end.as_ref();
+        let is_outside = front.lower_bound().is_some_and(|key| reaches_end(end, key));
+        if is_outside || self.is_past_end() {
             return Front::End;
         }
         front
     }
 
-    /// Whether everything up to the end has been passed, or is to be skipped by a seek.
+    /// Whether the walk has passed everything before its end, or a seek skips it.
     fn is_past_end(&self) -> bool {
         let end = self.end.as_ref();
         let positions = [&self.passed, &self.floor].into_iter().flatten();
-        end.is_some() && positions.into_iter().any(|key| is_over(end, key))
+        end.is_some() && positions.into_iter().any(|key| reaches_end(end, key))
     }
 
     /// The range in front, or the one that contains the record in front.

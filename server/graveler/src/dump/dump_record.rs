@@ -47,8 +47,7 @@ impl DumpRecord {
     /// Parses a record and checks its names, its key and, of a commit, its id.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], [`Error::InvalidName`]
-    /// or [`Error::InvalidValue`].
+    /// [`Error::Corrupt`], [`Error::InvalidName`] or [`Error::InvalidValue`].
     pub(super) fn parse(entity: Entity, record: &Record) -> Result<Self> {
         let key = String::from_utf8_lossy(&record.key);
         let data = record.value.data.clone();

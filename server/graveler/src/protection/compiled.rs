@@ -32,9 +32,9 @@ impl Compiled {
     /// Compiles rules. May be slow.
     ///
     /// # Errors
-    /// Why the rules cannot be used.
+    /// The reason why the rules cannot be used.
     pub(super) fn of(rules: &BranchProtectionRules) -> std::result::Result<Self, String> {
-        let that_block = |action: Blocked| {
+        let globs_for = |action: Blocked| {
             let mut globs = Vec::new();
             for rule in &rules.rules {
                 let blocks = rule.blocked.as_ref().map_or(&[][..], |b| &b.value);
@@ -52,12 +52,12 @@ impl Compiled {
                     Err(error) => tracing::warn!(%error, "ignoring a branch protection rule"),
                 }
             }
-            // Stored rules apply whatever they cost. The caller decides where they are matched.
+            // Stored rules apply however many steps they take. The caller checks the steps of new rules.
             GlobSet::new(globs, usize::MAX).map_err(|error| error.to_string())
         };
         Ok(Self {
-            staging_write: that_block(Blocked::StagingWrite)?,
-            commit: that_block(Blocked::Commit)?,
+            staging_write: globs_for(Blocked::StagingWrite)?,
+            commit: globs_for(Blocked::Commit)?,
         })
     }
 

@@ -98,6 +98,9 @@ async fn oversized_stored_rule_blocks_all_branches_until_replaced() {
     let refused = protection.check(&repo, &main, Blocked::Commit);
     let error = refused.await.unwrap_err().to_string();
     assert!(error.contains("replace the rules"), "{error}");
+    let refused = protection.add(&repo, "dev").await;
+    let error = refused.unwrap_err().to_string();
+    assert!(error.contains("replace the rules"), "{error}");
     assert_eq!(protection.rules(&repo).await.unwrap().patterns.len(), 1);
     let patterns = ["main".to_owned()];
     protection.replace(&repo, &patterns, None).await.unwrap();
@@ -125,7 +128,7 @@ async fn rules_without_braces_take_few_steps() {
     check(&protected).await.unwrap_err();
 }
 
-/// A pattern whose braces multiply: about 2,500 combinations.
+/// A pattern with two braces of 50 alternatives each, which have 2,500 combinations.
 fn with_combinations(n: usize) -> String {
     let alternatives: Vec<String> = (0..50).map(|i| format!("{i:x}-")).collect();
     let group = format!("{{{}}}", alternatives.join(","));
@@ -161,7 +164,7 @@ async fn stored_rules_with_many_combinations_protect() {
     };
     check("a-b-19").await.unwrap_err();
     check("a-b-20").await.unwrap();
-    // Rules can be removed one by one, though the others still take too many steps.
+    // A rule can be removed even if the other rules still take too many steps.
     let last = with_combinations(19);
     protection.remove(repo, &last).await.unwrap();
     check("a-b-19").await.unwrap();
@@ -177,8 +180,8 @@ fn new_rules_without_braces_are_within_the_steps() {
                 continue;
             }
             let one = rules([pattern.clone()]);
-            let most = MAX_RULES_BYTES / one.encoded_len();
-            let steps = most * Compiled::of(&one).unwrap().steps();
+            let max_patterns = MAX_RULES_BYTES / one.encoded_len();
+            let steps = max_patterns * Compiled::of(&one).unwrap().steps();
             assert!(steps <= MAX_RULES_STEPS, "{pattern}: {steps}");
         }
     }
@@ -191,7 +194,7 @@ async fn record_is_compiled_once() {
     store(&lake, &rules((0..100).map(|n| format!("branch-{n}*")))).await;
     let compiling = (0..10).map(|_| protection.compiled(repo));
     let compiled = futures::future::try_join_all(compiling).await.unwrap();
-    // A cached record is compiled only once, also after its age.
+    // The record is not compiled again after the repository's rules expired.
     protection.forget(&repo.partition());
     let again = protection.compiled(repo).await.unwrap();
     assert!(compiled.iter().all(|rules| Arc::ptr_eq(rules, &again)));

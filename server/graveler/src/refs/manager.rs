@@ -44,9 +44,9 @@ pub(super) fn weight_of(bytes: usize) -> u32 {
     u32::try_from(1 + bytes / BYTES_PER_CACHED_ENTRY).unwrap_or(u32::MAX)
 }
 
-/// After this time, a walk that keeps missing the cache may load all commits of a repository again.
-const BULK_READ_INTERVAL: Duration = Duration::from_secs(10);
-/// Maximum number of repositories whose last bulk read is remembered.
+/// How long walks do not load all commits of a repository again after one did.
+pub(super) const BULK_READ_INTERVAL: Duration = Duration::from_secs(10);
+/// Maximum number of repositories in [`RefStore::bulk_reads`].
 const MAX_BULK_READS: u64 = 10_000;
 
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub(crate) struct RefStore {
     pub(super) kv: Arc<dyn Store>,
     pub(super) commits: Cache<(String, CommitId), Arc<Commit>>,
     recent: Cache<(String, BranchId), StoredBranch>,
-    /// The repositories whose commits were all loaded just now.
+    /// The repositories whose commits were all loaded in the last [`BULK_READ_INTERVAL`].
     pub(super) bulk_reads: moka::future::Cache<String, ()>,
 }
 
@@ -158,6 +158,10 @@ impl RefStore {
         repository: &Repository,
         id: &CommitId,
     ) -> Result<Arc<Commit>> {
+        let cached = self.commits.get(&(repository.partition(), id.clone()));
+        if let Some(commit) = cached {
+            return Ok(commit);
+        }
         let mut one = self.commits(repository, std::slice::from_ref(id)).await?;
         Ok(one.pop().expect("as many commits as ids"))
     }

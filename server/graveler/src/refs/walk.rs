@@ -40,13 +40,15 @@ impl RefStore {
         if ids.iter().any(is_missing) {
             walk.misses += 1;
             if walk.misses == MISSES_BEFORE_BULK_READ + 1 {
-                self.share_bulk_read(repository).await;
+                // Boxed, because most futures that contain a walk never get here.
+                Box::pin(self.share_bulk_read(repository)).await;
             }
         }
         self.commits(repository, ids).await
     }
 
-    /// Loads all commits of a repository into the cache, unless another walk did so just now.
+    /// Loads all commits of a repository into the cache, unless a walk did so in the last
+    /// [`BULK_READ_INTERVAL`](super::manager::BULK_READ_INTERVAL).
     async fn share_bulk_read(&self, repository: &Repository) {
         let read = self.read_all_commits(repository);
         let shared = self.bulk_reads.try_get_with(repository.partition(), read);
@@ -62,13 +64,13 @@ impl RefStore {
     /// of it, if they would take more than half of the cache.
     async fn read_all_commits(&self, repository: &Repository) -> Result<()> {
         let partition = repository.partition();
-        let most = self.commits.policy().max_capacity().unwrap_or(0) / 2;
+        let max_weight = self.commits.policy().max_capacity().unwrap_or(0) / 2;
         let mut next = Some(Bytes::from_static(COMMITS.as_bytes()));
         let mut is_first = true;
         while let Some(start) = next {
             let page = self.kv.scan(partition.as_bytes(), &start, PAGE).await?;
             let page = page.within(COMMITS.as_bytes());
-            if is_first && page.next.is_some() && estimated_weight(&page.entries) > most {
+            if is_first && page.next.is_some() && estimated_weight(&page.entries) > max_weight {
                 return Ok(());
             }
             is_first = false;

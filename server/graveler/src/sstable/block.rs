@@ -5,6 +5,8 @@
 //! is a slice of that allocation, and its value is a slice of the payload. Decoding checks every
 //! length once, so later accesses cannot be out of bounds.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::error::{Error, Result};
@@ -290,6 +292,9 @@ impl Block {
                 value_end: to_u32(value_end)?,
             });
         }
+        // Blocks are cached, so spare capacity would stay.
+        keys.shrink_to_fit();
+        entries.shrink_to_fit();
         Ok(Self {
             keys: Bytes::from(keys),
             payload,
@@ -321,11 +326,19 @@ impl Block {
         self.keys.slice(start..end)
     }
 
+    /// The value of entry `at` as a borrowed slice.
+    pub(super) fn value_slice(&self, at: usize) -> &[u8] {
+        &self.payload[self.value_span(at)]
+    }
+
     /// The value of entry `at` as shared bytes.
     pub(super) fn value(&self, at: usize) -> Bytes {
+        self.payload.slice(self.value_span(at))
+    }
+
+    fn value_span(&self, at: usize) -> Range<usize> {
         let entry = self.entries[at];
-        self.payload
-            .slice(entry.value_start as usize..entry.value_end as usize)
+        entry.value_start as usize..entry.value_end as usize
     }
 
     /// The first entry whose key is >= `key`, or [`Self::len`].
@@ -380,4 +393,27 @@ fn user_key(key: &[u8], form: KeyForm) -> Result<&[u8]> {
         )));
     }
     Ok(user_key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards against a bug: each cached block kept room for as many bytes of keys as its payload has.
+    #[test]
+    fn decoded_block_has_no_spare_memory() {
+        let mut builder = BlockBuilder::new(16);
+        for n in 0..40 {
+            let key = format!("key{n:03}");
+            builder.add(key.as_bytes(), format::TRAILER_SET, &[0; 80]);
+        }
+        let payload = Bytes::from(builder.finish());
+        let block = Block::decode(payload, KeyForm::Record).unwrap();
+        assert_eq!(block.entries.capacity(), 40);
+        let keys = block
+            .keys
+            .try_into_mut()
+            .expect("nothing else refers to them");
+        assert_eq!((keys.len(), keys.capacity()), (40 * 6, 40 * 6));
+    }
 }

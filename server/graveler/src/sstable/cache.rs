@@ -33,12 +33,15 @@ impl Default for CacheBounds {
     }
 }
 
-/// A cache that readers share. Clones share their content.
+/// A cache that readers share. Cheap to clone; clones share their content.
 #[derive(Debug, Clone)]
-pub struct Cache {
+pub struct Cache(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     tables: moka::sync::Cache<Arc<str>, Arc<Table>>,
     blocks: moka::sync::Cache<BlockKey, Arc<Block>>,
-    next_table: Arc<AtomicU64>,
+    next_table: AtomicU64,
 }
 
 /// A block of an opened table: the table's number in this cache and the block's offset.
@@ -55,7 +58,7 @@ impl Cache {
     #[must_use]
     pub fn new(bounds: CacheBounds) -> Self {
         let clamp = |weight: usize| u32::try_from(weight).unwrap_or(u32::MAX);
-        Self {
+        Self(Arc::new(Inner {
             tables: moka::sync::Cache::builder()
                 .max_capacity(bounds.tables_bytes)
                 .weigher(move |location: &Arc<str>, table: &Arc<Table>| {
@@ -68,33 +71,33 @@ impl Cache {
                     clamp(size_of::<BlockKey>() + block.weight())
                 })
                 .build(),
-            next_table: Arc::new(AtomicU64::new(0)),
-        }
+            next_table: AtomicU64::new(0),
+        }))
     }
 
     /// A unique number for a table that is being opened.
     pub(super) fn next_table(&self) -> u64 {
-        self.next_table.fetch_add(1, Ordering::Relaxed)
+        self.0.next_table.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(super) fn table(&self, location: &str) -> Option<Arc<Table>> {
-        self.tables.get(location)
+        self.0.tables.get(location)
     }
 
     pub(super) fn keep_table(&self, location: Arc<str>, table: Arc<Table>) {
-        self.tables.insert(location, table);
+        self.0.tables.insert(location, table);
     }
 
     /// Drops an opened table, which also makes its blocks unreachable.
     pub(super) fn forget_table(&self, location: &str) {
-        self.tables.invalidate(location);
+        self.0.tables.invalidate(location);
     }
 
     pub(super) fn block(&self, table: u64, offset: u64) -> Option<Arc<Block>> {
-        self.blocks.get(&(table, offset))
+        self.0.blocks.get(&(table, offset))
     }
 
     pub(super) fn keep_block(&self, table: u64, offset: u64, block: Arc<Block>) {
-        self.blocks.insert((table, offset), block);
+        self.0.blocks.insert((table, offset), block);
     }
 }

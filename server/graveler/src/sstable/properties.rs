@@ -36,7 +36,7 @@ pub(super) struct Counts {
 pub(super) fn encode(user: BTreeMap<Vec<u8>, Vec<u8>>, counts: &Counts) -> Vec<u8> {
     let mut all = user;
     let mut put = |name: &str, value: Vec<u8>| {
-        all.insert(format!("rocksdb.{name}").into_bytes(), value);
+        all.insert(format!("{FORMAT_PREFIX}{name}").into_bytes(), value);
     };
     let index_type = if counts.two_level.is_some() {
         INDEX_TWO_LEVEL
@@ -97,47 +97,66 @@ pub(super) fn encode(user: BTreeMap<Vec<u8>, Vec<u8>>, counts: &Counts) -> Vec<u
     block.finish()
 }
 
-/// A table's properties by name, as stored.
-#[derive(Debug, Clone, Default)]
-pub struct Properties(BTreeMap<Bytes, Bytes>);
+/// The prefix of the names of properties of the table format.
+const FORMAT_PREFIX: &str = "rocksdb.";
+
+/// A table's properties by name, without those of the table format. Each cached table keeps them in memory.
+#[derive(Debug)]
+pub struct Properties {
+    /// In order of name.
+    user: Box<[Property]>,
+    /// Whether the index has two levels.
+    pub(super) has_two_level_index: bool,
+}
+
+#[derive(Debug)]
+struct Property {
+    name: Box<[u8]>,
+    value: Box<[u8]>,
+}
 
 impl Properties {
     /// Decodes the block, and checks that this reader supports the table.
     pub(super) fn decode(payload: Bytes) -> Result<Self> {
         let block = Block::decode(payload, KeyForm::Raw)?;
-        let copy = |bytes: Bytes| Bytes::copy_from_slice(&bytes);
-        let properties = Self(
-            (0..block.len())
-                .map(|at| (copy(block.key(at)), copy(block.value(at))))
-                .collect(),
-        );
-        properties.require("rocksdb.comparator", COMPARATOR)?;
-        properties.require("rocksdb.merge.operator", MERGE_OPERATOR)?;
-        Ok(properties)
+        require(&block, "rocksdb.comparator", COMPARATOR)?;
+        require(&block, "rocksdb.merge.operator", MERGE_OPERATOR)?;
+        let is_of_user = |at: &usize| !block.key_slice(*at).starts_with(FORMAT_PREFIX.as_bytes());
+        let property = |at| Property {
+            name: block.key_slice(at).into(),
+            value: block.value_slice(at).into(),
+        };
+        Ok(Self {
+            user: (0..block.len()).filter(is_of_user).map(property).collect(),
+            has_two_level_index: has_two_level_index(&block)?,
+        })
     }
 
     /// A property's stored value.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Bytes> {
-        self.0.get(name.as_bytes())
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        let found = self
+            .user
+            .binary_search_by(|property| property.name[..].cmp(name.as_bytes()));
+        found.ok().map(|at| &self.user[at].value[..])
     }
 
     /// The table's `type`: `ranges` or `metaranges`; empty if missing.
     #[must_use]
     pub fn kind(&self) -> &[u8] {
-        self.get("type").map_or(b"", |kind| kind)
+        self.get("type").unwrap_or_default()
     }
 
     /// The first key; empty in an empty table.
     #[must_use]
-    pub fn min_key(&self) -> Bytes {
-        self.get("min_key").cloned().unwrap_or_default()
+    pub fn min_key(&self) -> &[u8] {
+        self.get("min_key").unwrap_or_default()
     }
 
     /// The last key; empty in an empty table.
     #[must_use]
-    pub fn max_key(&self) -> Bytes {
-        self.get("max_key").cloned().unwrap_or_default()
+    pub fn max_key(&self) -> &[u8] {
+        self.get("max_key").unwrap_or_default()
     }
 
     /// The number of records, if stored.
@@ -152,50 +171,45 @@ impl Properties {
         self.decimal("estimated_size_bytes")
     }
 
-    /// All properties, in order of name.
-    pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
-        self.0.iter()
-    }
-
-    /// Whether the index has two levels.
-    pub(super) fn has_two_level_index(&self) -> Result<bool> {
-        const NAME: &str = "rocksdb.block.based.table.index.type";
-        let stored = self.get(NAME).map(|value| &value[..]);
-        match stored
-            .and_then(|value| value.try_into().ok())
-            .map(u32::from_le_bytes)
-        {
-            Some(INDEX_SINGLE) => Ok(false),
-            Some(INDEX_TWO_LEVEL) => Ok(true),
-            Some(other) => Err(Error::Unsupported(format!("index type {other}"))),
-            None => Err(Error::corrupt("the table does not state its index type")),
-        }
-    }
-
     /// The size of the properties in memory, in bytes.
     pub(super) fn weight(&self) -> usize {
-        self.0
-            .iter()
-            .map(|(name, value)| name.len() + value.len() + 2 * size_of::<Bytes>())
-            .sum()
+        let bytes = self.user.iter().map(|p| p.name.len() + p.value.len());
+        bytes.sum::<usize>() + size_of_val(&*self.user)
     }
 
     fn decimal(&self, name: &str) -> Option<u64> {
         std::str::from_utf8(self.get(name)?).ok()?.parse().ok()
     }
+}
 
-    fn require(&self, name: &str, expected: &str) -> Result<()> {
-        match self.get(name) {
-            Some(value) if value == expected.as_bytes() => Ok(()),
-            Some(value) => {
-                let value = String::from_utf8_lossy(value);
-                Err(Error::Unsupported(format!(
-                    "{name} is {value:?}, not {expected:?}"
-                )))
-            }
-            None => Err(Error::Unsupported(format!(
-                "the table does not state {name}"
-            ))),
-        }
+fn has_two_level_index(block: &Block) -> Result<bool> {
+    let stored = find(block, "rocksdb.block.based.table.index.type");
+    let stored = stored.and_then(|value| value.try_into().ok());
+    match stored.map(u32::from_le_bytes) {
+        Some(INDEX_SINGLE) => Ok(false),
+        Some(INDEX_TWO_LEVEL) => Ok(true),
+        Some(other) => Err(Error::Unsupported(format!("index type {other}"))),
+        None => Err(Error::corrupt("the table does not state its index type")),
     }
+}
+
+fn require(block: &Block, name: &str, expected: &str) -> Result<()> {
+    match find(block, name) {
+        Some(value) if value == expected.as_bytes() => Ok(()),
+        Some(value) => {
+            let value = String::from_utf8_lossy(value);
+            Err(Error::Unsupported(format!(
+                "{name} is {value:?}, not {expected:?}"
+            )))
+        }
+        None => Err(Error::Unsupported(format!(
+            "the table does not state {name}"
+        ))),
+    }
+}
+
+/// The stored value of a property in its block.
+fn find<'a>(block: &'a Block, name: &str) -> Option<&'a [u8]> {
+    let at = block.lower_bound(name.as_bytes());
+    (at < block.len() && block.key_slice(at) == name.as_bytes()).then(|| block.value_slice(at))
 }

@@ -141,7 +141,7 @@ impl Reader {
 
     /// The handle in entry `at` of an index block.
     pub(super) fn handle(&self, index: &Block, at: usize) -> Result<BlockHandle> {
-        BlockHandle::decode_exact(&index.value(at))
+        BlockHandle::decode_exact(index.value_slice(at))
             .and_then(|handle| handle.check(self.table.blocks_end))
     }
 

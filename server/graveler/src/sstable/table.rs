@@ -51,13 +51,9 @@ impl Table {
         if at == metaindex.len() || metaindex.key_slice(at) != PROPERTIES_KEY {
             return Err(Error::Unsupported("the table has no properties".to_owned()));
         }
-        let handle = BlockHandle::decode_exact(&metaindex.value(at))?.check(blocks_end)?;
+        let handle = BlockHandle::decode_exact(metaindex.value_slice(at))?.check(blocks_end)?;
         let properties = Properties::decode(tail.meta_block(source, handle).await?)?;
-        let index_levels = if properties.has_two_level_index()? {
-            2
-        } else {
-            1
-        };
+        let index_levels = 1 + usize::from(properties.has_two_level_index);
         let root = Block::decode(tail.block(source, footer.index).await?, KeyForm::Index)?;
         Ok(Self {
             properties,

@@ -194,6 +194,22 @@ fn unordered_and_oversized_records_are_refused() {
     assert_eq!(writer.count(), 2);
 }
 
+/// Guards against a bug: each cached table kept all properties, most of which only matter when it is opened. After some
+/// hundred commits, they took several MiB.
+#[tokio::test]
+async fn opened_table_keeps_only_the_properties_of_users() {
+    let records = Model::from([(b"a".to_vec(), b"1".to_vec())]);
+    let reader = Reader::from_bytes(write(&records).bytes).await.unwrap();
+    let properties = reader.properties();
+    assert_eq!(
+        (properties.kind(), properties.count()),
+        (&b"ranges"[..], Some(1))
+    );
+    assert_eq!(properties.get("rocksdb.comparator"), None);
+    let weight = properties.weight();
+    assert!(weight < 400, "{weight} bytes");
+}
+
 #[tokio::test]
 async fn unsupported_table_names_the_property() {
     let bytes = write(&Model::from([(b"a".to_vec(), b"1".to_vec())])).bytes;

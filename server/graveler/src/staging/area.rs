@@ -431,8 +431,9 @@ impl Graveler {
             if open.is_empty() {
                 return Ok(known);
             }
-            let asked: Vec<Bytes> = open.iter().map(|key| Bytes::copy_from_slice(key)).collect();
-            let found = self.staging.rows(token, &asked).await?;
+            let requested: Vec<Bytes> =
+                open.iter().map(|key| Bytes::copy_from_slice(key)).collect();
+            let found = self.staging.rows(token, &requested).await?;
             let mut left = Vec::new();
             for (key, found) in open.into_iter().zip(found) {
                 match found {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::{Layers, StagedChanges};
 use crate::committed::{Change, ChangeCursor as _};
-use crate::cursor::{is_over, lower_end};
+use crate::cursor::{lower_end, reaches_end, seek_past_read_ahead};
 use crate::fresh_branch::{Changed, FreshBranch};
 use crate::{Branch, Cursor, Graveler, Record, Repository, Result};
 
@@ -27,7 +27,7 @@ pub(crate) struct BranchCursor {
     record: Option<Record>,
     /// The key to continue at after the branch changed.
     resume: Bytes,
-    /// The first key that is not returned any more.
+    /// The exclusive end.
     end: Option<Bytes>,
     ended: bool,
 }
@@ -108,7 +108,7 @@ impl BranchCursor {
     }
 }
 
-/// The staged changes of a branch, and a cursor over the tree below them unless only staged changes are wanted.
+/// The staged changes of a branch and, unless `staged_only`, a cursor over the tree below them.
 async fn open_layers(
     engine: &Graveler,
     repository: &Repository,
@@ -140,8 +140,8 @@ impl Cursor for BranchCursor {
                 continue;
             }
             let end = self.end.as_ref();
-            let change = self.change.as_ref().filter(|at| !is_over(end, &at.key));
-            let record = self.record.as_ref().filter(|at| !is_over(end, &at.key));
+            let change = self.change.as_ref().filter(|at| !reaches_end(end, &at.key));
+            let record = self.record.as_ref().filter(|at| !reaches_end(end, &at.key));
             let staged_first = match (change, record) {
                 (None, None) => {
                     self.ended = true;
@@ -171,23 +171,11 @@ impl Cursor for BranchCursor {
         if key > self.resume.as_ref() {
             self.resume = Bytes::copy_from_slice(key);
         }
-        if self
-            .change
-            .as_ref()
-            .is_none_or(|change| change.key.as_ref() < key)
-        {
-            self.change = None;
-            self.staged.seek(key);
-        }
-        if self
-            .record
-            .as_ref()
-            .is_none_or(|record| record.key.as_ref() < key)
-        {
-            self.record = None;
-            if let Some(committed) = &mut self.committed {
-                committed.seek(key);
-            }
+        let staged = |key: &[u8]| self.staged.seek(key);
+        seek_past_read_ahead(&mut self.change, |change| &change.key, key, staged);
+        if let Some(committed) = &mut self.committed {
+            let committed = |key: &[u8]| committed.seek(key);
+            seek_past_read_ahead(&mut self.record, |record| &record.key, key, committed);
         }
     }
 
@@ -216,7 +204,7 @@ impl TokensCursor {
 impl Cursor for TokensCursor {
     async fn next(&mut self) -> Result<Option<Record>> {
         while let Some(Change { key, value }) = self.changes.next().await? {
-            if is_over(self.end.as_ref(), &key) {
+            if reaches_end(self.end.as_ref(), &key) {
                 break;
             }
             if let Some(value) = value {

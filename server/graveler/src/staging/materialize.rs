@@ -111,7 +111,7 @@ impl Graveler {
         tokio::spawn(async move {
             let before = engine.head(&repository, &branch).await;
             let is_quiet = state.wait_until_quiet(engine.materializer.when_quiet).await;
-            let working = match is_quiet {
+            let permit = match is_quiet {
                 true => {
                     engine
                         .permit_if_idle(&repository, &branch, &state, before)
@@ -121,8 +121,8 @@ impl Graveler {
             };
             state.deleted.store(0, Ordering::Relaxed);
             state.is_waiting.store(false, Ordering::Release);
-            if let Some(working) = working {
-                engine.work(&repository, &branch, &working.branch).await;
+            if let Some(permit) = permit {
+                engine.work(&repository, &branch, &permit.branch).await;
             }
         });
     }

@@ -53,11 +53,11 @@ async fn restore_as(
 
 /// All references with their heads and flags, and every commit; staging tokens are left out.
 pub(super) async fn refs(graveler: &Graveler, repo: &Repository) -> String {
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     let branches = graveler.list_branches(repo, "", "", true, 1_000).await;
     for branch in branches.unwrap().results {
         let record = branch.record;
-        told.push(format!(
+        lines.push(format!(
             "{} {} {}",
             branch.id, record.commit_id, record.hidden
         ));
@@ -68,14 +68,14 @@ pub(super) async fn refs(graveler: &Graveler, repo: &Repository) -> String {
         .unwrap()
         .results
     {
-        told.push(format!("{} {}", tag.id, tag.commit_id));
+        lines.push(format!("{} {}", tag.id, tag.commit_id));
     }
     let (kv, partition) = (graveler.refs.kv_for_tests(), repo.partition());
     let commits = kv::first_entries(kv.as_ref(), partition.as_bytes(), b"commits/", usize::MAX);
     for entry in commits.await.unwrap() {
-        told.push(format!("{:?}", Commit::decode(entry.value).unwrap()));
+        lines.push(format!("{:?}", Commit::decode(entry.value).unwrap()));
     }
-    told.join("\n")
+    lines.join("\n")
 }
 
 async fn lake_with_refs() -> Lake {
@@ -134,20 +134,20 @@ async fn restore_recreates_references_and_commits() {
     // Three branches and one tag; the first commit, four on main and dev, and the unreachable one.
     assert_eq!(counted.swap(0, Ordering::Relaxed), 10);
 
-    let anew = bare(&lake, "anew").await;
+    let target = bare(&lake, "target").await;
     lake.graveler
-        .restore_refs(&anew, &restoring(&dump), &count)
+        .restore_refs(&target, &restoring(&dump), &count)
         .await
         .unwrap();
     assert_eq!(counted.load(Ordering::Relaxed), 10);
     let (then, now) = (
         refs(&lake.graveler, &lake.repo).await,
-        refs(&lake.graveler, &anew).await,
+        refs(&lake.graveler, &target).await,
     );
     assert_eq!(then, now);
 
     let restored = Lake {
-        repo: anew,
+        repo: target,
         ..lake.clone()
     };
     assert_eq!(restored.show("main").await, "a=1 b=2 c=2 d=3");
@@ -192,11 +192,11 @@ async fn ten_thousand_commits_are_dumped_and_restored() {
             .unwrap();
     }
     let dump = dump(&lake).await;
-    let anew = bare(&lake, "anew").await;
-    restore(&lake.graveler, &anew, &dump).await.unwrap();
+    let target = bare(&lake, "target").await;
+    restore(&lake.graveler, &target, &dump).await.unwrap();
     let then = refs(&lake.graveler, &lake.repo).await;
     assert_eq!(then.lines().count(), 1 + 1 + COMMITS as usize);
-    assert!(then == refs(&lake.graveler, &anew).await);
+    assert!(then == refs(&lake.graveler, &target).await);
 }
 
 #[tokio::test]
@@ -211,15 +211,15 @@ async fn restore_needs_a_bare_repository() {
 async fn finished_restore_repeats_only_with_its_token() {
     let lake = lake_with_refs().await;
     let dump = dump(&lake).await;
-    let anew = bare(&lake, "anew").await;
+    let target = bare(&lake, "target").await;
     let task = RestoreRefs {
         token: "task",
         ..restoring(&dump)
     };
-    restore_as(&lake.graveler, &anew, &task).await.unwrap();
-    let refused = restore(&lake.graveler, &anew, &dump).await;
+    restore_as(&lake.graveler, &target, &task).await.unwrap();
+    let refused = restore(&lake.graveler, &target, &dump).await;
     assert!(matches!(refused, Err(Error::NotBare(_))), "{refused:?}");
-    restore_as(&lake.graveler, &anew, &task).await.unwrap();
+    restore_as(&lake.graveler, &target, &task).await.unwrap();
 }
 
 #[tokio::test]
@@ -275,7 +275,7 @@ async fn inconsistent_dump_is_refused_before_any_write() {
         id: TagId::trusted("v9"),
         commit_id: no_such.clone(),
     };
-    let sly = Tag {
+    let invalid_tag = Tag {
         id: TagId::trusted("../x"),
         commit_id: head.id.clone(),
     };
@@ -292,7 +292,7 @@ async fn inconsistent_dump_is_refused_before_any_write() {
         ),
         (
             RefsDump {
-                tags: tree(&lake, "tag", &[("../x", sly.encode())]).await,
+                tags: tree(&lake, "tag", &[("../x", invalid_tag.encode())]).await,
                 ..good.clone()
             },
             "tag id \"../x\" is invalid",
@@ -313,15 +313,15 @@ async fn inconsistent_dump_is_refused_before_any_write() {
             "kind \"commit\" is empty",
         ),
     ];
-    let anew = bare(&lake, "anew").await;
+    let target = bare(&lake, "target").await;
     for (dump, words) in cases {
-        check_refused(restore(&lake.graveler, &anew, &dump).await, words);
+        check_refused(restore(&lake.graveler, &target, &dump).await, words);
     }
     let absent = RefsDump {
         commits: MetaRangeId::trusted(no_such.as_str()),
         ..good.clone()
     };
-    let refused = restore(&lake.graveler, &anew, &absent).await;
+    let refused = restore(&lake.graveler, &target, &absent).await;
     assert!(
         matches!(
             &refused,
@@ -332,9 +332,9 @@ async fn inconsistent_dump_is_refused_before_any_write() {
         ),
         "{refused:?}"
     );
-    let written = lake.kv.scan(anew.partition().as_bytes(), b"", 10).await;
+    let written = lake.kv.scan(target.partition().as_bytes(), b"", 10).await;
     assert_eq!(written.unwrap().entries, []);
-    restore(&lake.graveler, &anew, &good).await.unwrap();
+    restore(&lake.graveler, &target, &good).await.unwrap();
 }
 
 pub(super) fn check_refused(outcome: Result<()>, words: &str) {
@@ -355,7 +355,7 @@ async fn interrupted_restore_resumes_when_repeated() {
     let expected = refs(&lake.graveler, &lake.repo).await;
     let mut cut_short = 0;
     for seed in 0..60 {
-        let anew = bare(&lake, &format!("anew-{seed}")).await;
+        let target = bare(&lake, &format!("target-{seed}")).await;
         let faults = Faults {
             read: 20,
             before_write: 60,
@@ -369,12 +369,12 @@ async fn interrupted_restore_resumes_when_repeated() {
             token: "the same",
             ..restoring(&good)
         };
-        while let Err(error) = restore_as(&faulty, &anew, &request).await {
+        while let Err(error) = restore_as(&faulty, &target, &request).await {
             assert!(matches!(error, Error::Kv(_)), "{error}");
             tries += 1;
         }
         cut_short += tries;
-        assert_eq!(refs(&lake.graveler, &anew).await, expected, "seed {seed}");
+        assert_eq!(refs(&lake.graveler, &target).await, expected, "seed {seed}");
     }
     assert!(cut_short > 60, "the store failed too rarely: {cut_short}");
 }
@@ -385,10 +385,10 @@ async fn restore_of_another_dump_is_refused_while_one_is_unfinished() {
     let one = dump(&lake).await;
     lake.branch_from("later", "main").await;
     let other = dump(&lake).await;
-    let anew = bare(&lake, "anew").await;
-    let begun = lake.graveler.begin_restore(&anew, &restoring(&one)).await;
+    let target = bare(&lake, "target").await;
+    let begun = lake.graveler.begin_restore(&target, &restoring(&one)).await;
     begun.unwrap();
-    let refused = restore(&lake.graveler, &anew, &other).await;
+    let refused = restore(&lake.graveler, &target, &other).await;
     check_refused(refused, "a restore of another dump");
 
     // A branch that the first attempt created, and that was written to since, stays unchanged.
@@ -396,24 +396,28 @@ async fn restore_of_another_dump_is_refused_while_one_is_unfinished() {
         id: branch("main"),
         record: BranchRecord {
             commit_id: lake.head("main").await.id,
-            staging_token: StagingToken::trusted("anew-main:used"),
+            staging_token: StagingToken::trusted("target-main:used"),
             sealed_tokens: Vec::new(),
             hidden: false,
         },
     };
-    let partition = anew.partition();
+    let partition = target.partition();
     lake.kv
         .set(partition.as_bytes(), &branch_key("main"), used.encode())
         .await
         .unwrap();
-    restore(&lake.graveler, &anew, &one).await.unwrap();
-    let main = lake.graveler.branch(&anew, &branch("main")).await.unwrap();
+    restore(&lake.graveler, &target, &one).await.unwrap();
+    let main = lake
+        .graveler
+        .branch(&target, &branch("main"))
+        .await
+        .unwrap();
     assert_eq!(main, used);
 
-    let id = RepositoryId::trusted("anew");
+    let id = RepositoryId::trusted("target");
     lake.graveler.delete_repository(&id, false).await.unwrap();
-    let anew = bare(&lake, "anew").await;
-    restore(&lake.graveler, &anew, &other).await.unwrap();
+    let target = bare(&lake, "target").await;
+    restore(&lake.graveler, &target, &other).await.unwrap();
 }
 
 #[tokio::test]
@@ -424,12 +428,12 @@ async fn dump_tables_have_properties_that_are_part_of_their_ids() {
     let namespace = &lake.repo.storage_namespace;
     let mut properties = BTreeMap::new();
     for name in ["type", "entity", "schema_name", "schema_definition"] {
-        let said = committed
+        let stored = committed
             .property(namespace, &dump.tags, name)
             .await
             .unwrap();
-        let said = String::from_utf8(said.unwrap().to_vec()).unwrap();
-        properties.insert(name.to_owned(), said);
+        let text = String::from_utf8(stored.unwrap().to_vec()).unwrap();
+        properties.insert(name.to_owned(), text);
     }
     assert_eq!(properties["type"], "metaranges");
     assert_eq!(properties["entity"], "tag");
@@ -472,7 +476,7 @@ async fn restore_refuses_trees_that_are_not_dumps_of_their_kind() {
     lake.put("main", "a=1").await;
     let objects = lake.commit("main", "first").await.unwrap().meta_range_id;
     let dump = dump(&lake).await;
-    let anew = bare(&lake, "anew").await;
+    let target = bare(&lake, "target").await;
     let cases = [
         (
             RefsDump {
@@ -497,22 +501,22 @@ async fn restore_refuses_trees_that_are_not_dumps_of_their_kind() {
         ),
     ];
     for (wrong, why) in cases {
-        let refused = restore(&lake.graveler, &anew, &wrong).await;
+        let refused = restore(&lake.graveler, &target, &wrong).await;
         assert!(
             matches!(&refused, Err(Error::Advised { problem, .. }) if problem.contains(why)),
             "{why}: {refused:?}"
         );
     }
-    restore(&lake.graveler, &anew, &dump).await.unwrap();
+    restore(&lake.graveler, &target, &dump).await.unwrap();
 }
 
 #[tokio::test]
 async fn restore_is_the_only_entry_in_the_reflog_of_the_new_repository() {
     let lake = Lake::new().await;
     let dump = dump(&lake).await;
-    let anew = bare(&lake, "anew").await;
-    restore(&lake.graveler, &anew, &dump).await.unwrap();
-    let page = lake.graveler.reflog(&anew, None, "", 10).await.unwrap();
+    let target = bare(&lake, "target").await;
+    restore(&lake.graveler, &target, &dump).await.unwrap();
+    let page = lake.graveler.reflog(&target, None, "", 10).await.unwrap();
     let entries: Vec<_> = page
         .results
         .iter()

@@ -62,11 +62,11 @@ async fn commit_during_a_dump_is_dumped_with_its_ancestors() {
     let dump = server.dump_refs(&lake.repo, &count).await.unwrap();
     assert_eq!(counted.into_inner(), 1 + 101 + 3, "a branch, and commits");
 
-    let anew = bare(&lake, "anew").await;
-    restore(&lake.graveler, &anew, &dump).await.unwrap();
+    let target = bare(&lake, "target").await;
+    restore(&lake.graveler, &target, &dump).await.unwrap();
     let (then, now) = (
         refs(&lake.graveler, &lake.repo).await,
-        refs(&lake.graveler, &anew).await,
+        refs(&lake.graveler, &target).await,
     );
     assert!(
         now.contains(child.id.as_str()),
@@ -84,13 +84,13 @@ async fn restore_refuses_a_dump_that_lacks_a_parent_and_names_both() {
         tags: good.tags.clone(),
         branches: tree(&lake, "branch", &[]).await,
     };
-    let anew = bare(&lake, "anew").await;
+    let target = bare(&lake, "target").await;
     let words = format!(
         "commit {} names parent {}, which the dump does not hold",
         head.id, head.parents[0]
     );
-    check_refused(restore(&lake.graveler, &anew, &orphan).await, &words);
-    let written = lake.kv.scan(anew.partition().as_bytes(), b"", 10).await;
+    check_refused(restore(&lake.graveler, &target, &orphan).await, &words);
+    let written = lake.kv.scan(target.partition().as_bytes(), b"", 10).await;
     assert_eq!(written.unwrap().entries, []);
 }
 
@@ -128,9 +128,9 @@ async fn dump_fails_if_a_parent_has_no_record() {
     let partition = lake.repo.partition();
     lake.kv.delete(partition.as_bytes(), &gone).await.unwrap();
     let server = lake.graveler.fork_for_tests();
-    let told = server.dump_refs(&lake.repo, &|_| {}).await.unwrap_err();
-    assert!(matches!(told, Error::Corrupt { .. }), "{told:?}");
+    let error = server.dump_refs(&lake.repo, &|_| {}).await.unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
     for id in [&head.id, &head.parents[0]] {
-        assert!(told.to_string().contains(id.as_str()), "{told}");
+        assert!(error.to_string().contains(id.as_str()), "{error}");
     }
 }

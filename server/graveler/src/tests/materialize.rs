@@ -159,18 +159,25 @@ async fn tree_without_changes_is_nothing_to_commit() {
 #[tokio::test]
 async fn restaged_equal_value_is_read_but_not_committed() {
     let lake = staged_over().await;
-    let anew = Value {
+    let same_identity = Value {
         identity: Bytes::from("1"),
-        data: Bytes::from("1-anew"),
+        data: Bytes::from("1-new"),
     };
     let main = branch("main");
     lake.graveler
-        .set(&lake.repo, &main, b"c", anew, Condition::Always, false)
+        .set(
+            &lake.repo,
+            &main,
+            b"c",
+            same_identity,
+            Condition::Always,
+            false,
+        )
         .await
         .unwrap();
     lake.materialize("main").await;
-    assert_eq!(lake.show("main").await, "b=2 c=1-anew d=2");
-    assert_eq!(lake.get("main", "c").await.as_deref(), Some("1-anew"));
+    assert_eq!(lake.show("main").await, "b=2 c=1-new d=2");
+    assert_eq!(lake.get("main", "c").await.as_deref(), Some("1-new"));
     lake.commit("main", "second").await.unwrap();
     assert_eq!(lake.show("main").await, "b=2 c=1 d=2");
 }
@@ -336,9 +343,9 @@ fn waits(lake: &Lake) -> bool {
 /// Waits until no task waits for deletions to stop, and the work is done.
 async fn wait_until_idle(lake: &Lake) {
     let idle = async {
-        let mut looks = tokio::time::interval(Duration::from_millis(1));
+        let mut polls = tokio::time::interval(Duration::from_millis(1));
         while waits(lake) {
-            looks.tick().await;
+            polls.tick().await;
         }
         wait_for_work(lake).await;
     };
@@ -408,9 +415,9 @@ async fn committed_deletions_trigger_no_tree() {
     stage_many(&lake, 60).await;
     let (engine, main) = (&lake.graveler, branch("main"));
     let before = lake.head("main").await.id;
-    let would_work = async || engine.is_due_when_idle(&lake.repo, &main, &before).await;
-    assert!(would_work().await);
+    let is_due = async || engine.is_due_when_idle(&lake.repo, &main, &before).await;
+    assert!(is_due().await);
     lake.commit("main", "deleted").await.unwrap();
     lake.put("main", "little=1").await;
-    assert!(!would_work().await);
+    assert!(!is_due().await);
 }

@@ -36,8 +36,8 @@ async fn exists(lake: &Lake, name: &str) -> (bool, bool) {
     (found.is_ok(), tag.is_ok())
 }
 
-/// Asserts that exactly one of the two requests succeeded, and that the other was told that the name
-/// is taken.
+/// Asserts that exactly one of the two requests succeeded, and that the other failed because
+/// the name is taken.
 async fn assert_one_won(lake: &Lake, name: &str, made: Result<()>, tagged: Result<()>) {
     match (&made, &tagged) {
         (Ok(()), Err(Error::NotUnique { kind, .. })) => assert_eq!(*kind, Kind::Branch),
@@ -181,7 +181,7 @@ async fn lost_acknowledgements_are_resolved() {
             ..lake.clone()
         }
     };
-    let (refusing, forgetful) = (on(before), on(after));
+    let (refusing, unacknowledged) = (on(before), on(after));
     for n in 0..10 {
         let (b, t) = (format!("b{n}"), format!("t{n}"));
         let created = [
@@ -191,8 +191,8 @@ async fn lost_acknowledgements_are_resolved() {
         assert!(created.iter().all(Result::is_err), "{created:?}");
         assert_eq!(exists(&lake, &b).await, (false, false));
         assert_eq!(exists(&lake, &t).await, (false, false));
-        create_branch(&forgetful, &b).await.unwrap();
-        create_tag(&forgetful, &t).await.unwrap();
+        create_branch(&unacknowledged, &b).await.unwrap();
+        create_tag(&unacknowledged, &t).await.unwrap();
         assert_eq!(exists(&lake, &b).await, (true, false));
         assert_eq!(exists(&lake, &t).await, (false, true));
         let deleted = [
@@ -200,8 +200,8 @@ async fn lost_acknowledgements_are_resolved() {
             refusing.delete_tag(&t).await,
         ];
         assert!(deleted.iter().all(Result::is_err), "{deleted:?}");
-        forgetful.delete_branch(&b).await.unwrap();
-        forgetful.delete_tag(&t).await.unwrap();
+        unacknowledged.delete_branch(&b).await.unwrap();
+        unacknowledged.delete_tag(&t).await.unwrap();
         assert_eq!(exists(&lake, &b).await, (false, false));
         assert_eq!(exists(&lake, &t).await, (false, false));
     }

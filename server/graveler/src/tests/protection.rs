@@ -316,17 +316,21 @@ async fn concurrently_added_rules_are_all_stored() {
 #[tokio::test]
 async fn lost_acknowledgement_of_a_rule_change_is_no_error() {
     let lake = Lake::new().await;
-    let forgetful = Faults {
+    let lost_acknowledgements = Faults {
         after_write: 255,
         ..Faults::default()
     };
-    let forgetful = server_on(
+    let server = server_on(
         &lake,
-        Arc::new(FaultyStore::new(Arc::clone(&lake.kv), 7, forgetful)),
+        Arc::new(FaultyStore::new(
+            Arc::clone(&lake.kv),
+            7,
+            lost_acknowledgements,
+        )),
     );
-    protect(&forgetful, "main").await.unwrap();
-    let tag = rules(&forgetful).await.tag;
-    protect_if(&forgetful, "dev", Some(&tag)).await.unwrap();
+    protect(&server, "main").await.unwrap();
+    let tag = rules(&server).await.tag;
+    protect_if(&server, "dev", Some(&tag)).await.unwrap();
     assert_eq!(rules(&lake).await.patterns, ["dev"]);
 }
 

@@ -182,10 +182,10 @@ async fn deletion_leaves_nothing_and_frees_the_name() {
     ));
     let set = lake.set("main", "c", "1", crate::Condition::Always).await;
     assert!(matches!(set, Err(Error::NotFound { .. })));
-    let (_, anew) = open(&lake.kv, &lake.clock, "lake", crate::Options::default()).await;
-    assert_ne!(anew.instance_uid, lake.repo.instance_uid);
+    let (_, recreated) = open(&lake.kv, &lake.clock, "lake", crate::Options::default()).await;
+    assert_ne!(recreated.instance_uid, lake.repo.instance_uid);
     let lake = Lake {
-        repo: lake.graveler.repository(&anew.id).await.unwrap(),
+        repo: lake.graveler.repository(&recreated.id).await.unwrap(),
         ..lake
     };
     assert_eq!(lake.show("main").await, "");
@@ -284,20 +284,27 @@ async fn late_deletion_does_not_affect_a_new_repository_with_the_same_name() {
     };
     let other = lake.graveler.fork_for_tests();
     other.finish_deletions(10).await.unwrap();
-    let anew = other
+    let recreated = other
         .create_repository(new_repository("lake"))
         .await
         .unwrap();
     lake.graveler.purge_repository(&marked).await.unwrap();
     assert_eq!(
-        other.fork_for_tests().repository(&anew.id).await.unwrap(),
-        anew
+        other
+            .fork_for_tests()
+            .repository(&recreated.id)
+            .await
+            .unwrap(),
+        recreated
     );
-    other.branch(&anew, &branch("main")).await.unwrap();
+    other.branch(&recreated, &branch("main")).await.unwrap();
     // The same holds if the new repository is being deleted too and its rows still exist.
-    mark(&lake, &anew).await;
+    mark(&lake, &recreated).await;
     lake.graveler.purge_repository(&marked).await.unwrap();
-    let record = lake.kv.get(REPOSITORIES, &repository_key(&anew.id)).await;
+    let record = lake
+        .kv
+        .get(REPOSITORIES, &repository_key(&recreated.id))
+        .await;
     assert!(record.unwrap().is_some());
 }
 

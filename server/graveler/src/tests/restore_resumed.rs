@@ -9,7 +9,7 @@ use crate::{
     StagingToken, Tag, TagId,
 };
 
-async fn begin(lake: &Lake, anew: &Repository, dump: &RefsDump) {
+async fn begin(lake: &Lake, target: &Repository, dump: &RefsDump) {
     let begun = RestoreRefs {
         dump,
         force: false,
@@ -17,7 +17,7 @@ async fn begin(lake: &Lake, anew: &Repository, dump: &RefsDump) {
         token: "",
     };
     let engine = &lake.graveler;
-    engine.begin_restore(anew, &begun).await.unwrap();
+    engine.begin_restore(target, &begun).await.unwrap();
 }
 
 fn a_branch(name: &str, at: &CommitId) -> Branch {
@@ -39,8 +39,8 @@ fn a_tag(name: &str, at: &CommitId) -> Tag {
     }
 }
 
-async fn set(lake: &Lake, anew: &Repository, key: &[u8], value: bytes::Bytes) {
-    let partition = anew.partition();
+async fn set(lake: &Lake, target: &Repository, key: &[u8], value: bytes::Bytes) {
+    let partition = target.partition();
     lake.kv.set(partition.as_bytes(), key, value).await.unwrap();
 }
 
@@ -61,19 +61,19 @@ async fn dumped() -> (Lake, RefsDump, Repository) {
         .await
         .unwrap();
     let dump = dump(&lake).await;
-    let anew = bare(&lake, "anew").await;
-    (lake, dump, anew)
+    let target = bare(&lake, "target").await;
+    (lake, dump, target)
 }
 
 #[tokio::test]
 async fn restore_refuses_a_branch_that_others_created_at_another_commit() {
-    let (lake, dump, anew) = dumped().await;
+    let (lake, dump, target) = dumped().await;
     let head = lake.head("main").await;
-    begin(&lake, &anew, &dump).await;
+    begin(&lake, &target, &dump).await;
     let theirs = a_branch("main", &head.parents[0]);
-    set(&lake, &anew, &branch_key("main"), theirs.encode()).await;
+    set(&lake, &target, &branch_key("main"), theirs.encode()).await;
 
-    let refused = restore(&lake.graveler, &anew, &dump).await;
+    let refused = restore(&lake.graveler, &target, &dump).await;
     let Err(Error::MovedOn { problem, advice }) = refused else {
         panic!("{refused:?}");
     };
@@ -81,74 +81,82 @@ async fn restore_refuses_a_branch_that_others_created_at_another_commit() {
         assert!(problem.contains(part), "{part}: {problem}");
     }
     assert!(advice.contains("reset the branch"), "{advice}");
-    let main = lake.graveler.branch(&anew, &branch("main")).await.unwrap();
+    let main = lake
+        .graveler
+        .branch(&target, &branch("main"))
+        .await
+        .unwrap();
     assert_eq!(main, theirs, "the branch must stay unchanged");
 
     // Follow the advice of the message.
     lake.graveler
-        .hard_reset(&anew, &branch("main"), head.id.as_str(), false, "me")
+        .hard_reset(&target, &branch("main"), head.id.as_str(), false, "me")
         .await
         .unwrap();
-    restore(&lake.graveler, &anew, &dump).await.unwrap();
+    restore(&lake.graveler, &target, &dump).await.unwrap();
     let (then, now) = (
         refs(&lake.graveler, &lake.repo).await,
-        refs(&lake.graveler, &anew).await,
+        refs(&lake.graveler, &target).await,
     );
     assert_eq!(then, now);
 }
 
 #[tokio::test]
 async fn restore_refuses_a_tag_that_others_created_at_another_commit() {
-    let (lake, dump, anew) = dumped().await;
+    let (lake, dump, target) = dumped().await;
     let head = lake.head("main").await;
-    begin(&lake, &anew, &dump).await;
+    begin(&lake, &target, &dump).await;
     let theirs = a_tag("v1", &head.parents[0]);
-    set(&lake, &anew, &tag_key("v1"), theirs.encode()).await;
-    let refused = restore(&lake.graveler, &anew, &dump).await;
+    set(&lake, &target, &tag_key("v1"), theirs.encode()).await;
+    let refused = restore(&lake.graveler, &target, &dump).await;
     assert!(
         matches!(&refused, Err(Error::MovedOn { advice, .. }) if advice.contains("delete the tag")),
         "{refused:?}"
     );
     lake.graveler
-        .delete_tag(&anew, &theirs.id, false, "me", &NoHooks)
+        .delete_tag(&target, &theirs.id, false, "me", &NoHooks)
         .await
         .unwrap();
-    restore(&lake.graveler, &anew, &dump).await.unwrap();
+    restore(&lake.graveler, &target, &dump).await.unwrap();
 }
 
 #[tokio::test]
 async fn repeated_restore_accepts_a_branch_with_new_commits() {
-    let (lake, dump, anew) = dumped().await;
-    restore(&lake.graveler, &anew, &dump).await.unwrap();
+    let (lake, dump, target) = dumped().await;
+    restore(&lake.graveler, &target, &dump).await.unwrap();
     // As if the restore had been interrupted at its very end.
-    let partition = anew.partition();
+    let partition = target.partition();
     lake.kv
         .delete(RESTORES, partition.as_bytes())
         .await
         .unwrap();
-    begin(&lake, &anew, &dump).await;
+    begin(&lake, &target, &dump).await;
     let mut params = committing("later");
     params.allow_empty = true;
     let later = lake
         .graveler
-        .commit(&anew, &branch("main"), params, &NoHooks)
+        .commit(&target, &branch("main"), params, &NoHooks)
         .await
         .unwrap();
-    restore(&lake.graveler, &anew, &dump).await.unwrap();
-    let main = lake.graveler.branch(&anew, &branch("main")).await.unwrap();
+    restore(&lake.graveler, &target, &dump).await.unwrap();
+    let main = lake
+        .graveler
+        .branch(&target, &branch("main"))
+        .await
+        .unwrap();
     assert_eq!(main.record.commit_id, later.id);
 }
 
 #[tokio::test]
 async fn restore_fails_if_a_name_was_taken() {
     for landed in ["before", "between"] {
-        let (lake, dump, anew) = dumped().await;
+        let (lake, dump, target) = dumped().await;
         let at = lake.head("main").await.id;
-        begin(&lake, &anew, &dump).await;
+        begin(&lake, &target, &dump).await;
         // A tag with the branch's name, which must be unique.
         let theirs = a_tag("main", &at);
         let landing = vec![kv::Op::Set {
-            partition: anew.partition().into(),
+            partition: target.partition().into(),
             key: tag_key("main"),
             value: theirs.encode(),
             predicate: None,
@@ -164,12 +172,12 @@ async fn restore_fails_if_a_name_was_taken() {
                 lake.graveler.on_store_for_tests(&store)
             }
         };
-        let refused = restore(&server, &anew, &dump).await;
+        let refused = restore(&server, &target, &dump).await;
         assert!(
             matches!(&refused, Err(Error::NotUnique { kind: Kind::Tag, id }) if id == "main"),
             "{landed}: {refused:?}"
         );
-        let none = lake.graveler.branch(&anew, &branch("main")).await;
+        let none = lake.graveler.branch(&target, &branch("main")).await;
         assert!(matches!(none, Err(Error::NotFound { .. })), "{none:?}");
     }
 }
@@ -178,7 +186,7 @@ async fn restore_fails_if_a_name_was_taken() {
 /// restored unchanged.
 #[tokio::test]
 async fn branch_and_tag_of_the_same_name_in_a_dump_are_restored() {
-    let (lake, _, anew) = dumped().await;
+    let (lake, _, target) = dumped().await;
     let at = lake.head("main").await.id;
     let partition = lake.repo.partition();
     let both = a_tag("main", &at).encode();
@@ -187,10 +195,10 @@ async fn branch_and_tag_of_the_same_name_in_a_dump_are_restored() {
         .await
         .unwrap();
     let dump = dump(&lake).await;
-    restore(&lake.graveler, &anew, &dump).await.unwrap();
+    restore(&lake.graveler, &target, &dump).await.unwrap();
     let (then, now) = (
         refs(&lake.graveler, &lake.repo).await,
-        refs(&lake.graveler, &anew).await,
+        refs(&lake.graveler, &target).await,
     );
     assert_eq!(then, now);
 }

@@ -186,11 +186,11 @@ async fn missing_commit_is_an_error() {
         .kept_commits(&repo, &retention())
         .await
         .unwrap();
-    let told = kept.next().await.unwrap_err();
-    assert!(matches!(told, Error::Corrupt { .. }), "{told:?}");
+    let error = kept.next().await.unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
     for name in ["a", "b"] {
         let id = history.commits[name].id.as_str();
-        assert!(told.to_string().contains(id), "{name}: {told}");
+        assert!(error.to_string().contains(id), "{name}: {error}");
     }
 }
 

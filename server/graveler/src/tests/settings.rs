@@ -159,11 +159,15 @@ async fn change_that_loses_every_race_asks_to_retry() {
 #[tokio::test]
 async fn lost_acknowledgements_are_resolved() {
     let lake = Lake::new().await;
-    let forgetful = Faults {
+    let lost_acknowledgements = Faults {
         after_write: 255,
         ..Faults::default()
     };
-    let kv: Arc<dyn Store> = Arc::new(FaultyStore::new(Arc::clone(&lake.kv), 3, forgetful));
+    let kv: Arc<dyn Store> = Arc::new(FaultyStore::new(
+        Arc::clone(&lake.kv),
+        3,
+        lost_acknowledgements,
+    ));
     let server = Lake {
         graveler: lake.graveler.on_store_for_tests(&kv),
         ..lake.clone()

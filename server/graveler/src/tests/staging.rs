@@ -131,14 +131,19 @@ async fn cursors_never_seek_backward() {
     assert_eq!(show_diff(diff).await, "-c:1> +e:>2");
 }
 
-/// A slowly read listing must not lose keys whose token is committed and emptied meanwhile.
-#[tokio::test]
-async fn slow_cursor_survives_emptied_tokens() {
+/// A repository whose retired tokens are emptied after a millisecond.
+async fn lake_with_short_grace() -> Lake {
     let options = Options {
         token_grace: Duration::from_millis(1),
         ..Options::default()
     };
-    let lake = Lake::with(Arc::new(kv::MemoryStore::default()), "lake", options).await;
+    Lake::with(Arc::new(kv::MemoryStore::default()), "lake", options).await
+}
+
+/// A slowly read listing must not lose keys whose token is committed and emptied meanwhile.
+#[tokio::test]
+async fn slow_cursor_survives_emptied_tokens() {
+    let lake = lake_with_short_grace().await;
     for i in 0..200 {
         lake.put("main", &format!("k{i:03}=1")).await;
     }
@@ -166,11 +171,7 @@ async fn slow_cursor_survives_emptied_tokens() {
 /// longer uncommitted.
 #[tokio::test]
 async fn slow_differences_survive_emptied_tokens() {
-    let options = Options {
-        token_grace: Duration::from_millis(1),
-        ..Options::default()
-    };
-    let lake = Lake::with(Arc::new(kv::MemoryStore::default()), "lake", options).await;
+    let lake = lake_with_short_grace().await;
     lake.branch_from("base", "main").await;
     for i in 0..200 {
         lake.put("main", &format!("k{i:03}=1")).await;
@@ -201,14 +202,10 @@ async fn slow_differences_survive_emptied_tokens() {
     assert_eq!(show_diff(since_base).await, expected.join(" "));
 }
 
-/// The end of a walk holds after the branch's tokens were emptied and the walk continued with the branch's new state.
+/// A walk keeps its end when it continues with a new state of the branch.
 #[tokio::test]
 async fn end_of_a_walk_survives_emptied_tokens() {
-    let options = Options {
-        token_grace: Duration::from_millis(1),
-        ..Options::default()
-    };
-    let lake = Lake::with(Arc::new(kv::MemoryStore::default()), "lake", options).await;
+    let lake = lake_with_short_grace().await;
     lake.branch_from("base", "main").await;
     lake.put("main", "a=1 b=1 c=1 d=1").await;
     let resolve = async |name: &str| lake.graveler.resolve(&lake.repo, name).await.unwrap();

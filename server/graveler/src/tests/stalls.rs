@@ -179,6 +179,85 @@ async fn late_uncommitted_diff_lists_changes_unless_committed() {
     .await;
 }
 
+/// A read that is late, after which the next read fails.
+#[derive(Debug)]
+struct FailsAfterLateRead {
+    late_turn: usize,
+    turns: AtomicUsize,
+    lake: Lake,
+}
+
+impl FaultSchedule for FailsAfterLateRead {
+    fn should_fail(&self, rate: u8) -> bool {
+        rate > 0 && self.turns.load(Ordering::Relaxed) == self.late_turn + 2
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        Box::pin(async {
+            if self.turns.fetch_add(1, Ordering::Relaxed) == self.late_turn {
+                self.lake.clock.advance(Options::default().token_grace * 2);
+            }
+        })
+    }
+}
+
+/// Guards against a bug: if re-reading the branch after a late read failed, a diff that continued skipped a change.
+#[tokio::test]
+async fn walks_continue_after_an_error_without_missing_a_key() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=0 b=0").await;
+    let base = lake.commit("main", "base").await.unwrap().id.to_string();
+    lake.put("main", "k=1 l=1").await;
+    lake.delete("main", "a").await.unwrap();
+    let mut failures = 0;
+    for late_turn in 0..30 {
+        let schedule = Arc::new(FailsAfterLateRead {
+            late_turn,
+            turns: AtomicUsize::new(0),
+            lake: lake.clone(),
+        });
+        let store: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(
+            Arc::clone(&lake.kv),
+            Faults {
+                read: 1,
+                ..Faults::default()
+            },
+            schedule,
+        ));
+        let server = lake.graveler.on_store_for_tests(&store);
+        let resolve = async |name: &str| lake.graveler.resolve(&lake.repo, name).await.unwrap();
+        let (base, staged, main) = (
+            resolve(&base).await,
+            resolve("main$").await,
+            resolve("main").await,
+        );
+        let (Ok(mut diff), Ok(mut cursor)) = (
+            server.diff(&lake.repo, &base, &staged).await,
+            server.cursor(&lake.repo, &main).await,
+        ) else {
+            continue;
+        };
+        let (mut changed, mut listed) = (Vec::new(), Vec::new());
+        loop {
+            match diff.next().await {
+                Ok(Some(found)) => changed.push(found.key),
+                Ok(None) => break,
+                Err(_) => failures += 1,
+            }
+        }
+        loop {
+            match cursor.next().await {
+                Ok(Some(record)) => listed.push(record.key),
+                Ok(None) => break,
+                Err(_) => failures += 1,
+            }
+        }
+        assert_eq!(changed, ["a", "k", "l"], "late at turn {late_turn}");
+        assert_eq!(listed, ["b", "k", "l"], "late at turn {late_turn}");
+    }
+    assert!(failures > 2, "{failures}");
+}
+
 #[tokio::test]
 async fn late_deletion_still_deletes() {
     with_stall_at_each_turn(async |server, other| {

@@ -67,12 +67,12 @@ async fn merge_is_undone_and_redone() {
         assert_eq!(lake.show("main").await, shown);
     }
     let log = entries(&lake, "main").await;
-    let told: Vec<_> = log
+    let summaries: Vec<_> = log
         .iter()
         .map(|e| format!("{} by {}: {}", e.operation.as_str(), e.actor, e.reason))
         .collect();
     assert_eq!(
-        told[..4],
+        summaries[..4],
         [
             "undo by helper: undo: undo: merge: Merge 'dev' into 'main'",
             "undo by helper: undo: merge: Merge 'dev' into 'main'",

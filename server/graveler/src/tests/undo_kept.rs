@@ -165,14 +165,14 @@ async fn keeps_staged_is_false_for_empty_tokens() {
         let of = on("dev");
         for listed in [None, Some(&of)] {
             let page = lake.graveler.reflog(&lake.repo, listed, "", 1_000).await;
-            let told = page.unwrap().results;
-            assert_eq!(told[0].keeps_staged(), is_kept, "{staged}");
-            assert!(told[1..].iter().all(|entry| !entry.keeps_staged()));
+            let entries = page.unwrap().results;
+            assert_eq!(entries[0].keeps_staged(), is_kept, "{staged}");
+            assert!(entries[1..].iter().all(|entry| !entry.keeps_staged()));
         }
-        for asked in [None, Some(newest(&lake, &of).await)] {
+        for id in [None, Some(newest(&lake, &of).await)] {
             let entry = lake
                 .graveler
-                .entry_to_undo(&lake.repo, &of, asked.as_deref())
+                .entry_to_undo(&lake.repo, &of, id.as_deref())
                 .await;
             assert_eq!(entry.unwrap().keeps_staged(), is_kept, "{staged}");
         }

@@ -245,7 +245,8 @@ impl GuardedRace {
         }
     }
 
-    /// Changes the guard repeatedly, each time after a write under its value. Returns the keys found after each change.
+    /// Changes the guard repeatedly. Waits before each change for a write under the current value. Returns the keys that were
+    /// written under each value, as found after the change.
     async fn change_guard(self) -> Vec<BTreeSet<Vec<u8>>> {
         let mut seen = Vec::new();
         for generation in 0..GUARD_CHANGES {
@@ -281,8 +282,8 @@ impl GuardedRace {
         seen
     }
 
-    /// Writes under the guard's current value until the guard changes no more. Returns the acknowledged writes: the
-    /// number of the guard's value, and the key.
+    /// Writes under the guard's current value until the guard has changed for the last time. Returns the number of the
+    /// guard's value and the key of each acknowledged write.
     async fn write_until_done(self, caller: usize) -> Vec<(usize, String)> {
         let mut written = Vec::new();
         let mut turn = caller;

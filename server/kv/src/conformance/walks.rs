@@ -64,7 +64,7 @@ pub(super) async fn pages_are_bytewise_ordered_and_complete(store: &dyn Store) {
     fresh(store, "pages/neighbour").await;
 }
 
-/// A page ends with the entry at which it reaches [`SCAN_PAGE_BYTES`], and says where the next page starts.
+/// A page ends with the entry at which it reaches [`SCAN_PAGE_BYTES`], and returns the start of the next page.
 pub(super) async fn pages_are_bounded_in_bytes(store: &Arc<dyn Store>) {
     let partition = fresh(&**store, "large").await;
     // Large values between small ones. The first and the last value fill a page on their own.
@@ -92,10 +92,10 @@ pub(super) async fn pages_are_bounded_in_bytes(store: &Arc<dyn Store>) {
             let (bytes, last) = (sizes.clone().sum::<usize>(), sizes.last().unwrap_or(0));
             assert!(bytes - last < SCAN_PAGE_BYTES, "{bytes} bytes in a page");
             assert!(page.entries.len() <= limit, "the limit is honored");
-            let may_be_empty = page.next.is_none();
+            let is_last = page.next.is_none();
             assert!(
-                may_be_empty || !page.entries.is_empty(),
-                "a page has an entry"
+                is_last || !page.entries.is_empty(),
+                "a page before the last one has an entry"
             );
             read.extend(
                 page.entries

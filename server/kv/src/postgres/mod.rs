@@ -23,7 +23,7 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{Connection as _, Executor as _};
 
 use crate::batcher::{Batcher, Limits};
-use crate::page::{MAX_STATEMENT_ENTRIES, PageBuilder};
+use crate::page::{KeyRow, MAX_STATEMENT_ENTRIES, RowReader, read_page};
 use crate::store::{check_address, check_ops, check_partition};
 use crate::{Batch, Error, Guard, GuardOutcome, Op, Predicate, Result, ScanPage, Store, Versioned};
 use dsn::Dsn;
@@ -157,19 +157,6 @@ impl PostgresStore {
         self.pool.close().await;
     }
 
-    /// Reads values of one partition, in the order of `keys`.
-    async fn values(&self, partition: &[u8], keys: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
-        let values = retry_read(|| async {
-            let mut connection = self.pool.acquire().await?;
-            read::get_many(&mut connection, &self.sql, partition, &keys).await
-        });
-        values.await.map_err(|error| failed("get values", error))
-    }
-
     async fn transact(
         &self,
         operation: &'static str,
@@ -204,6 +191,30 @@ async fn prepare(dsn: &Dsn) -> Result<()> {
             .map_err(|error| dsn.cannot_create_tables(error))?;
     }
     connection.close().await.map_err(refused)
+}
+
+impl RowReader for PostgresStore {
+    fn statement_entries(&self) -> usize {
+        self.scan_page_size
+    }
+
+    async fn key_rows(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<Vec<KeyRow>> {
+        let rows = retry_read(|| read::key_rows(&self.pool, &self.sql, partition, start, limit));
+        rows.await
+            .map_err(|error| failed("scan a partition", error))
+    }
+
+    async fn values(&self, partition: &[u8], keys: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
+        let values = retry_read(|| async {
+            let mut connection = self.pool.acquire().await?;
+            read::get_many(&mut connection, &self.sql, partition, &keys).await
+        });
+        values.await.map_err(|error| failed("get values", error))
+    }
 }
 
 #[async_trait]
@@ -293,23 +304,7 @@ impl Store for PostgresStore {
 
     async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<ScanPage> {
         check_partition(partition)?;
-        let mut page = PageBuilder::new(start, limit);
-        while page.room() > 0 {
-            let limit = page.room().min(self.scan_page_size);
-            let scan = || read::key_rows(&self.pool, &self.sql, partition, page.start(), limit);
-            let mut rows = retry_read(scan)
-                .await
-                .map_err(|error| failed("scan a partition", error))?;
-            let read = rows.len();
-            let missing = page.missing(&mut rows);
-            let is_last = read < limit && rows.len() == read;
-            let values = self.values(partition, &missing).await?;
-            page.extend(rows, values);
-            if is_last {
-                return Ok(page.last());
-            }
-        }
-        Ok(page.full())
+        read_page(self, partition, start, limit).await
     }
 
     async fn batch(&self, ops: Batch) -> Result<()> {

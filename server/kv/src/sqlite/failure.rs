@@ -1,8 +1,8 @@
-//! Converts the errors of SQLite to those of the store.
+//! Converts errors of SQLite to errors of the store.
 
 use crate::Error;
 
-/// Converts an SQLite error. It is shared if it failed a whole group of writes.
+/// Converts an SQLite error. All writes of a failed group share one error.
 pub(super) fn failed(
     operation: &'static str,
     error: impl Into<std::sync::Arc<sqlx::Error>>,

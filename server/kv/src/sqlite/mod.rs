@@ -16,7 +16,7 @@ use bytes::Bytes;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use crate::page::{KeyRow, MAX_INLINE_VALUE_BYTES, MAX_STATEMENT_ENTRIES, PageBuilder};
+use crate::page::{KeyRow, MAX_INLINE_VALUE_BYTES, MAX_STATEMENT_ENTRIES, RowReader, read_page};
 use crate::store::{check_address, check_ops, check_partition};
 use crate::{Batch, Guard, GuardOutcome, Op, Predicate, Result, ScanPage, Store, Versioned};
 use failure::failed;
@@ -59,8 +59,13 @@ impl SqliteStore {
     async fn write(&self, operation: &'static str, work: Work) -> Result<Outcome> {
         self.writer.submit(operation, work).await
     }
+}
 
-    /// Reads values of one partition, in the order of `keys`.
+impl RowReader for SqliteStore {
+    fn statement_entries(&self) -> usize {
+        MAX_STATEMENT_ENTRIES
+    }
+
     async fn values(&self, partition: &[u8], keys: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
         let mut found = std::collections::HashMap::with_capacity(keys.len());
         for chunk in keys.chunks(LOOKUP_CHUNK) {
@@ -87,7 +92,6 @@ impl SqliteStore {
         Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
     }
 
-    /// Reads the next rows of a scan, without their large values.
     async fn key_rows(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<Vec<KeyRow>> {
         // SQLite gets the length of a value without reading it.
         let rows = sqlx::query(
@@ -201,20 +205,7 @@ impl Store for SqliteStore {
 
     async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<ScanPage> {
         check_partition(partition)?;
-        let mut page = PageBuilder::new(start, limit);
-        while page.room() > 0 {
-            let limit = page.room().min(MAX_STATEMENT_ENTRIES);
-            let mut rows = self.key_rows(partition, page.start(), limit).await?;
-            let read = rows.len();
-            let missing = page.missing(&mut rows);
-            let is_last = read < limit && rows.len() == read;
-            let values = self.values(partition, &missing).await?;
-            page.extend(rows, values);
-            if is_last {
-                return Ok(page.last());
-            }
-        }
-        Ok(page.full())
+        read_page(self, partition, start, limit).await
     }
 
     async fn batch(&self, ops: Batch) -> Result<()> {

@@ -269,26 +269,26 @@ async fn stopped_at(turn: usize, is_cut: bool) -> Option<(u32, bool)> {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
-    let fate = Arc::new(StoppedAt {
+    let schedule = Arc::new(StoppedAt {
         turn,
         turns: AtomicUsize::new(0),
         server: OnceLock::new(),
         is_cut,
     });
     let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
-    let store = FaultyStore::with_schedule(kv, Faults::default(), Arc::clone(&fate) as _);
+    let store = FaultyStore::with_schedule(kv, Faults::default(), Arc::clone(&schedule) as _);
     let server = server_on(&lake, Arc::new(store), 7);
     let free = occupy(&server, &repository).await;
     let params = commit_params("waits");
     let id = server.submit_commit(&repository, "main", params).await;
-    fate.server.set(server.clone()).unwrap();
+    schedule.server.set(server.clone()).unwrap();
     free.add_permits(1);
     server
         .shared
         .pending
         .wait_for_at_most(MAX_RUNNING_TASKS - 1)
         .await;
-    if fate.turns.load(Ordering::Relaxed) <= turn {
+    if schedule.turns.load(Ordering::Relaxed) <= turn {
         return None;
     }
     wait_until_idle(&server).await;
@@ -336,23 +336,23 @@ async fn shutdown_during_a_submission_releases_the_task() {
         let repository = lake.repository("lake").await;
         lake.put(&repository, "main", "a", "1").await;
         let gate = Gate::closed();
-        let fate = Arc::new(StoppedAt {
+        let schedule = Arc::new(StoppedAt {
             turn,
             turns: AtomicUsize::new(0),
             server: OnceLock::new(),
             is_cut: false,
         });
         let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
-        let store = FaultyStore::with_schedule(kv, Faults::default(), Arc::clone(&fate) as _);
+        let store = FaultyStore::with_schedule(kv, Faults::default(), Arc::clone(&schedule) as _);
         let server = server_on(&lake, Arc::new(store), 7);
-        fate.server.set(server.clone()).unwrap();
+        schedule.server.set(server.clone()).unwrap();
         let waits = server
             .submit_task::<Nothing, _>(&repository, TaskKind::PREPARE_GC_COMMITS, |_| async move {
                 gate.wait_until_entered().await;
                 Ok(Nothing {})
             })
             .await;
-        if fate.turns.load(Ordering::Relaxed) <= turn {
+        if schedule.turns.load(Ordering::Relaxed) <= turn {
             break;
         }
         wait_until_idle(&server).await;

@@ -176,8 +176,8 @@ async fn seek_after_a_dropped_future_skips_earlier_keys() {
     }
 }
 
-/// Guards against a bug: work that the runtime cancelled at its shutdown made the writer panic. The task of the
-/// writer then ended as failed, and no other server continued it.
+/// Guards against a bug: work that the runtime cancelled at its shutdown made the writer panic. The task that used the
+/// writer was recorded as failed, so no other server continued it.
 #[test]
 fn write_waits_when_the_runtime_shuts_down() {
     let runtime = Runtime::new().unwrap();

@@ -87,10 +87,10 @@ async fn seek_in_a_diff_skips_earlier_ranges() {
     );
 }
 
-/// Guards against a bug: a diff below a prefix opened the differing ranges behind the prefix, to find a difference that its
-/// caller threw away. Each commit pays for two such diffs.
+/// Guards against a bug: a diff of one prefix also opened the ranges after the prefix, to find a difference that its caller
+/// ignored. Each commit makes two such diffs.
 #[tokio::test]
-async fn diff_opens_nothing_behind_its_end() {
+async fn diff_opens_nothing_after_its_end() {
     let mut trees = Trees::with_raggedness(1);
     let (ranges, base) = base_tree(&trees).await;
     let left = changed(&trees, &base, "b=3 f=3 g=3").await;
@@ -125,7 +125,7 @@ async fn diff_opens_nothing_behind_its_end() {
 }
 
 #[tokio::test]
-async fn cursor_opens_nothing_behind_its_end() {
+async fn cursor_opens_nothing_after_its_end() {
     let mut trees = Trees::with_raggedness(1);
     let (ranges, base) = base_tree(&trees).await;
     for (start, end, shown, opened) in [

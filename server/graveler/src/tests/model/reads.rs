@@ -4,8 +4,9 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::maps::{Edits, Tree, keys, model_compare, model_diff};
-use super::stage::{Case, Stage, case, config, read, read_diffs, run};
+use super::stage::{Case, Stage, case, config, read, run};
 use crate::Value;
+use crate::committed::testing::read_diffs;
 use crate::tests::walk::{model_walk, steps, walk_cursor, walk_diff};
 
 proptest! {

@@ -11,7 +11,7 @@ use proptest::test_runner::TestCaseResult;
 use super::maps::{Edits, Tree, edited, identities, with_staged};
 use crate::testing::{Lake, branch, committing};
 use crate::{
-    CherryPickParams, CommitId, Diff, DiffCursor, NoHooks, Options, Record, RevertParams, Value,
+    CherryPickParams, CommitId, DiffCursor, NoHooks, Options, Record, RevertParams, Value,
 };
 
 #[derive(Debug, Clone)]
@@ -206,19 +206,6 @@ pub(super) fn picking() -> CherryPickParams {
         metadata: None,
         force: false,
     }
-}
-
-pub(super) async fn read_diffs(mut cursor: DiffCursor) -> Vec<Diff> {
-    let mut diffs = Vec::new();
-    while let Some(diff) = cursor.next().await.unwrap() {
-        diffs.push(diff);
-    }
-    assert_eq!(
-        cursor.next().await.unwrap(),
-        None,
-        "a cursor must stay at the end"
-    );
-    diffs
 }
 
 pub(super) fn run(test: impl Future<Output = TestCaseResult>) -> TestCaseResult {

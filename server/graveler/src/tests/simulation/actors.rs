@@ -77,8 +77,8 @@ impl Actor {
             let mut is_given_up = false;
             let answer = match (&self.gate, patience) {
                 (Some(gate), Some(turns)) => {
-                    let asked = pin!(self.perform(id, &action));
-                    match select(asked, gate.wait_turns(turns)).await {
+                    let request = pin!(self.perform(id, &action));
+                    match select(request, gate.wait_turns(turns)).await {
                         Either::Left((answer, _)) => answer,
                         Either::Right(_) => {
                             is_given_up = true;

@@ -74,12 +74,13 @@ impl Checker<'_> {
 
     /// Each commit must have been requested exactly once, and each acknowledged commit must be stored.
     fn check_marks(&mut self) {
-        let asked: BTreeSet<String> = self.calls.iter().map(|call| Call::mark(call.id)).collect();
+        let requested: BTreeSet<String> =
+            self.calls.iter().map(|call| Call::mark(call.id)).collect();
         for (id, (commit, _)) in &self.stored.commits {
             if self.stored.root.as_ref() == Some(id) {
                 continue;
             }
-            if !asked.contains(&commit.message) {
+            if !requested.contains(&commit.message) {
                 self.report(format!("commit {id} was never requested: {commit:?}"));
             }
             if let Some(other) = self.made.insert(commit.message.clone(), id) {
@@ -107,7 +108,7 @@ impl Checker<'_> {
     fn check_main(&mut self) {
         let place = |id: &CommitId| self.stored.main.iter().position(|other| other == id);
         let mut landed: Vec<(&Call, usize)> = Vec::new();
-        let mut complaints = Vec::new();
+        let mut found = Vec::new();
         for call in self.calls {
             let Answer::Commit(id) = &call.answer else {
                 continue;
@@ -117,17 +118,17 @@ impl Checker<'_> {
             }
             match place(id) {
                 Some(depth) => landed.push((call, depth)),
-                None => complaints.push(format!("main has lost {call:?}")),
+                None => found.push(format!("main has lost {call:?}")),
             }
         }
         for (earlier, deep) in &landed {
             for (later, shallow) in &landed {
                 if earlier.to < later.from && deep <= shallow {
-                    complaints.push(format!("main has {later:?} before {earlier:?}"));
+                    found.push(format!("main has {later:?} before {earlier:?}"));
                 }
             }
         }
-        self.violations.extend(complaints);
+        self.violations.extend(found);
     }
 
     fn check_key(&mut self, branch: &str, key: &str) {
@@ -162,10 +163,10 @@ impl Checker<'_> {
             while least > 0 && !explains(&start, &events[..least - 1]) {
                 least -= 1;
             }
-            let told: Vec<String> = events[..least].iter().map(show).collect();
+            let lines: Vec<String> = events[..least].iter().map(show).collect();
             self.report(format!(
                 "{key} on {branch} cannot be explained:\n    {}",
-                told.join("\n    ")
+                lines.join("\n    ")
             ));
         }
     }

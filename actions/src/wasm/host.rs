@@ -178,6 +178,10 @@ impl Host {
         Ok(Value::clone(&description))
     }
 
+    pub(crate) fn computations(&self) -> &Computations {
+        &self.inner.calls.computations
+    }
+
     /// Runs a possibly slow computation off the serving threads, in the share of a repository
     /// (`Repository::partition`).
     pub(crate) async fn compute<T: Send + 'static>(

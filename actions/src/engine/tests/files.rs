@@ -82,8 +82,8 @@ async fn misplaced_action_files_are_warnings() {
     assert_eq!(
         warnings,
         [
-            "_lakefs_action/gate.yaml: is no action file and judges nothing, because the folder of action files is _lakefs_actions/",
-            "_lakefs_actions/sub/gate.yaml: is no action file and judges nothing, because it is in a folder below _lakefs_actions/; move it to _lakefs_actions/gate.yaml"
+            "_lakefs_action/gate.yaml: has no effect, because the folder of action files is _lakefs_actions/",
+            "_lakefs_actions/sub/gate.yaml: has no effect, because it is in a folder below _lakefs_actions/; move it to _lakefs_actions/gate.yaml"
         ]
     );
     lake.put("main", "other").await;

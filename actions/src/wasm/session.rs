@@ -392,7 +392,7 @@ pub(super) struct State {
     /// The first refusal that explains a later error of the guest.
     pub(super) refused: Option<Cause>,
     /// Whether the guest tried to use files or the network.
-    pub(super) asked_outside: bool,
+    pub(super) tried_outside: bool,
     wasi: WasiCtx,
 }
 
@@ -413,7 +413,7 @@ impl State {
             subject,
             scans: 0,
             refused: None,
-            asked_outside: false,
+            tried_outside: false,
             wasi,
         }
     }

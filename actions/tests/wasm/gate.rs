@@ -277,11 +277,11 @@ async fn storage_failure_is_reported_as_cause() {
 async fn environment_is_empty_and_deterministic() {
     let first = run_mode("surroundings").await;
     assert_eq!(first.verdict, Verdict::Pass, "{:?}", log(&first));
-    let said = findings(&first);
-    let said: Vec<&str> = said.iter().map(String::as_str).collect();
-    assert_eq!(said[..2], ["clock: 1700000123000", "passed: 0"]);
+    let observed = findings(&first);
+    let observed: Vec<&str> = observed.iter().map(String::as_str).collect();
+    assert_eq!(observed[..2], ["clock: 1700000123000", "passed: 0"]);
     assert_eq!(
-        said[3..],
+        observed[3..],
         [
             "environment: 0",
             "arguments: 0",
@@ -299,7 +299,7 @@ async fn environment_is_empty_and_deterministic() {
     // A different config changes the random numbers.
     let config = json!({ "mode": "surroundings", "salt": 1 });
     let other = host().run(request(gate(), Memory::default(), config)).await;
-    assert_ne!(findings(&other)[2], said[2]);
+    assert_ne!(findings(&other)[2], observed[2]);
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ fn never_ending_compiler() -> Compiler {
 }
 
 /// Regression test: the checks, the description and the run of a hook each waited for the compiler
-/// anew, so one commit waited three times as long as documented.
+/// separately, so one commit waited three times as long as documented.
 #[tokio::test]
 async fn change_waits_for_compilations_once() {
     let wait = Duration::from_secs(2);

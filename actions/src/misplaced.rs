@@ -48,11 +48,8 @@ fn warning(path: &str) -> Option<String> {
             "{path}: has no effect, because it is in a folder below {FOLDER}; move it to {FOLDER}{name}"
         ));
     }
-    (edit_distance(folder, actions) == 1).then(|| {
-        format!(
-            "{path}: has no effect, because the folder of action files is {FOLDER}"
-        )
-    })
+    (edit_distance(folder, actions) == 1)
+        .then(|| format!("{path}: has no effect, because the folder of action files is {FOLDER}"))
 }
 
 #[cfg(test)]

@@ -123,7 +123,7 @@ impl Cache {
         wait.wait_for(compiled).await.unwrap_or_else(|| {
             let most = COMPILE_WAIT.as_secs();
             let message = format!(
-                "component is still being compiled, and the {most} s that the checks and hooks of one event wait for compilations are used up"
+                "the component is still being compiled, and the checks and hooks of one event wait for compilations for at most {most} s"
             );
             Err(Failure::new(Cause::LimitTime, message).hint("try again later"))
         })

@@ -342,14 +342,15 @@ async fn object_that_is_no_component_is_not_described() {
 #[tokio::test]
 async fn concurrent_runs_of_a_component_see_their_own_trees() {
     const RUNS: usize = 12;
-    // In the shared host, a run that waits for other tests would keep the others waiting in their calls.
+    // Has its own host: in the shared one, other tests could delay one of the runs, and the others would
+    // wait for it at the barrier until they time out.
     let host = new_host();
     let barrier = Arc::new(Barrier::new(RUNS));
     let runs = (0..RUNS).map(|n| {
         let path = format!("tables/{n}");
         let trees = Memory::new(&[], &[(&path, "x")]).with_barrier(&barrier);
         let mut request = request(gate(), trees, json!({ "mode": "look" }));
-        // One repository cannot make so many storage calls at once.
+        // One repository cannot make this many storage calls at once.
         let repository = &mut Arc::make_mut(&mut request.event).repository;
         repository.id = RepositoryId::trusted(if n % 2 == 0 { "lake" } else { "sea" });
         let host = host.clone();

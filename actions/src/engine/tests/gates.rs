@@ -58,7 +58,7 @@ async fn hint_says_how_to_remove_a_gate_that_always_refuses() {
     lake.delete("dev", "_lakefs_actions/gate.yaml").await;
     lake.commit("dev").await.unwrap();
     let hint = async || lake.merge("dev", "main").await.unwrap_err().hint.unwrap();
-    let starts = "gate 'gate' of branch main before this change; the change edits or removes _lakefs_actions/gate.yaml or its component, so the version before it checks the change too: ";
+    let starts = "gate 'gate' of branch main before this change; the change edits or removes _lakefs_actions/gate.yaml or its component, so the previous version checks the change too: ";
     let way_out = "let the gate pass (start its service if that is down), or let the operator set actions.gates_source: source until the gate is repaired; hook 'no': ";
     let alone = hint().await;
     assert!(alone.starts_with(&format!("{starts}{way_out}")), "{alone}");

@@ -129,7 +129,7 @@ async fn advise_for_destination(
     Ok(Advice {
         gate: format!("gate '{name}' of branch {branch} before this change"),
         remedy: Some(format!(
-            "the change edits or removes {} or its component, so the version before it checks the change too: {remedy}",
+            "the change edits or removes {} or its component, so the previous version checks the change too: {remedy}",
             matched.file.path
         )),
     })

@@ -5,6 +5,7 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{Clock, Page};
@@ -45,6 +46,10 @@ const MANIFEST_HOOKS: usize = 100_000;
 const MAX_HOOK_HINTS: usize = 5;
 /// Maximum number of warnings in the hint of one refusal. The run record has all of them.
 const MAX_HINT_WARNINGS: usize = 5;
+
+/// How long a change waits until it is recorded that its post hooks did not run. The change has landed, so
+/// its client must get a response.
+const RECORD_WAIT: Duration = Duration::from_secs(10);
 
 /// Options of [`Actions::new`].
 #[derive(Debug, Clone)]
@@ -302,9 +307,11 @@ impl Actions {
     /// Records that the hooks of a post-event did not run.
     async fn record_not_run(&self, event: &Event, full: QueueFull) {
         let why = format!("the hooks did not run: {full}");
-        let loader = &self.executor.loader;
+        let mut loader = self.executor.loader.clone();
+        // Leaves time to record all actions if matching paths takes too long.
+        loader.match_time = RECORD_WAIT / 2;
         let recorded = async {
-            let matched_actions = matching_actions(loader, event, self.gates_source).await?;
+            let matched_actions = matching_actions(&loader, event, self.gates_source).await?;
             if !matched_actions.is_empty() {
                 self.executor
                     .record_not_run(event, &matched_actions, why)
@@ -312,8 +319,14 @@ impl Actions {
             }
             Ok::<_, LoadError>(())
         };
-        if let Err(e) = recorded.await {
-            error!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to record a run whose hooks did not run");
+        match tokio::time::timeout(RECORD_WAIT, recorded).await {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => {
+                error!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to record a run whose hooks did not run");
+            }
+            Err(_) => {
+                error!(run.id = %event.run_id, repo.id = %event.repository.id, "failed to record a run whose hooks did not run within {} s", RECORD_WAIT.as_secs());
+            }
         }
     }
 

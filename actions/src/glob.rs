@@ -18,16 +18,16 @@ pub(crate) fn check_branch_list(patterns: &[String]) -> Result<(), Malformed> {
     glob::check_list(patterns).map_err(|e| Malformed::new(e.to_string()))
 }
 
-/// Reports whether some valid branch name could match. Considers only the literal characters of the
-/// pattern.
+/// Reports whether every part of the pattern could match in some valid branch name.
 pub(crate) fn can_match_branch(pattern: &str) -> bool {
     let Some(tokens) = tokens(pattern) else {
         return false;
     };
-    let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let is_of_names = |c: &char| c.is_ascii_alphanumeric() || *c == '_' || *c == '-';
+    let of_names = ('\0'..='\u{7f}').filter(is_of_names);
     let fits = |token: &Token| match token {
-        Token::Char(c) => is_letter(*c),
-        Token::Star | Token::AnyChar | Token::Class { .. } => true,
+        Token::Star | Token::AnyChar => true,
+        Token::Char(_) | Token::Class { .. } => of_names.clone().any(|c| token.matches(c)),
     };
     !tokens.is_empty() && tokens.iter().all(fits)
 }
@@ -194,6 +194,19 @@ mod tests {
         assert!(is_branch_pattern("[a-z]*?\\["));
     }
 
+    /// Regression test: classes were not compared with the characters of names, so a gate with such a branch never
+    /// ran, and there was no warning.
+    #[test]
+    fn patterns_that_match_no_branch_are_recognized() {
+        for pattern in ["", "a/b", "[/]x", "[z-a]*", "main[!-,]", "[é]"] {
+            assert!(is_branch_pattern(pattern), "{pattern}");
+            assert!(!can_match_branch(pattern), "{pattern}");
+        }
+        for pattern in ["*", "[^/]x", "release-[0-9]", "?[_]"] {
+            assert!(can_match_branch(pattern), "{pattern}");
+        }
+    }
+
     #[test]
     fn length_of_branch_globs_is_limited() {
         let (longest, nested) = ("{".repeat(1024), "{".repeat(20_000));
@@ -230,7 +243,7 @@ mod tests {
         assert_eq!(literal_prefix("tables/2024-*/x"), "tables/2024-");
     }
 
-    /// Regression test: only the literal prefix was checked, so a gate with the pattern `{}` judged nothing.
+    /// Regression test: only the literal prefix was checked, so a gate with the pattern `{}` checked nothing.
     #[test]
     fn patterns_that_match_no_path_are_recognized() {
         for pattern in ["", "{}", "{,}", "a["] {

@@ -116,11 +116,11 @@ impl FileSet {
         let pattern_bytes = self.pattern_bytes + file.action.pattern_bytes;
         let too_large = if bytes > MAX_TREE_BYTES {
             format!(
-                "the action files have more than {MAX_TREE_BYTES} bytes in all, aliases written out"
+                "the action files exceed {MAX_TREE_BYTES} bytes in total, with aliases expanded"
             )
         } else if pattern_bytes > MAX_TREE_PATTERN_BYTES {
             format!(
-                "the patterns of branches and paths in the action files have more than {MAX_TREE_PATTERN_BYTES} bytes in all"
+                "the branch and path patterns in the action files exceed {MAX_TREE_PATTERN_BYTES} bytes in total"
             )
         } else {
             (self.bytes, self.pattern_bytes) = (bytes, pattern_bytes);

@@ -45,14 +45,11 @@ fn warning(path: &str) -> Option<String> {
     if folder == actions {
         let (_, name) = name.rsplit_once('/')?;
         return Some(format!(
-            "{path}: is no action file and judges nothing, because it is in a folder below {FOLDER}; move it to {FOLDER}{name}"
+            "{path}: has no effect, because it is in a folder below {FOLDER}; move it to {FOLDER}{name}"
         ));
     }
-    (edit_distance(folder, actions) == 1).then(|| {
-        format!(
-            "{path}: is no action file and judges nothing, because the folder of action files is {FOLDER}"
-        )
-    })
+    (edit_distance(folder, actions) == 1)
+        .then(|| format!("{path}: has no effect, because the folder of action files is {FOLDER}"))
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ impl HookCount {
             return Ok(());
         }
         let why = format!(
-            "with this file there are {} hooks to run for one event; up to {MAX_EVENT_HOOKS} are run",
+            "with this file, one event would run {} hooks; at most {MAX_EVENT_HOOKS} are allowed",
             self.0
         );
         Err(LoadError::Invalid(vec![FileError::whole(&file.path, why)]))

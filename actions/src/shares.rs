@@ -49,6 +49,15 @@ pub(crate) struct FairSemaphore {
     wait: Duration,
 }
 
+/// A repository's share of a [`FairSemaphore`]. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct FairShare {
+    own: Arc<Semaphore>,
+    all: Arc<Semaphore>,
+    permits_each: u32,
+    wait: Duration,
+}
+
 /// Permits of a [`FairSemaphore`]. Released on drop.
 #[derive(Debug)]
 pub(crate) struct FairPermit {
@@ -61,7 +70,7 @@ pub(crate) struct FairPermit {
 pub(crate) struct WaitedTooLong(pub(crate) Duration);
 
 impl FairSemaphore {
-    /// `wait` limits how long one call of [`Self::acquire`] waits.
+    /// `wait` limits how long one call of `acquire` waits.
     pub(crate) fn new(permits: u32, wait: Duration) -> Self {
         Self {
             all: Arc::new(Semaphore::new(permits as usize)),
@@ -71,8 +80,18 @@ impl FairSemaphore {
         }
     }
 
-    /// Waits for `permits` permits, or for a repository's whole share if that is less. A repository
-    /// that waits for its own share does not hold anything that others wait for.
+    /// Returns the share of a repository.
+    pub(crate) fn share(&self, repository: &str) -> FairShare {
+        let new_share = || Semaphore::new(self.permits_each as usize);
+        FairShare {
+            own: self.shares.of(repository, new_share),
+            all: Arc::clone(&self.all),
+            permits_each: self.permits_each,
+            wait: self.wait,
+        }
+    }
+
+    /// Waits for permits in the share of a repository: see [`FairShare::acquire`].
     ///
     /// # Errors
     /// [`WaitedTooLong`] after the time limit.
@@ -81,23 +100,32 @@ impl FairSemaphore {
         repository: &str,
         permits: u32,
     ) -> Result<FairPermit, WaitedTooLong> {
-        let permits = permits.clamp(1, self.permits_each);
-        let new_share = || Semaphore::new(self.permits_each as usize);
-        let share = self.shares.of(repository, new_share);
-        let acquired = async {
-            FairPermit {
-                _share: acquire(share, permits).await,
-                _all: acquire(Arc::clone(&self.all), permits).await,
-            }
-        };
-        let acquired = tokio::time::timeout(self.wait, acquired).await;
-        acquired.map_err(|_| WaitedTooLong(self.wait))
+        self.share(repository).acquire(permits).await
     }
 
     /// Returns the number of permits that nobody holds, for tests.
     #[cfg(test)]
     pub(crate) fn available(&self) -> usize {
         self.all.available_permits()
+    }
+}
+
+impl FairShare {
+    /// Waits for `permits` permits, or for the whole share if that is less. A repository that waits for
+    /// its own share does not hold anything that others wait for.
+    ///
+    /// # Errors
+    /// [`WaitedTooLong`] after the time limit.
+    pub(crate) async fn acquire(&self, permits: u32) -> Result<FairPermit, WaitedTooLong> {
+        let permits = permits.clamp(1, self.permits_each);
+        let acquired = async {
+            FairPermit {
+                _share: acquire(Arc::clone(&self.own), permits).await,
+                _all: acquire(Arc::clone(&self.all), permits).await,
+            }
+        };
+        let acquired = tokio::time::timeout(self.wait, acquired).await;
+        acquired.map_err(|_| WaitedTooLong(self.wait))
     }
 }
 

@@ -187,11 +187,11 @@ pub(crate) async fn server() -> (String, Seen) {
     ) -> Response {
         let path = uri.path().to_owned();
         let (headers_of, uri_of) = (headers.clone(), uri.clone());
-        let asked = uri.to_string();
+        let target = uri.to_string();
         let before = {
             let mut seen = seen.lock().expect("no holder panics");
-            let before = seen.iter().filter(|(of, ..)| *of == asked).count();
-            seen.push((asked, headers, body));
+            let before = seen.iter().filter(|(of, ..)| *of == target).count();
+            seen.push((target, headers, body));
             before
         };
         match path.as_str() {

@@ -69,7 +69,7 @@ fn lower_priority() {
     let lowered = getpriority_process(None)
         .and_then(|own| setpriority_process(None, (own + NICE).min(LOWEST_PRIORITY)));
     if let Err(e) = lowered {
-        tracing::warn!(error = %e, "failed to lower the priority of a hook thread");
+        tracing::warn!(error = %e, "failed to lower the priority of a thread for hooks and computations");
     }
 }
 

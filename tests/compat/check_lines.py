@@ -2,8 +2,8 @@
 
   check_lines.py FILE     (lines in the format of conformance/better.txt)
 
-Fails if lakeFS's recorded response meets a line: such a line would allow Weir to respond like lakeFS, although it says
-that lakeFS is wrong there. Fails too if a line names a step that was not recorded.
+Fails if lakeFS's recorded response matches a line: such a line would allow Weir to respond like lakeFS, although it says
+that lakeFS is wrong there. Also fails if a line names a step that was not recorded.
 """
 import json
 import os
@@ -25,8 +25,8 @@ def recorded_steps():
     return steps
 
 
-def is_met(answer, step):
-    """Returns whether a response meets the answer of a line, like conformance.py."""
+def matches(answer, step):
+    """Returns whether a response matches the answer of a line. Uses the same rules as conformance.py."""
     expected, _, text = answer.partition(" ~ ")
     status, *codes = expected.split()
     seen = json.dumps([step["headers"], step["body"]])
@@ -41,8 +41,8 @@ def main(file):
         label, answer = re.match(r"(.*?): (\d{3}\b.*)", line.split(" | ")[0]).groups()
         if label not in steps:
             wrong.append(f"{file}:{number}: no such step was recorded: {label}")
-        elif any(is_met(answer, step) for step in steps[label]):
-            wrong.append(f"{file}:{number}: lakeFS's own response meets this line; name what differs: {label}")
+        elif any(matches(answer, step) for step in steps[label]):
+            wrong.append(f"{file}:{number}: lakeFS's own response matches this line; name what differs: {label}")
     print("\n".join(wrong))
     sys.exit(1 if wrong else 0)
 

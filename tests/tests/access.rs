@@ -95,7 +95,7 @@ async fn configured_setup_token_is_not_logged() {
     nobody.setup(&SetupOptions::default(), &body).await.unwrap();
 }
 
-/// Guards against a bug: the token was only in a warning, so that nobody could see it.
+/// Regression test: the token was logged only as a warning, so a server that logs only errors never showed it.
 #[tokio::test]
 async fn setup_token_is_printed_if_the_log_has_only_errors() {
     let server = TestServer::start_with_settings(&[("WEIR_LOGGING_LEVEL", "error")]);

@@ -185,7 +185,7 @@ fn files_below(folder: &str) -> Vec<String> {
     files
 }
 
-/// A recording that was edited to describe Weir would no longer tell what lakeFS does.
+/// The recordings document lakeFS, so they must not be edited to match Weir.
 #[test]
 fn recordings_are_not_edited() {
     let checked = Command::new("sha256sum")
@@ -203,21 +203,22 @@ fn recordings_are_not_edited() {
     assert_eq!(listed, existing, "the list does not match the files");
 }
 
-/// Weir's line `s3/list v1: 200 ~ main/tagged` was met by every listing with that object, lakeFS's wrong one included.
+/// Regression test: the line `s3/list v1: 200 ~ main/tagged` matched every listing with that object, including lakeFS's
+/// wrong one.
 #[test]
-fn intended_differences_are_not_met_by_lakefs() {
+fn intended_differences_do_not_match_lakefs() {
     python("compat/check_lines.py", &["compat/better.txt"], &[]);
 }
 
 #[test]
-fn line_that_lakefs_meets_is_found() {
+fn line_that_matches_lakefs_is_reported() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let lines = "s3/list v1: 200 ~ main/tagged | vague\ns3/list v1: 200 ~ \"KeyCount\": [\"7\"] | exact\ns3/none: 200 | unknown\n";
     std::fs::write(file.path(), lines).unwrap();
     let path = file.path().to_str().unwrap();
     let error = try_python("compat/check_lines.py", &[path], &[]).unwrap_err();
     assert!(
-        error.contains(":1: lakeFS's own response meets this line")
+        error.contains(":1: lakeFS's own response matches this line")
             && !error.contains(":2:")
             && error.contains(":3: no such step was recorded"),
         "{error}"

@@ -278,8 +278,8 @@ fn compare(at: &str, shown: &str, ran: &[Ran], values: &Placeholders) -> Option<
 fn check_silence(at: &str, block: &Block, ran: &[Ran], is_any_silent: bool) -> Option<String> {
     let text: Vec<&str> = block.text_behind.split_whitespace().collect();
     let text = text.join(" ");
-    let is_told = text.contains("print nothing") || text.contains("prints nothing");
-    (is_any_silent != is_told).then(|| {
+    let is_stated = text.contains("print nothing") || text.contains("prints nothing");
+    (is_any_silent != is_stated).then(|| {
         let silent: Vec<&String> = block
             .commands
             .iter()
@@ -289,7 +289,11 @@ fn check_silence(at: &str, block: &Block, ran: &[Ran], is_any_silent: bool) -> O
             .collect();
         format!(
             "{at}: the text after the block {} \"prints nothing\"; silent: {silent:?}",
-            if is_told { "must not say" } else { "must say" },
+            if is_stated {
+                "must not say"
+            } else {
+                "must say"
+            },
         )
     })
 }

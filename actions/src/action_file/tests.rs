@@ -247,8 +247,8 @@ fn lua_and_airflow_properties_are_validated_as_in_lakefs() {
         (air(", dag_conf: [1]"), "'dag_conf' must be a map"),
         (air(", timeout: x"), "'timeout' 'x' is not a duration"),
     ] {
-        let said = read.unwrap_err();
-        assert!(said.contains(reason), "{reason}: {said}");
+        let message = read.unwrap_err();
+        assert!(message.contains(reason), "{reason}: {message}");
     }
     hook("lua", "{script_path: a.lua}").unwrap();
     air(", dag_conf: {a: b}, wait_for_dag: 'true', timeout: 1").unwrap();
@@ -431,19 +431,19 @@ fn number_of_hooks_per_action_is_limited() {
 
 #[test]
 fn invalid_yaml_is_rejected() {
-    let said = parse("name: [").unwrap_err();
+    let message = parse("name: [").unwrap_err();
     assert!(
-        said.starts_with("parsing file _lakefs_actions/gate.yaml:1:8: ")
-            && said.contains("not valid YAML"),
-        "{said}"
+        message.starts_with("parsing file _lakefs_actions/gate.yaml:1:8: ")
+            && message.contains("not valid YAML"),
+        "{message}"
     );
 }
 
 #[test]
 fn file_that_is_not_utf8_is_rejected() {
-    let said = Action::parse("_lakefs_actions/gate.yaml", b"name: x\n\xff\xfe");
+    let parsed = Action::parse("_lakefs_actions/gate.yaml", b"name: x\n\xff\xfe");
     assert_eq!(
-        said.unwrap_err().to_string(),
+        parsed.unwrap_err().to_string(),
         "parsing file _lakefs_actions/gate.yaml:2:1: not UTF-8 text"
     );
 }
@@ -451,9 +451,9 @@ fn file_that_is_not_utf8_is_rejected() {
 #[test]
 fn too_large_file_is_rejected() {
     let huge = vec![b'#'; usize::try_from(MAX_FILE_BYTES).unwrap() + 1];
-    let said = Action::parse("_lakefs_actions/gate.yaml", &huge);
+    let parsed = Action::parse("_lakefs_actions/gate.yaml", &huge);
     assert_eq!(
-        said.unwrap_err().to_string(),
+        parsed.unwrap_err().to_string(),
         "parsing file _lakefs_actions/gate.yaml: larger than 1048576 bytes"
     );
 }

@@ -52,7 +52,7 @@ impl Lake {
         let cache = tempfile::tempdir().unwrap();
         let options = Options {
             webhook: WebhookOptions {
-                dag_poll_interval: std::time::Duration::from_millis(1),
+                dag_poll_interval: Duration::from_millis(1),
                 ..WebhookOptions::default()
             },
             enabled: true,

@@ -47,8 +47,10 @@ impl Pool {
 /// Admission of one instance. Released on drop.
 #[derive(Debug)]
 pub(super) struct Admitted {
-    _share: [OwnedSemaphorePermit; 2],
-    _all: [OwnedSemaphorePermit; 2],
+    _of_share: [OwnedSemaphorePermit; 2],
+    _of_all: [OwnedSemaphorePermit; 2],
+    /// Keeps the repository's share in use, so that it is not created again while the instance runs.
+    _share: Arc<Pool>,
 }
 
 /// The server's pool, and the shares of repositories.
@@ -84,12 +86,17 @@ impl Admission {
     ///
     /// # Errors
     /// [`Cause::Busy`] if the wait times out.
-    pub(super) async fn admit(&self, share: &Pool, memory_bytes: u64) -> Result<Admitted, Failure> {
+    pub(super) async fn admit(
+        &self,
+        share: &Arc<Pool>,
+        memory_bytes: u64,
+    ) -> Result<Admitted, Failure> {
         let mib = mib(memory_bytes);
         let admitted = async {
             Admitted {
-                _share: share.take(mib).await,
-                _all: self.all.take(mib).await,
+                _of_share: share.take(mib).await,
+                _of_all: self.all.take(mib).await,
+                _share: Arc::clone(share),
             }
         };
         tokio::time::timeout(self.wait, admitted)
@@ -221,6 +228,19 @@ mod tests {
         assert!(others.unwrap().is_ok(), "other repositories must not wait");
         drop(first);
         assert!(second.now_or_never().unwrap().is_ok());
+    }
+
+    /// Regression test: the share was forgotten while an instance of `describe` was stuck, and the
+    /// repository got a whole new share.
+    #[tokio::test]
+    async fn share_exists_until_its_instances_have_ended() {
+        let admission = Admission::waiting(Duration::ZERO);
+        let stuck = admission.admit(&admission.share("lake"), 2 * GIB).await;
+        let more = admission.admit(&admission.share("lake"), GIB).await;
+        assert_eq!(more.unwrap_err().cause, Cause::Busy);
+        drop(stuck);
+        let more = admission.admit(&admission.share("lake"), GIB).await;
+        assert!(more.is_ok());
     }
 
     #[tokio::test]

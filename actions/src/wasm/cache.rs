@@ -123,7 +123,7 @@ impl Cache {
         wait.wait_for(compiled).await.unwrap_or_else(|| {
             let most = COMPILE_WAIT.as_secs();
             let message = format!(
-                "component is still being compiled, and the {most} s that the checks and hooks of one event wait for compilations are used up"
+                "the component is still being compiled, and the checks and hooks of one event wait for compilations for at most {most} s"
             );
             Err(Failure::new(Cause::LimitTime, message).hint("try again later"))
         })
@@ -186,7 +186,9 @@ impl Cache {
             .queue
             .acquire(&repository, component.bytes().len())
             .await?;
-        if let Some(ready) = self.known(&repository, digest).await? {
+        // Other repositories may wait for this slot or for the result, so from here on, nothing waits for this
+        // repository's share.
+        if let Some(ready) = self.known(SHARE_OF_COMPILER, digest).await? {
             return Ok(ready);
         }
         let compile = async {
@@ -199,7 +201,6 @@ impl Cache {
                 .await?;
             let inner = self.inner.clone();
             let take = move || inner.take(digest, &artifact);
-            // Other repositories may wait for this result, so it does not wait for this repository's share.
             let computations = &self.inner.options.computations;
             computations.run(SHARE_OF_COMPILER, take).await?
         };
@@ -295,6 +296,7 @@ mod tests {
     use futures::future::join_all;
 
     use super::*;
+    use crate::computations::Blocked;
 
     const GATE: &[u8] = include_bytes!("../../tests/fixtures/test_gate.wasm");
     /// Start of a component. Compiling it fails.
@@ -328,6 +330,19 @@ mod tests {
             assert_eq!(answer.err().unwrap().cause, Cause::ComponentInvalid);
         }
         assert_eq!(cache.compiled(), 1);
+    }
+
+    /// Regression test: a compilation that had its slot, for which other repositories waited, could wait two
+    /// minutes for the computations of its own repository.
+    #[tokio::test]
+    async fn compilation_with_a_slot_does_not_wait_for_its_repository() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache(dir.path());
+        let _blocked = Blocked::start(&cache.inner.options.computations, "hostile").await;
+        let gate = Component::new(Bytes::from_static(GATE));
+        let compiled = cache.clone().compile("hostile".to_owned(), gate);
+        let compiled = tokio::time::timeout(Duration::from_secs(100), compiled).await;
+        assert!(compiled.unwrap().is_ok());
     }
 
     /// Regression test: each request loaded the compiled code from disk.

@@ -62,7 +62,7 @@ impl Calls {
     pub(super) async fn description(
         &self,
         ready: &Arc<Ready>,
-        share: &Pool,
+        share: &Arc<Pool>,
     ) -> Result<Arc<Value>, Failure> {
         if let Some(known) = ready.description.get() {
             return Ok(Arc::clone(known));

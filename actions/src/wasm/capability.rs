@@ -90,7 +90,7 @@ impl Rights {
 }
 
 /// Compiles globs. A glob that can match no path is refused, because a gate with only such globs would
-/// judge nothing.
+/// check nothing.
 fn globs(key: &str, patterns: &[String]) -> Result<GlobSet, Failure> {
     let failure = |why: String| Failure::new(Cause::HookError, format!("{key}: {why}"));
     if let Some(empty) = patterns.iter().find(|p| is_never_matched(p)) {
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(prefix(&["é/a", "è/a"]), "");
     }
 
-    /// Regression test: an object gate whose component has such default paths judged nothing.
+    /// Regression test: an object gate whose component has such default paths checked nothing.
     #[test]
     fn glob_that_matches_no_path_is_refused() {
         let none = Select::default();

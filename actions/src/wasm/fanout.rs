@@ -84,14 +84,14 @@ pub(super) struct Selection {
     pub(super) parallelism: usize,
 }
 
-type Judged = Result<(String, Result<Outcome, Failure>), Failure>;
+type CheckedObject = Result<(String, Result<Outcome, Failure>), Failure>;
 
 async fn check_object(
     calls: &Arc<Calls>,
     ready: &Arc<Ready>,
     run: &Arc<Run>,
     change: Result<Change, Failure>,
-) -> Judged {
+) -> CheckedObject {
     let change = change?;
     let path = change.path.clone();
     let deadline = Deadline {

@@ -18,7 +18,7 @@ pub(super) enum Answer {
     Skip,
 }
 
-/// A compiled and linked component. Each call instantiates it anew in the given store.
+/// A compiled and linked component. Each call creates a new instance in the given store.
 #[async_trait]
 pub(super) trait Guest: Send + Sync {
     /// Returns whether the component checks objects or the whole change.

@@ -8,7 +8,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 use super::admission::{Admission, Waits};
 use super::cache::{Cache, CacheOptions};
@@ -26,7 +25,7 @@ use super::fanout::{self, Selection};
 use super::findings;
 use super::guests::Guests;
 use super::instance::Deadline;
-use super::limits::{COMPILES, FEW_GLOBS_BYTES, STORAGE_CALLS};
+use super::limits::{COMPILES, FEW_GLOBS_BYTES, HOST_CALL, STORAGE_CALLS};
 use super::log;
 use super::ready::Ready;
 use super::report::{Failure, Report};
@@ -35,6 +34,7 @@ use super::session::Run;
 use super::v0_1::Linkers;
 use crate::computations::Computations;
 use crate::error::SetupError;
+use crate::shares::FairSemaphore;
 
 /// The Wasm engines with their compiled components. Cheap to clone.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ pub struct Host {
 struct Inner {
     cache: Cache,
     calls: Arc<Calls>,
-    storage_calls: Arc<Semaphore>,
+    storage_calls: FairSemaphore,
     pooled: bool,
 }
 
@@ -127,7 +127,7 @@ impl Host {
                     guests: Guests::new()?,
                     computations,
                 }),
-                storage_calls: Arc::new(Semaphore::new(STORAGE_CALLS)),
+                storage_calls: FairSemaphore::new(STORAGE_CALLS, HOST_CALL),
                 pooled,
             }),
         })
@@ -178,6 +178,10 @@ impl Host {
         Ok(Value::clone(&description))
     }
 
+    pub(crate) fn computations(&self) -> &Computations {
+        &self.inner.calls.computations
+    }
+
     /// Runs a possibly slow computation off the serving threads, in the share of a repository
     /// (`Repository::partition`).
     pub(crate) async fn compute<T: Send + 'static>(
@@ -219,7 +223,7 @@ impl Host {
             config_text: OnceLock::new(),
             trees: request.trees,
             rights: Arc::new(rights),
-            storage_calls: Arc::clone(&self.inner.storage_calls),
+            storage_calls: self.inner.storage_calls.share(&repository),
             limits: request.limits,
             keep_going: request.keep_going,
             read: AtomicU64::new(0),

@@ -174,9 +174,9 @@ impl Call {
             Some(Ok(Err(message))) => Err(gave_up(&message, store.data())),
             Some(Ok(Ok(verdict))) => Ok(verdict),
         };
-        let asked_outside = store.data().asked_outside;
+        let tried_outside = store.data().tried_outside;
         let verdict = verdict.map_err(|failure| match failure.cause {
-            Cause::HookError | Cause::Trap if asked_outside => {
+            Cause::HookError | Cause::Trap if tried_outside => {
                 let message = format!("{} ({})", failure.message, outside::NOTE);
                 Failure { message, ..failure }
             }

@@ -47,8 +47,9 @@ pub(crate) const COMPILE_WAIT: Duration = Duration::from_secs(120);
 pub(super) const INSTANCES: u32 = 64;
 /// Globs with a total length of up to this many bytes are compiled on the calling thread.
 pub(super) const FEW_GLOBS_BYTES: usize = 256;
-/// Maximum number of concurrent storage calls for all guests. They run on the serving threads.
-pub(super) const STORAGE_CALLS: usize = 16;
+/// Maximum number of concurrent storage calls for all guests, of which a repository makes at most half.
+/// They run on the serving threads.
+pub(super) const STORAGE_CALLS: u32 = 16;
 /// Grace period after a guest's deadline: the hook's time divided by `GRACE_PARTS`, at most
 /// `GRACE`. Then the caller stops waiting.
 pub(super) const GRACE_PARTS: u32 = 20;

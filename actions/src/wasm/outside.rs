@@ -46,21 +46,21 @@ impl HasData for HasRecording {
 
 impl preopens::Host for Recording<'_> {
     fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
-        self.0.asked_outside = true;
+        self.0.tried_outside = true;
         preopens::Host::get_directories(&mut self.0.filesystem())
     }
 }
 
 impl instance_network::Host for Recording<'_> {
     fn instance_network(&mut self) -> wasmtime::Result<Resource<Network>> {
-        self.0.asked_outside = true;
+        self.0.tried_outside = true;
         instance_network::Host::instance_network(&mut self.0.sockets())
     }
 }
 
 impl tcp_create_socket::Host for Recording<'_> {
     fn create_tcp_socket(&mut self, of: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
-        self.0.asked_outside = true;
+        self.0.tried_outside = true;
         tcp_create_socket::Host::create_tcp_socket(&mut self.0.sockets(), of)
     }
 }
@@ -70,7 +70,7 @@ impl udp_create_socket::Host for Recording<'_> {
         &mut self,
         of: IpAddressFamily,
     ) -> SocketResult<Resource<UdpSocket>> {
-        self.0.asked_outside = true;
+        self.0.tried_outside = true;
         udp_create_socket::Host::create_udp_socket(&mut self.0.sockets(), of).await
     }
 }

@@ -251,14 +251,15 @@ mod tests {
     use catalog::{AddressType, Entry};
     use graveler::EventKind;
     use serde_json::Value;
-    use tokio::sync::Semaphore;
 
     use super::super::admission::{Admission, Waits};
     use super::super::capability::Rights;
+    use super::super::limits::HOST_CALL;
     use super::super::request::{Limits, Select};
     use super::super::tree::{Side, Trees};
     use super::super::{findings, log};
     use super::*;
+    use crate::shares::FairSemaphore;
     use crate::testing::event;
 
     fn run(trees: Arc<dyn Trees>, read_bytes: u64) -> Run {
@@ -278,7 +279,7 @@ mod tests {
             config_text: OnceLock::new(),
             trees,
             rights: Arc::new(Rights::new(&Select::default(), &[], &[]).unwrap()),
-            storage_calls: Arc::new(Semaphore::new(1)),
+            storage_calls: FairSemaphore::new(2, HOST_CALL).share("lake"),
             limits,
             keep_going: false,
             read: AtomicU64::new(0),
@@ -386,5 +387,27 @@ mod tests {
         let mut last = Chunks::new(Arc::new(object(8)), 7).unwrap();
         let last = last.next(&run, 8).await.unwrap();
         assert_eq!(last.as_deref(), Some(&b"h"[..]));
+    }
+
+    /// Regression test: the guests of one repository could make all storage calls at once, and those of
+    /// others waited behind them.
+    #[tokio::test]
+    async fn repository_makes_at_most_half_of_the_storage_calls() {
+        let all = FairSemaphore::new(2, HOST_CALL);
+        let run_of = |repository: &str| Run {
+            storage_calls: all.share(repository),
+            ..run(Arc::new(Pieces), 100)
+        };
+        let (greedy, other) = (run_of("greedy"), run_of("other"));
+        let endless = greedy.storage(|_| std::future::pending::<catalog::Result<()>>());
+        let mut endless = std::pin::pin!(endless);
+        let mut waiting = std::pin::pin!(greedy.stat(Side::Base, "a".to_owned()));
+        let found = other.stat(Side::Base, "a".to_owned());
+        tokio::select! {
+            biased;
+            _ = &mut endless => panic!("it never ends"),
+            _ = &mut waiting => panic!("it has no permit"),
+            found = found => assert_eq!(found.unwrap_err(), Refusal::NotFound),
+        }
     }
 }

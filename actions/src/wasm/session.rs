@@ -12,7 +12,6 @@ use std::time::Duration;
 use catalog::Object;
 use graveler::{Event, Finding};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, yield_now};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -29,6 +28,7 @@ use super::report::Cause;
 use super::request::Limits;
 use super::tree::{Side, Trees};
 use super::wasi::{self, Seed};
+use crate::shares::FairShare;
 
 /// State shared by all instances of one hook.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ pub(super) struct Run {
     pub(super) config_text: OnceLock<String>,
     pub(super) trees: Arc<dyn Trees>,
     pub(super) rights: Arc<Rights>,
-    /// Shared by all hooks; see [`Run::storage`].
-    pub(super) storage_calls: Arc<Semaphore>,
+    /// The repository's share of the storage calls; see [`Run::storage`].
+    pub(super) storage_calls: FairShare,
     pub(super) limits: Limits,
     pub(super) keep_going: bool,
     /// Bytes fetched so far.
@@ -166,7 +166,7 @@ impl Run {
     }
 
     /// Runs a storage call on the serving threads and waits for it. The timeout [`HOST_CALL`] includes
-    /// the wait for one of the slots that all hooks share.
+    /// the wait for a permit.
     ///
     /// A guest's low-priority thread may not be scheduled for a while. If it held a connection or a
     /// lock of the store during that time, all requests would have to wait for it.
@@ -178,18 +178,18 @@ impl Run {
         T: Send + 'static,
         F: Future<Output = catalog::Result<T>> + Send + 'static,
     {
-        let (call, turns) = (call(Arc::clone(&self.trees)), self.storage_calls.clone());
+        let (call, permits) = (call(Arc::clone(&self.trees)), self.storage_calls.clone());
         let task = tokio::spawn(async move {
-            let _turn = turns.acquire_owned().await.expect("never closed");
-            call.await
+            let _permit = permits.acquire(1).await.ok()?;
+            Some(call.await)
         });
         let _abort = AbortOnDrop(task.abort_handle());
         match tokio::time::timeout(HOST_CALL, task).await {
-            Ok(Ok(Ok(answer))) => Ok(answer),
-            Ok(Ok(Err(catalog::Error::ObjectNotFound(_)))) => Err(Refusal::NotFound),
-            Ok(Ok(Err(e))) => Err(Refusal::Unavailable(format!("storage failed: {e}"))),
+            Ok(Ok(Some(Ok(answer)))) => Ok(answer),
+            Ok(Ok(Some(Err(catalog::Error::ObjectNotFound(_))))) => Err(Refusal::NotFound),
+            Ok(Ok(Some(Err(e)))) => Err(Refusal::Unavailable(format!("storage failed: {e}"))),
             Ok(Err(e)) => Err(Refusal::Unavailable(format!("storage failed: {e}"))),
-            Err(_) => Err(Refusal::Unavailable(format!(
+            Ok(Ok(None)) | Err(_) => Err(Refusal::Unavailable(format!(
                 "storage did not respond within {} s",
                 HOST_CALL.as_secs()
             ))),
@@ -392,7 +392,7 @@ pub(super) struct State {
     /// The first refusal that explains a later error of the guest.
     pub(super) refused: Option<Cause>,
     /// Whether the guest tried to use files or the network.
-    pub(super) asked_outside: bool,
+    pub(super) tried_outside: bool,
     wasi: WasiCtx,
 }
 
@@ -413,7 +413,7 @@ impl State {
             subject,
             scans: 0,
             refused: None,
-            asked_outside: false,
+            tried_outside: false,
             wasi,
         }
     }

@@ -201,7 +201,7 @@ fn body(hook: &AirflowProperties, run_id: &str, payload: &str) -> Result<String,
 
 /// Checks that Airflow itself accepted the request: a login page behind a redirect also returns
 /// status 200. `log_at` is the path at which the hook's log can be read.
-fn check(answer: &Answer, asked: &Url, log_at: &str) -> Result<(), HookFailure> {
+fn check(answer: &Answer, requested: &Url, log_at: &str) -> Result<(), HookFailure> {
     let status = answer.status.as_u16();
     let message = format!("status code ({status}): airflow hook request failed");
     if answer.status != StatusCode::OK {
@@ -219,7 +219,7 @@ fn check(answer: &Answer, asked: &Url, log_at: &str) -> Result<(), HookFailure> 
         };
         return Err(HookFailure { message, hint }.also(answer_in_log(log_at)));
     }
-    if answer.url != *asked {
+    if answer.url != *requested {
         return Err(HookFailure {
             message: format!("redirected: {message}"),
             hint: Some(OTHER_URL.to_owned()),

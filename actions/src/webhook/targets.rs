@@ -424,9 +424,9 @@ mod tests {
             Err(Forbidden::Denied(_))
         ));
         let names_only = self::targets(&["hooks.example"], &[]);
-        let said = check(&names_only, "other.example").unwrap_err().to_string();
+        let message = check(&names_only, "other.example").unwrap_err().to_string();
         assert_eq!(
-            said,
+            message,
             "other.example is not in actions.webhook.allow in the server's configuration"
         );
     }
@@ -495,10 +495,10 @@ mod tests {
             ("", "not an address, network or host name"),
             ("a b", "not an address, network or host name"),
         ] {
-            let (list, said) = WebhookTargets::parse(&[], &[entry.to_owned()]).unwrap_err();
+            let (list, error) = WebhookTargets::parse(&[], &[entry.to_owned()]).unwrap_err();
             assert!(
-                list == "deny" && said.to_string().contains(why),
-                "{entry}: {said}"
+                list == "deny" && error.to_string().contains(why),
+                "{entry}: {error}"
             );
         }
         let whole = targets(&["0.0.0.0/0", "::/0", "[::1]", "10.0.0.1"], &[]);

@@ -433,10 +433,10 @@ async fn denied_targets_are_not_called() {
         "0.0.0.0",
         "localhost",
     ] {
-        let said = refused(&url, host, targets(&[], &["127.0.0.0/8", "::1"])).await;
+        let message = refused(&url, host, targets(&[], &["127.0.0.0/8", "::1"])).await;
         assert!(
-            said.contains("is in actions.webhook.deny"),
-            "{host}: {said}"
+            message.contains("is in actions.webhook.deny"),
+            "{host}: {message}"
         );
     }
     assert!(seen.lock().unwrap().is_empty());
@@ -452,10 +452,10 @@ async fn targets_that_are_not_allowed_are_not_called() {
             "Post \"{url}/x\": 127.0.0.1 is not in actions.webhook.allow in the server's configuration"
         )
     );
-    let said = refused(&url, "localhost", targets(&["hooks.example"], &[])).await;
+    let message = refused(&url, "localhost", targets(&["hooks.example"], &[])).await;
     assert!(
-        said.contains("localhost is not in actions.webhook.allow"),
-        "{said}"
+        message.contains("localhost is not in actions.webhook.allow"),
+        "{message}"
     );
     assert!(seen.lock().unwrap().is_empty());
 }
@@ -487,13 +487,13 @@ async fn forbidden_targets_are_not_sent_to_a_proxy() {
             "does not resolve on the server",
         ),
     ] {
-        let said = call(url, WebhookOptions::default()).await.unwrap_err();
-        assert!(said.contains(why), "{said}");
+        let message = call(url, WebhookOptions::default()).await.unwrap_err();
+        assert!(message.contains(why), "{message}");
     }
-    let said = call("http://hooks.invalid/x", targets(&[], &["*.invalid"]))
+    let message = call("http://hooks.invalid/x", targets(&[], &["*.invalid"]))
         .await
         .unwrap_err();
-    assert!(said.contains("actions.webhook.deny"), "{said}");
+    assert!(message.contains("actions.webhook.deny"), "{message}");
     assert!(seen.lock().unwrap().is_empty());
 
     call("http://hooks.invalid/x", targets(&["hooks.invalid"], &[]))
@@ -502,13 +502,13 @@ async fn forbidden_targets_are_not_sent_to_a_proxy() {
     call("http://203.0.113.7/x", WebhookOptions::default())
         .await
         .unwrap();
-    let asked: Vec<String> = seen
+    let called: Vec<String> = seen
         .lock()
         .unwrap()
         .iter()
         .map(|(uri, ..)| uri.clone())
         .collect();
-    assert_eq!(asked, ["http://hooks.invalid/x", "http://203.0.113.7/x"]);
+    assert_eq!(called, ["http://hooks.invalid/x", "http://203.0.113.7/x"]);
 }
 
 /// Regression test: with a proxy for `http` only, the client for proxied targets followed a redirect

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actions::wasm::{Cause, Component, Select, Verdict};
 use bytes::Bytes;
-use graveler::{CommitId, EventDetails, MetaRangeId, TagChange, TagId};
+use graveler::{CommitId, EventDetails, MetaRangeId, RepositoryId, TagChange, TagId};
 use serde_json::json;
 use tokio::sync::Barrier;
 
@@ -277,11 +277,11 @@ async fn storage_failure_is_reported_as_cause() {
 async fn environment_is_empty_and_deterministic() {
     let first = run_mode("surroundings").await;
     assert_eq!(first.verdict, Verdict::Pass, "{:?}", log(&first));
-    let said = findings(&first);
-    let said: Vec<&str> = said.iter().map(String::as_str).collect();
-    assert_eq!(said[..2], ["clock: 1700000123000", "passed: 0"]);
+    let observed = findings(&first);
+    let observed: Vec<&str> = observed.iter().map(String::as_str).collect();
+    assert_eq!(observed[..2], ["clock: 1700000123000", "passed: 0"]);
     assert_eq!(
-        said[3..],
+        observed[3..],
         [
             "environment: 0",
             "arguments: 0",
@@ -299,7 +299,7 @@ async fn environment_is_empty_and_deterministic() {
     // A different config changes the random numbers.
     let config = json!({ "mode": "surroundings", "salt": 1 });
     let other = host().run(request(gate(), Memory::default(), config)).await;
-    assert_ne!(findings(&other)[2], said[2]);
+    assert_ne!(findings(&other)[2], observed[2]);
 }
 
 #[tokio::test]
@@ -342,13 +342,17 @@ async fn object_that_is_no_component_is_not_described() {
 #[tokio::test]
 async fn concurrent_runs_of_a_component_see_their_own_trees() {
     const RUNS: usize = 12;
-    // In the shared host, a run that waits for other tests would keep the others waiting in their calls.
+    // Has its own host: in the shared one, other tests could delay one of the runs, and the others would
+    // wait for it at the barrier until they time out.
     let host = new_host();
     let barrier = Arc::new(Barrier::new(RUNS));
     let runs = (0..RUNS).map(|n| {
         let path = format!("tables/{n}");
         let trees = Memory::new(&[], &[(&path, "x")]).with_barrier(&barrier);
-        let request = request(gate(), trees, json!({ "mode": "look" }));
+        let mut request = request(gate(), trees, json!({ "mode": "look" }));
+        // One repository cannot make this many storage calls at once.
+        let repository = &mut Arc::make_mut(&mut request.event).repository;
+        repository.id = RepositoryId::trusted(if n % 2 == 0 { "lake" } else { "sea" });
         let host = host.clone();
         async move { host.run(request).await }
     });

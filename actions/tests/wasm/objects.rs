@@ -309,8 +309,8 @@ async fn component_can_set_its_default_kinds() {
     assert_eq!(report.objects, 1);
     assert_eq!(report.findings[0].path.as_deref(), Some("data/old"));
     // The action file takes precedence.
-    let mut asked = request(removals.into(), trees(), json!(null));
-    asked.select.kinds = vec!["added".to_owned()];
-    let report = host().run(asked).await;
+    let mut request_for_added = request(removals.into(), trees(), json!(null));
+    request_for_added.select.kinds = vec!["added".to_owned()];
+    let report = host().run(request_for_added).await;
     assert_eq!(report.findings[0].path.as_deref(), Some("data/new"));
 }

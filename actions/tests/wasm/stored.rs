@@ -79,10 +79,10 @@ async fn gate_reads_and_lists_the_candidate() {
 
     let config = json!({ "mode": "read", "path": "data/a" });
     let read = over(&lake, &event, request(gate(), Memory::default(), config));
-    let said = findings(&host().run(read).await);
+    let reads = findings(&host().run(read).await);
     assert!(
-        said.contains(&"many: e\n|c|".to_owned()) && said.contains(&"tail: e\n12".to_owned()),
-        "{said:?}"
+        reads.contains(&"many: e\n|c|".to_owned()) && reads.contains(&"tail: e\n12".to_owned()),
+        "{reads:?}"
     );
 }
 

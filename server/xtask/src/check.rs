@@ -24,8 +24,8 @@ const MACHETE: Tool = Tool {
     version: "0.9.2",
     features: &[],
 };
-/// The guests that the tests of hooks run. They are a workspace of their own, so that commands for the workspace of the
-/// server do not see them.
+/// The guests that the tests of hooks run. They form a separate workspace, so commands for the server's workspace
+/// skip them.
 const GUESTS: &str = "actions/tests/guests/Cargo.toml";
 /// If this variable is set, the check fails if advisories cannot be checked. Set it for releases.
 const REQUIRE_ADVISORIES: &str = "WEIR_REQUIRE_ADVISORIES";

@@ -46,7 +46,7 @@ fn list_in(top: &Path) -> Result<Vec<String>> {
 mod tests {
     use super::{list_in, reason_to_skip};
 
-    /// The checks of the files passed without checking anything when git failed, for example with "dubious ownership".
+    /// Regression test: when git failed, for example with "dubious ownership", these checks passed without checking any file.
     #[test]
     fn failing_git_is_an_error() {
         let dir = tempfile::tempdir().unwrap();

@@ -124,6 +124,7 @@ hooks that wait for webhooks; 256 changes; actions/src/nesting.rs; MAX_IN_FLIGHT
 nesting of changes; 3 levels; actions/src/nesting.rs; MAX_DEPTH
 post hooks of one repository; 8 events; actions/src/queue.rs; MAX_RUNNING
 post hooks of one repository; 256 unfinished; actions/src/queue.rs; MAX_PENDING
+post hooks of one repository; 10 s; actions/src/engine.rs; RECORD_WAIT
 connections |; 10,000; server/app/src/config/http.rs; max_connections
 connections of one address; 1,024; server/app/src/config/http.rs; max_connections_per_address
 first byte of a connection; 30 s; server/app/src/config/http.rs; first_byte_timeout

@@ -64,7 +64,7 @@ pub(super) struct MaintenanceOps {
     has_records: bool,
     /// A repository that is created and deleted.
     temporary: Possible<RepositoryState>,
-    is_deletion_asked: bool,
+    is_deletion_requested: bool,
     /// A task that prepares garbage collection.
     gc_task: Option<String>,
 }
@@ -101,7 +101,7 @@ impl MaintenanceOps {
             recorded: 0,
             has_records: false,
             temporary: Possible(vec![RepositoryState::Absent]),
-            is_deletion_asked: false,
+            is_deletion_requested: false,
             gc_task: None,
         }
     }
@@ -196,7 +196,7 @@ impl MaintenanceOps {
         temporary.put(MAIN, "b", "b").await?;
         progress.count_maintenance_op();
         self.temporary.requested(RepositoryState::Absent);
-        self.is_deletion_asked = true;
+        self.is_deletion_requested = true;
         let options = DeleteRepositoryOptions::default();
         let deleted = temporary
             .client
@@ -281,7 +281,7 @@ impl MaintenanceOps {
                 Some(found) => found,
                 None => {
                     assert!(
-                        self.is_deletion_asked,
+                        self.is_deletion_requested,
                         "{} is being deleted without a request",
                         temporary.name
                     );
@@ -301,7 +301,7 @@ impl MaintenanceOps {
             RepositoryState::Absent
         };
         self.temporary.settle(state, &temporary.name);
-        if to_the_end && state == RepositoryState::Absent && self.is_deletion_asked {
+        if to_the_end && state == RepositoryState::Absent && self.is_deletion_requested {
             let namespace = format!("{}-again", temporary.name);
             Repo::try_create_in(client.clone(), &temporary.name, &namespace)
                 .await

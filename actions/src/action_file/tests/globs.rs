@@ -15,8 +15,8 @@ fn select_that_can_match_nothing_is_rejected() {
             "is not a valid glob: it is longer than 1024 bytes",
         ),
     ] {
-        let said = parse(&wasm(&format!("      select: {{paths: [{pattern}]}}\n"))).unwrap_err();
-        assert!(said.contains(reason), "{said}");
+        let message = parse(&wasm(&format!("      select: {{paths: [{pattern}]}}\n"))).unwrap_err();
+        assert!(message.contains(reason), "{message}");
     }
 }
 

@@ -37,7 +37,7 @@ fn never_ending_compiler() -> Compiler {
 }
 
 /// Regression test: the checks, the description and the run of a hook each waited for the compiler
-/// anew, so one commit waited three times as long as documented.
+/// separately, so one commit waited three times as long as documented.
 #[tokio::test]
 async fn change_waits_for_compilations_once() {
     let wait = Duration::from_secs(2);
@@ -56,25 +56,23 @@ async fn change_waits_for_compilations_once() {
     assert!((wait..2 * wait).contains(&waited), "{waited:?}");
 }
 
+/// Commits five hooks whose component is missing, and returns how many of them the refusal reports.
+async fn reported_missing_components(limits: preflight::Limits) -> usize {
+    let lake = lake(limits, Compiler::InProcess).await;
+    let gate = hooks(5, "hooks/none.wasm", "{}");
+    lake.gate("main", "gate.yaml", &gate).await;
+    let message = lake.commit("main").await.unwrap_err().message;
+    message.matches("not found on branch main").count()
+}
+
 #[tokio::test]
 async fn number_of_reported_errors_is_limited() {
     for (errors, reported) in [(usize::MAX, 5), (3, 3), (1, 1)] {
-        let lake = lake(
-            preflight::Limits {
-                errors,
-                ..NO_LIMITS
-            },
-            Compiler::InProcess,
-        )
-        .await;
-        lake.gate("main", "gate.yaml", &hooks(5, "hooks/none.wasm", "{}"))
-            .await;
-        let message = lake.commit("main").await.unwrap_err().message;
-        assert_eq!(
-            message.matches("not found on branch main").count(),
-            reported,
-            "{message}"
-        );
+        let limits = preflight::Limits {
+            errors,
+            ..NO_LIMITS
+        };
+        assert_eq!(reported_missing_components(limits).await, reported);
     }
 }
 
@@ -106,20 +104,9 @@ async fn errors_of_one_hook_count_separately() {
 /// The remaining hooks are checked against their components when they run.
 #[tokio::test]
 async fn number_of_checked_hooks_is_limited() {
-    for (hooks_checked, reported) in [(usize::MAX, 5), (2, 2)] {
-        let limits = preflight::Limits {
-            hooks: hooks_checked,
-            ..NO_LIMITS
-        };
-        let lake = lake(limits, Compiler::InProcess).await;
-        lake.gate("main", "gate.yaml", &hooks(5, "hooks/none.wasm", "{}"))
-            .await;
-        let message = lake.commit("main").await.unwrap_err().message;
-        assert_eq!(
-            message.matches("not found on branch main").count(),
-            reported,
-            "{message}"
-        );
+    for (hooks, reported) in [(usize::MAX, 5), (2, 2)] {
+        let limits = preflight::Limits { hooks, ..NO_LIMITS };
+        assert_eq!(reported_missing_components(limits).await, reported);
     }
 }
 

@@ -223,7 +223,7 @@ async fn change_cannot_replace_the_component_of_its_gate() {
     }
     assert_eq!(
         rejection.hint.unwrap(),
-        "gate 'gate' of branch dev; main has another version: merge main into dev to update it; gate 'gate' of branch main before this change; the change edits or removes _lakefs_actions/gate.yaml or its component, so the version before it checks the change too: let the gate pass (start its service if that is down), or let the operator set actions.gates_source: source until the gate is repaired"
+        "gate 'gate' of branch dev; main has another version: merge main into dev to update it; gate 'gate' of branch main before this change; the change edits or removes _lakefs_actions/gate.yaml or its component, so the previous version checks the change too: let the gate pass (start its service if that is down), or let the operator set actions.gates_source: source until the gate is repaired"
     );
 }
 

@@ -82,8 +82,8 @@ async fn misplaced_action_files_are_warnings() {
     assert_eq!(
         warnings,
         [
-            "_lakefs_action/gate.yaml: is no action file and judges nothing, because the folder of action files is _lakefs_actions/",
-            "_lakefs_actions/sub/gate.yaml: is no action file and judges nothing, because it is in a folder below _lakefs_actions/; move it to _lakefs_actions/gate.yaml"
+            "_lakefs_action/gate.yaml: has no effect, because the folder of action files is _lakefs_actions/",
+            "_lakefs_actions/sub/gate.yaml: has no effect, because it is in a folder below _lakefs_actions/; move it to _lakefs_actions/gate.yaml"
         ]
     );
     lake.put("main", "other").await;
@@ -130,7 +130,7 @@ async fn number_of_hooks_per_event_is_limited() {
     }
     let refused = lake.commit("main").await.unwrap_err();
     assert!(refused.invalid_actions);
-    let expected = "parsing file _lakefs_actions/10.yaml: with this file there are 1100 hooks to run for one event; up to 1000 are run";
+    let expected = "parsing file _lakefs_actions/10.yaml: with this file, one event would run 1100 hooks; at most 1000 are allowed";
     assert!(refused.message.contains(expected), "{}", refused.message);
     assert!(lake.calls().await.is_empty());
 }
@@ -147,7 +147,7 @@ async fn total_size_of_action_files_is_limited() {
     }
     let refused = lake.commit("main").await.unwrap_err();
     assert!(refused.invalid_actions);
-    let expected = "* parsing file _lakefs_actions/5.yaml: the action files have more than 16777216 bytes in all, aliases written out\n";
+    let expected = "* parsing file _lakefs_actions/5.yaml: the action files exceed 16777216 bytes in total, with aliases expanded\n";
     assert!(refused.message.contains(expected), "{}", refused.message);
     lake.delete("main", "_lakefs_actions/5.yaml").await;
     lake.commit("main").await.unwrap();
@@ -167,7 +167,7 @@ async fn total_size_of_patterns_is_limited() {
     }
     let refused = lake.commit("main").await.unwrap_err();
     assert!(refused.invalid_actions);
-    let expected = "* parsing file _lakefs_actions/8.yaml: the patterns of branches and paths in the action files have more than 1048576 bytes in all\n";
+    let expected = "* parsing file _lakefs_actions/8.yaml: the branch and path patterns in the action files exceed 1048576 bytes in total\n";
     assert!(refused.message.contains(expected), "{}", refused.message);
     lake.delete("main", "_lakefs_actions/8.yaml").await;
     lake.commit("main").await.unwrap();

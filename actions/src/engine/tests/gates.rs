@@ -2,17 +2,17 @@
 
 use super::*;
 
+/// A gate that refuses every merge.
+pub(super) fn merge_gate() -> String {
+    REFUSE.replace("pre-commit", "pre-merge")
+}
+
 async fn merge_that_edits_its_gate(
     gates_source: GatesSource,
     edit: Option<&str>,
 ) -> (Lake, Result<String, Box<Rejection>>) {
     let lake = Lake::with(gates_source).await;
-    lake.gate(
-        "main",
-        "gate.yaml",
-        &REFUSE.replace("pre-commit", "pre-merge"),
-    )
-    .await;
+    lake.gate("main", "gate.yaml", &merge_gate()).await;
     lake.commit("main").await.unwrap();
     lake.branch("dev").await;
     match edit {
@@ -47,18 +47,13 @@ async fn change_cannot_edit_its_own_gate() {
 #[tokio::test]
 async fn hint_says_how_to_remove_a_gate_that_always_refuses() {
     let lake = Lake::new().await;
-    lake.gate(
-        "main",
-        "gate.yaml",
-        &REFUSE.replace("pre-commit", "pre-merge"),
-    )
-    .await;
+    lake.gate("main", "gate.yaml", &merge_gate()).await;
     lake.commit("main").await.unwrap();
     lake.branch("dev").await;
     lake.delete("dev", "_lakefs_actions/gate.yaml").await;
     lake.commit("dev").await.unwrap();
     let hint = async || lake.merge("dev", "main").await.unwrap_err().hint.unwrap();
-    let starts = "gate 'gate' of branch main before this change; the change edits or removes _lakefs_actions/gate.yaml or its component, so the version before it checks the change too: ";
+    let starts = "gate 'gate' of branch main before this change; the change edits or removes _lakefs_actions/gate.yaml or its component, so the previous version checks the change too: ";
     let way_out = "let the gate pass (start its service if that is down), or let the operator set actions.gates_source: source until the gate is repaired; hook 'no': ";
     let alone = hint().await;
     assert!(alone.starts_with(&format!("{starts}{way_out}")), "{alone}");
@@ -138,11 +133,6 @@ async fn hint_names_every_gate_however_many_hooks_refuse() {
     let hint = lake.commit("main").await.unwrap_err().hint.unwrap();
     let starts = "gate 'many' of branch main; gate 'gate' of branch main; hook 'no0': ";
     assert!(hint.starts_with(starts), "{hint}");
-}
-
-/// A gate that refuses every merge.
-fn merge_gate() -> String {
-    REFUSE.replace("pre-commit", "pre-merge")
 }
 
 /// A lake whose branches `main` and `dev` have [`merge_gate`], and whose `dev` has an uncommitted object.

@@ -2,6 +2,7 @@
 
 use graveler::{EventDetails, MetaRangeId};
 
+use super::gates::merge_gate;
 use super::*;
 use crate::matching::EVALUATIONS_ON_THREAD;
 
@@ -44,12 +45,7 @@ async fn subfolders_share_a_listing_request() {
     for name in ["a/1", "b/1", "b/2", "c/1"] {
         lake.gate("main", name, "no action").await;
     }
-    lake.gate(
-        "main",
-        "gate.yaml",
-        &REFUSE.replace("pre-commit", "pre-merge"),
-    )
-    .await;
+    lake.gate("main", "gate.yaml", &merge_gate()).await;
     lake.commit("main").await.unwrap();
     let now = tree(&lake, "main").await;
     let mut event = commit_of(&lake, now.clone(), now);

@@ -1,6 +1,7 @@
 //! Runs of commits and merges: what is called, refused and recorded.
 
 use super::*;
+use crate::computations::Blocked;
 
 #[test]
 fn rejection_message_matches_lakefs() {
@@ -334,4 +335,28 @@ async fn post_event_without_room_is_recorded_as_failed() {
         .unwrap()
         .unwrap();
     assert_eq!(hooks.results[0].status, HookStatus::Skipped);
+}
+
+/// Regression test: recording that the hooks of a landed change did not run could wait ten minutes for the
+/// repository's own computations, and the client waited too.
+#[tokio::test]
+async fn recording_that_hooks_did_not_run_is_limited_in_time() {
+    let lake = Lake::new().await;
+    let only_post = "post-commit: {paths: ['none/*']}";
+    let gate = REFUSE.replace("{pre-commit: }", &format!("{{{only_post}}}"));
+    lake.gate("main", "gate.yaml", &gate).await;
+    lake.commit("main").await.unwrap();
+    lake.actions.drain().await;
+    lake.put("main", "a").await;
+    lake.actions.queue.fill(&lake.repository.id).await;
+    let computations = &lake.actions.executor.loader.computations;
+    let _blocked = Blocked::start(computations, &lake.repository.partition()).await;
+    tokio::time::pause();
+    let started = tokio::time::Instant::now();
+    let commit = lake.commit("main").await.unwrap();
+    let waited = started.elapsed();
+    assert!(waited < Duration::from_secs(20), "{waited:?}");
+    let runs = lake.runs_of(&commit).await;
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    assert!(!runs[0].passed);
 }

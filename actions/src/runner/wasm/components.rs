@@ -101,7 +101,7 @@ impl Components {
         let permit = self.read_mib.acquire(repository, mib).await;
         permit.map_err(|waited| {
             let message = format!(
-                "the server is busy: component {path} could not be read within {} s, because others are being read",
+                "the server is busy: component {path} could not be read within {} s, because other components are being read",
                 waited.0.as_secs()
             );
             Failure::new(Cause::Busy, message).hint("try again")

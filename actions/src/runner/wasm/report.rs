@@ -15,25 +15,46 @@ const FINDINGS_IN_MESSAGE: usize = 3;
 /// Reports up to both of these sizes are written on the calling thread.
 const FEW_FINDINGS: usize = 16;
 const SHORT_LOG_BYTES: usize = 16 << 10;
+/// End of a log that was shortened.
+const SHORTENED: &str = "\n[log shortened: the server was busy]\n";
 
 /// Writes the report and decides the outcome. A report can have 16 MiB of findings and a log of the
-/// same size; long reports are written off the serving threads.
+/// same size; long reports are written off the serving threads, or shortened if no thread is free.
 pub(super) async fn finish(
     host: &Host,
     repository: &str,
-    report: Report,
+    mut report: Report,
     properties: &WasmProperties,
     log: Output,
 ) -> HookResult {
-    if report.findings.len() <= FEW_FINDINGS && report.log.len() <= SHORT_LOG_BYTES {
+    if is_short(&report) {
         return write_and_decide(report, properties, log);
     }
+    let computations = host.computations();
+    let Ok(slot) = computations.slot(repository).await else {
+        // The verdict stands.
+        shorten(&mut report);
+        return write_and_decide(report, properties, log);
+    };
     let properties = properties.clone();
     let write = move || write_and_decide(report, &properties, log);
-    let written = host.compute(repository, write);
-    written
-        .await
-        .unwrap_or_else(|failure| HookResult::new(Output::new(0), Err(failure.into())))
+    let written = computations.run_in(slot, write).await;
+    written.unwrap_or_else(|e| HookResult::new(Output::new(0), Err(Failure::from(e).into())))
+}
+
+fn is_short(report: &Report) -> bool {
+    report.findings.len() <= FEW_FINDINGS && report.log.len() <= SHORT_LOG_BYTES
+}
+
+/// Drops the findings and the end of the log that are too long for the calling thread.
+fn shorten(report: &mut Report) {
+    let dropped = report.findings.len().saturating_sub(FEW_FINDINGS);
+    report.findings.truncate(FEW_FINDINGS);
+    report.findings_dropped += dropped as u64;
+    if report.log.len() > SHORT_LOG_BYTES {
+        report.log.truncate(SHORT_LOG_BYTES);
+        report.log.extend_from_slice(SHORTENED.as_bytes());
+    }
 }
 
 fn write_and_decide(report: Report, properties: &WasmProperties, mut log: Output) -> HookResult {

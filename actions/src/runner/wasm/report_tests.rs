@@ -1,9 +1,12 @@
 //! Tests of the format of a component's report.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::*;
-use crate::wasm::Cause;
+use crate::action_file::{Action, HookKind};
+use crate::computations::{Blocked, Computations};
+use crate::wasm::{Cause, CodeKey, Compiler, HostOptions};
 
 fn finding(severity: &str, path: Option<&str>, message: &str) -> Finding {
     Finding {
@@ -88,4 +91,47 @@ fn refusal_names_the_first_errors() {
         refusal(&report(Verdict::Fail, Vec::new())),
         "verdict_fail: the hook gave no reason"
     );
+}
+
+fn properties(more: &str) -> WasmProperties {
+    let text = format!(
+        "name: gate\non: {{pre-commit: }}\nhooks:\n  - {{id: guard, type: wasm, properties: {{component: a.wasm, {more}}}}}"
+    );
+    let action = Action::parse("_lakefs_actions/gate.yaml", text.as_bytes()).unwrap();
+    match &action.hooks[0].kind {
+        HookKind::Wasm(wasm) => *wasm.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Regression test: if no thread was free to write a long report, the hook refused the change, whatever its
+/// verdict and `on_failure`, and its log was lost.
+#[tokio::test]
+async fn verdict_stands_if_no_thread_is_free_for_a_long_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let computations = Computations::waiting(Duration::from_millis(20)).unwrap();
+    let key = CodeKey::new([1; 32]);
+    let options = HostOptions::new(dir.path().to_owned(), key, Compiler::InProcess);
+    let host = Host::with_computations(options, computations.clone()).unwrap();
+    let _blocked = Blocked::start(&computations, "lake").await;
+    let finish_report = async |verdict, properties: &WasmProperties| {
+        let findings = vec![finding("error", Some("a"), "x"); 20];
+        let mut report = report(verdict, findings);
+        report.log = vec![b'x'; 20 << 10];
+        finish(&host, "lake", report, properties, Output::new(1 << 20)).await
+    };
+    let block = properties("");
+    assert!(finish_report(Verdict::Pass, &block).await.failure.is_none());
+    let warn = properties("on_failure: warn");
+    assert!(finish_report(Verdict::Fail, &warn).await.failure.is_none());
+    let failed = finish_report(Verdict::Fail, &block).await;
+    let message = failed.failure.unwrap().message;
+    assert!(message.starts_with("verdict_fail: error a "), "{message}");
+    assert_eq!(failed.findings.len(), FEW_FINDINGS);
+    let log = String::from_utf8(failed.log.finish(None)).unwrap();
+    assert!(
+        log.contains("[log shortened: the server was busy]\n"),
+        "{log}"
+    );
+    assert!(log.contains("(4 more findings were dropped"), "{log}");
 }

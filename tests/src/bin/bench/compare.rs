@@ -37,7 +37,7 @@ pub(crate) async fn run(binaries: &[&str]) -> Result<()> {
     let mut rows: BTreeMap<usize, (&'static str, Row)> = BTreeMap::new();
     for round in 0..TURNS {
         for place in 0..binaries.len() {
-            // What one binary leaves behind, such as data that is still being written, slows the next one.
+            // The order rotates, because data that one binary is still flushing to disk slows the next one.
             let at = (round + place) % binaries.len();
             let binary = &binaries[at];
             for (order, (name, value)) in turn(binary).await?.into_iter().enumerate() {

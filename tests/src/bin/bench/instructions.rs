@@ -1,5 +1,5 @@
-//! Compares server binaries by the instructions that they execute for each request, on SQLite. Counts do not depend
-//! on the load of the machine, as CPU times do. They leave out the kernel, and what caches cost.
+//! Compares server binaries by the instructions that they execute for each request, on SQLite. Unlike CPU
+//! times, counts do not depend on the load of the machine. They exclude the kernel and the cost of cache misses.
 //!
 //! Needs valgrind, whose tool callgrind counts.
 
@@ -19,7 +19,7 @@ use crate::{say, serve};
 const WARM_UP: u64 = 20;
 const READS: u64 = 200;
 const WRITES: u64 = 100;
-/// How long the server's work after its answers may take.
+/// How long the server may work after its last response.
 const SETTLE: Duration = Duration::from_secs(3);
 /// A limit that no row reaches.
 const TIME: Duration = Duration::from_secs(600);
@@ -127,7 +127,7 @@ impl Counted {
         F: Fn(Arc<Server>, u64) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Result<()>> + Send + 'static,
     {
-        // The work that follows earlier answers is not part of this row; that of its own requests is.
+        // Work that the server does after earlier responses is not counted; work after the responses of this row is.
         settle().await;
         self.control(&["--zero"])?;
         measure_up_to(requests, &self.server, 1, TIME, request).await?;
@@ -162,7 +162,7 @@ impl Counted {
     }
 }
 
-/// Waits for the server's work after its answers.
+/// Waits for the work that the server does after its last response.
 async fn settle() {
     let start = tokio::time::Instant::now() + SETTLE;
     tokio::time::interval_at(start, SETTLE).tick().await;

@@ -97,8 +97,8 @@ fn is_on_this_machine(parts: &Parts, peer: Option<&Peer>) -> bool {
     is_loopback && names_this_machine && !is_forwarded(parts) && !is_from_other_page(headers)
 }
 
-/// Whether a proxy has marked the request as forwarded, or sent it in the version 1.0 of HTTP: proxies use it by default,
-/// and no other client does. A proxy without any such sign looks local.
+/// Whether a proxy has marked the request as forwarded, or sent it as HTTP/1.0, which is the default of nginx and no other
+/// client uses. A proxy that does neither cannot be told from a local client.
 fn is_forwarded(request: &Parts) -> bool {
     const NAMES: &[&str] = &[
         "forwarded",
@@ -167,7 +167,8 @@ fn refuse(token: &SetupToken, is_wrong: bool) -> Response {
         (StatusCode::UNAUTHORIZED, "setup token required")
     };
     let hint = if token.is_configured {
-        "send the token of the server's configuration (installation.setup_token) in the header X-Weir-Setup-Token"
+        "send the token of the server's configuration (installation.setup_token) in the header X-Weir-Setup-Token, \
+         or create the first administrator on the server's own machine and not through a proxy"
     } else {
         "send the setup token, which the server's start log prints, in the header X-Weir-Setup-Token, \
          or create the first administrator on the server's own machine and not through a proxy"

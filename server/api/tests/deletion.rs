@@ -91,14 +91,18 @@ async fn every_route_answers_410_during_the_deletion() {
 async fn name_is_free_after_the_deletion() {
     let api = TestApi::new().await;
     mark(&api).await;
-    let anew = json!({"name": "gone", "storage_namespace": "mem://anew"});
-    let message = api.post("/repositories", &anew).await.expect(410).message();
+    let same_name = json!({"name": "gone", "storage_namespace": "mem://anew"});
+    let message = api
+        .post("/repositories", &same_name)
+        .await
+        .expect(410)
+        .message();
     assert!(message.contains("being deleted"), "{message}");
     let listed = api.get("/repositories").await.expect(200).json();
     assert_eq!(listed["results"], json!([]));
     assert_eq!(api.lake.finish_deletions().await.unwrap(), 1);
     api.get("/repositories/gone").await.expect(404);
-    api.post("/repositories", &anew).await.expect(201);
+    api.post("/repositories", &same_name).await.expect(201);
 }
 
 #[tokio::test]

@@ -161,12 +161,12 @@ async fn errors_about_runs_have_the_messages_of_lakefs() {
             "can't use both branchID and MergedCommitID: parameters conflict",
         ),
     ] {
-        let said = api
+        let refusal = api
             .get(&format!("{runs}{path}"))
             .await
             .expect(status)
             .json();
-        assert_eq!(said["message"], message, "{path}");
+        assert_eq!(refusal["message"], message, "{path}");
     }
     let unknown = api.get(&format!("{runs}/none")).await.expect(404).json();
     let hint = unknown["hint"].as_str().unwrap();

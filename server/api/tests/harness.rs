@@ -76,7 +76,7 @@ pub(crate) struct Ask {
 #[derive(Debug)]
 struct RecordingAuthorizer {
     auth: auth::Auth,
-    asked: Arc<Mutex<Vec<Permission>>>,
+    checked: Arc<Mutex<Vec<Permission>>>,
     forbidden: Arc<Mutex<Option<&'static str>>>,
 }
 
@@ -87,7 +87,7 @@ impl Authorizer for RecordingAuthorizer {
         principal: &Principal,
         permissions: &[Permission],
     ) -> auth::Result<()> {
-        self.asked.lock().unwrap().extend_from_slice(permissions);
+        self.checked.lock().unwrap().extend_from_slice(permissions);
         let forbidden = *self.forbidden.lock().unwrap();
         if let Some(missing) = permissions.iter().find(|p| Some(p.action) == forbidden) {
             return Err(auth::Error::Forbidden(missing.action.to_owned()));
@@ -101,7 +101,7 @@ pub(crate) struct TestApi {
     router: Router,
     /// The catalog of the server.
     pub(crate) lake: TestCatalog,
-    asked: Arc<Mutex<Vec<Permission>>>,
+    checked: Arc<Mutex<Vec<Permission>>>,
     forbidden: Arc<Mutex<Option<&'static str>>>,
     _cache: tempfile::TempDir,
 }
@@ -173,11 +173,11 @@ impl TestApi {
             setup_token,
             bodies: api::BodyBudgets::new(128 << 20),
         };
-        let asked = Arc::default();
+        let checked = Arc::default();
         let forbidden = Arc::default();
         let authorizer = RecordingAuthorizer {
             auth: auth.clone(),
-            asked: Arc::clone(&asked),
+            checked: Arc::clone(&checked),
             forbidden: Arc::clone(&forbidden),
         };
         let state = ApiState {
@@ -193,7 +193,7 @@ impl TestApi {
         Self {
             router: api::router(state),
             lake,
-            asked,
+            checked,
             forbidden,
             _cache: cache,
         }
@@ -207,8 +207,8 @@ impl TestApi {
     }
 
     /// The permissions that were checked since the last call, in order.
-    pub(crate) fn take_asked(&self) -> Vec<Permission> {
-        std::mem::take(&mut self.asked.lock().unwrap())
+    pub(crate) fn take_checked(&self) -> Vec<Permission> {
+        std::mem::take(&mut self.checked.lock().unwrap())
     }
 
     /// Takes the permission for an action from all callers.

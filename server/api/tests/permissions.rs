@@ -12,7 +12,7 @@ fn repositories(path: &str) -> String {
     }
 }
 
-async fn asked(api: &TestApi, request: (&str, &str, Value)) -> String {
+async fn checked_permissions(api: &TestApi, request: (&str, &str, Value)) -> String {
     let (method, path, body) = request;
     let ask = Ask {
         headers: vec![("content-type", "application/json".to_owned())],
@@ -22,20 +22,20 @@ async fn asked(api: &TestApi, request: (&str, &str, Value)) -> String {
         },
         anonymous: false,
     };
-    api.take_asked();
+    api.take_checked();
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     api.ask(method, &repositories(path), ask).await;
-    let asked = api.take_asked().into_iter().map(|permission| {
+    let checked = api.take_checked().into_iter().map(|permission| {
         let local = permission
             .resource
             .strip_prefix("arn:lakefs:fs:::repository/");
         let resource = local.unwrap_or(&permission.resource);
         format!("{} {resource}", permission.action)
     });
-    asked.collect::<Vec<_>>().join(", ")
+    checked.collect::<Vec<_>>().join(", ")
 }
 
-/// Guards against a bug: an empty list of paths needed no permission, and the status told whether repository and branch
+/// Guards against a bug: an empty list of paths needed no permission, and the status disclosed whether repository and branch
 /// exist.
 #[tokio::test]
 async fn deleting_no_objects_tells_nothing_without_permission() {
@@ -282,7 +282,11 @@ async fn operations_require_the_permissions_of_lakefs() {
         ),
     ] {
         let request = (method, path, body);
-        assert_eq!(asked(&api, request).await, expected, "{method} {path}");
+        assert_eq!(
+            checked_permissions(&api, request).await,
+            expected,
+            "{method} {path}"
+        );
     }
 
     // The destination branch is known only from the pull request.
@@ -300,13 +304,13 @@ async fn operations_require_the_permissions_of_lakefs() {
         .json();
     let merge = format!("lake/pulls/{}/merge", pull["id"].as_str().unwrap());
     assert_eq!(
-        asked(&api, ("PUT", &merge, Value::Null)).await,
+        checked_permissions(&api, ("PUT", &merge, Value::Null)).await,
         "pr:WritePullRequest lake, fs:CreateCommit lake/branch/d"
     );
 
     let new = json!({"name": "new", "storage_namespace": "mem://new"});
     assert_eq!(
-        asked(&api, ("POST", "", new)).await,
+        checked_permissions(&api, ("POST", "", new)).await,
         "fs:CreateRepository new, fs:AttachStorageNamespace arn:lakefs:fs:::namespace/mem://new"
     );
 }

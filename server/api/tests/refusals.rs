@@ -143,7 +143,7 @@ const OPEN: &[&str] = &[
 #[tokio::test]
 async fn all_other_operations_require_authentication() {
     let api = TestApi::new().await;
-    let mut asked = 0;
+    let mut requested = 0;
     for route in api::ROUTES
         .iter()
         .filter(|route| !OPEN.contains(&route.operation))
@@ -163,9 +163,9 @@ async fn all_other_operations_require_authentication() {
             )
             .await;
         assert_eq!(answer.status, 401, "{operation}: {:?}", answer.body);
-        asked += 1;
+        requested += 1;
     }
-    assert_eq!(asked, api::ROUTES.len() - OPEN.len());
+    assert_eq!(requested, api::ROUTES.len() - OPEN.len());
 }
 
 #[tokio::test]

@@ -212,7 +212,7 @@ async fn unknown_task_ids_are_not_found() {
         .expect(400);
 }
 
-/// A server with a repository, its head, its dump, and the bare repository `anew` over the same namespace.
+/// A server with a repository, its head, its dump, and the bare repository `restored-lake` over the same namespace.
 async fn dumped() -> (TestApi, String, Value) {
     let api = TestApi::new().await;
     api.repository("lake").await;
@@ -221,21 +221,21 @@ async fn dumped() -> (TestApi, String, Value) {
     let dump = "/repositories/lake/refs/dump";
     let refs = api.ask(Method::PUT, dump, Ask::default()).await;
     let refs = refs.expect(201).json();
-    let anew = json!({"name": "anew", "storage_namespace": "mem://lake"});
-    api.post("/repositories?bare=true", &anew).await.expect(201);
+    let bare = json!({"name": "restored-lake", "storage_namespace": "mem://lake"});
+    api.post("/repositories?bare=true", &bare).await.expect(201);
     (api, head, refs)
 }
 
-/// Restores `anew` in a task and returns its final status.
+/// Restores `restored-lake` in a task and returns its final status.
 async fn restore_task(api: &TestApi, refs: &Value) -> Value {
-    let path = "/repositories/anew/restore";
+    let path = "/repositories/restored-lake/restore";
     let started = api.post(path, refs).await.expect(202).json();
     let id = started["id"].as_str().unwrap();
     done(api, &format!("{path}?task_id={id}"), "done").await
 }
 
 async fn head_of_the_restored(api: &TestApi) -> Value {
-    let head = api.get("/repositories/anew/commits/main").await;
+    let head = api.get("/repositories/restored-lake/commits/main").await;
     head.expect(200).json()["id"].clone()
 }
 
@@ -253,7 +253,7 @@ async fn dump_task_has_the_dump_as_its_result() {
 #[tokio::test]
 async fn repository_is_restored_from_a_dump() {
     let (api, head, refs) = dumped().await;
-    let restored = put(&api, "/repositories/anew/refs/restore", refs).await;
+    let restored = put(&api, "/repositories/restored-lake/refs/restore", refs).await;
     assert_eq!(restored.expect(200).text(), "");
     assert_eq!(head_of_the_restored(&api).await, json!(head));
 }
@@ -268,7 +268,7 @@ async fn repository_is_restored_by_a_task() {
 #[tokio::test]
 async fn only_bare_repositories_are_restored() {
     let (api, _, refs) = dumped().await;
-    let path = "/repositories/anew/refs/restore";
+    let path = "/repositories/restored-lake/refs/restore";
     put(&api, path, refs.clone()).await.expect(200);
     let again = put(&api, path, refs.clone()).await.expect(400);
     assert_eq!(again.message(), "can only restore into a bare repository");

@@ -199,10 +199,10 @@ async fn undo_and_reflog_require_authentication() {
     let undone = api.post(undo, &json!({})).await.expect(200).json();
     assert_eq!(undone["undone"]["to_commit"], json!(commit));
     assert_eq!(head().await, before);
-    let told = api.get(log).await.expect(200).json();
-    let told = told["results"].as_array().unwrap().clone();
-    assert_eq!(told.len(), 3, "{told:?}");
-    for entry in told {
+    let entries = api.get(log).await.expect(200).json();
+    let entries = entries["results"].as_array().unwrap().clone();
+    assert_eq!(entries.len(), 3, "{entries:?}");
+    for entry in entries {
         assert_eq!(entry["actor"], "admin", "{entry}");
     }
 }

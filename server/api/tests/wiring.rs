@@ -51,8 +51,8 @@ async fn diff_includes_the_right_side_on_request() {
         let with = format!("{path}&include_right_stats=true");
         let with = api.get(&with).await.expect(200).json();
         let rows = |diff: &Value| diff["results"].as_array().unwrap().clone();
-        let told: Vec<_> = rows(&plain).iter().map(|row| row["path"].clone()).collect();
-        assert_eq!(told, ["added", "changed", "removed"], "{kind}");
+        let paths: Vec<_> = rows(&plain).iter().map(|row| row["path"].clone()).collect();
+        assert_eq!(paths, ["added", "changed", "removed"], "{kind}");
         for row in rows(&plain) {
             assert!(row.get("right").is_none(), "{kind}: {row}");
         }

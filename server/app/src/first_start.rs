@@ -166,26 +166,19 @@ fn how_to_set_up(address: SocketAddr, token: Option<&str>) -> String {
         other => other,
     };
     let url = SocketAddr::new(host, address.port());
-    let (header, elsewhere) = match token {
-        Some(token) => (
-            "",
-            format!(
-                " (from another machine, or through a proxy, add -H 'X-Weir-Setup-Token: {token}')"
-            ),
-        ),
-        None => (
-            "-H 'X-Weir-Setup-Token: TOKEN' ",
-            ", with the token of installation.setup_token".to_owned(),
-        ),
+    let token = match token {
+        Some(token) => format!("'X-Weir-Setup-Token: {token}'"),
+        None => "'X-Weir-Setup-Token: TOKEN' with the value of installation.setup_token".to_owned(),
     };
     format!(
         "no administrator yet: POST /api/v1/setup_lakefs creates one and returns its access key: \
-         curl {header}-H 'content-type: application/json' -d '{{\"username\": \"admin\"}}' http://{url}/api/v1/setup_lakefs{elsewhere}"
+         curl -H 'content-type: application/json' -d '{{\"username\": \"admin\"}}' http://{url}/api/v1/setup_lakefs \
+         (from another machine, or through a proxy, add -H {token})"
     )
 }
 
-/// Logs how to create the first administrator. If the log has only errors, it is printed: nobody would know the token
-/// otherwise.
+/// Logs how to create the first administrator. If the log shows only errors, prints it instead, so that the token can be
+/// seen.
 fn announce_setup(text: &str) {
     if tracing::enabled!(tracing::Level::WARN) {
         tracing::warn!("{text}");
@@ -243,15 +236,28 @@ mod tests {
 
     #[test]
     fn start_log_contains_only_generated_tokens() {
-        let said = how_to_set_up("0.0.0.0:8000".parse().unwrap(), Some("t0ken"));
+        let generated = how_to_set_up("0.0.0.0:8000".parse().unwrap(), Some("t0ken"));
         assert!(
-            said.contains("http://127.0.0.1:8000/") && said.contains("X-Weir-Setup-Token: t0ken"),
-            "{said}"
+            generated.contains("http://127.0.0.1:8000/")
+                && generated.contains("X-Weir-Setup-Token: t0ken"),
+            "{generated}"
         );
-        let said = how_to_set_up("[::]:80".parse().unwrap(), None);
+        let configured = how_to_set_up("[::]:80".parse().unwrap(), None);
         assert!(
-            said.contains("http://[::1]:80/") && said.contains("installation.setup_token"),
-            "{said}"
+            configured.contains("http://[::1]:80/")
+                && configured.contains("installation.setup_token"),
+            "{configured}"
         );
+    }
+
+    /// Guards against a bug: with a configured token, the command had a placeholder for it, and failed if it was copied.
+    #[test]
+    fn local_command_of_the_start_log_needs_no_token() {
+        for token in [Some("t0ken"), None] {
+            let text = how_to_set_up("127.0.0.1:8000".parse().unwrap(), token);
+            let (local, remote) = text.split_once(" (from another machine").unwrap();
+            assert!(!local.contains("X-Weir-Setup-Token"), "{text}");
+            assert!(remote.contains("X-Weir-Setup-Token"), "{text}");
+        }
     }
 }

@@ -56,7 +56,7 @@ fn commands(url: &str) -> [(&'static str, String); 3] {
     [
         (
             "Create the first administrator. The response shows its keys only once. Skip this step if keys were configured at the start. \
-             From another machine, or through a proxy, add -H 'X-Weir-Setup-Token: TOKEN'. The server's start log prints the token. If one is configured (installation.setup_token), add that one in any case.",
+             From another machine, or through a proxy, add -H 'X-Weir-Setup-Token: TOKEN'. The server's start log prints the token. If installation.setup_token is set, use that token.",
             format!(
                 "curl -H 'content-type: application/json' -d '{{\"username\": \"admin\"}}' {url}/api/v1/setup_lakefs"
             ),

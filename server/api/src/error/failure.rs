@@ -1,4 +1,4 @@
-//! The failures of requests. How they are answered is in the other files of this folder.
+//! The failures of requests. The other files of this folder map them to responses.
 
 use super::error_text::ErrorText;
 

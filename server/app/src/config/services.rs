@@ -71,9 +71,9 @@ pub struct Installation {
     pub user_name: Option<String>,
     pub access_key_id: Option<String>,
     pub secret_access_key: Option<String>,
-    /// Token with which callers may create the administrator.
+    /// Token with which remote callers may create the administrator.
     pub setup_token: Option<String>,
-    /// Whether the token was generated at the start, so that local callers do not need it.
+    /// Whether the token was generated at the start, so that the start log prints it.
     pub setup_token_is_generated: bool,
 }
 

@@ -451,12 +451,13 @@ fn data_folder_listens_on_loopback_and_lakefs_file_on_all_addresses() {
 fn setup_token_has_a_minimum_length_and_is_never_printed() {
     let with = |token: &str| format!("{MINIMAL}installation:\n  setup_token: {token}\n");
     for short in ["hunter2hunter2", "'hunter2 hunter2 hunter2'"] {
-        let said = refused(&with(short));
+        let message = refused(&with(short));
         assert!(
-            said.contains("installation.setup_token: [redacted]") && said.contains("at least 16"),
-            "{said}"
+            message.contains("installation.setup_token: [redacted]")
+                && message.contains("at least 16"),
+            "{message}"
         );
-        assert!(!said.contains("hunter2"), "{said}");
+        assert!(!message.contains("hunter2"), "{message}");
     }
     let config = Config::from_yaml(&with("hunter2hunter2hunter2"), &Overrides::default()).unwrap();
     assert_eq!(
@@ -473,10 +474,10 @@ fn webhook_targets_are_validated_at_start() {
         "    allow: [10.0.0.0/8, hooks.example.com, '*.internal']\n    deny: '10.0.0.66, fd00::/8'\n",
     );
     assert!(Config::from_yaml(&fine, &Overrides::default()).is_ok());
-    let said = refused(&with("    deny: [10.0.0.1/8]\n"));
+    let message = refused(&with("    deny: [10.0.0.1/8]\n"));
     assert!(
-        said.contains("actions.webhook.deny") && said.contains("10.0.0.1/8 is not a network"),
-        "{said}"
+        message.contains("actions.webhook.deny") && message.contains("10.0.0.1/8 is not a network"),
+        "{message}"
     );
     assert!(refused(&with("    alow: []\n")).contains("did you mean `actions.webhook.allow`?"));
 }

@@ -197,12 +197,20 @@ async fn answer(
     let response = explain_slow_body(response, &was_too_slow);
     match memory.reserve_response(&response, trust, request_memory) {
         Ok(reservation) => (response, reservation),
-        Err(_) if is_http2 => (out_of_memory_http2(), None),
-        Err(_) => (out_of_memory(&response, &method), None),
+        Err(_) => (without_memory(&response, &method, is_http2), None),
     }
 }
 
-/// The response if there is no memory left for `response` to a request with this method.
+/// Replaces a response for which there is no memory left. Keeps its request ids.
+fn without_memory(response: &Response, method: &Method, is_http2: bool) -> Response {
+    let refusal = match is_http2 {
+        true => out_of_memory_http2(),
+        false => out_of_memory(response, method),
+    };
+    replacement(response, refusal)
+}
+
+/// The refusal on HTTP/1 if there is no memory left for `response` to a request with this method.
 fn out_of_memory(response: &Response, method: &Method) -> Response {
     let status = StatusCode::SERVICE_UNAVAILABLE;
     let is_change =
@@ -220,10 +228,11 @@ fn out_of_memory(response: &Response, method: &Method) -> Response {
             "other clients do not read their responses: try again later, or ask for a smaller page",
         ),
     };
-    try_later(replacement(response, refusal))
+    try_later(refusal)
 }
 
-/// The same on HTTP/2. It has no body, and is therefore complete at once, even if the client's window is closed.
+/// The refusal on HTTP/2 if there is no memory left. It has no body, so that it is complete at once, even if the client's
+/// window is closed.
 fn out_of_memory_http2() -> Response {
     let mut response = Response::default();
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -304,13 +313,24 @@ mod tests {
             let mut response = Response::default();
             let id = HeaderValue::from_static("an-id");
             response.headers_mut().insert(header, id);
-            let refusal = out_of_memory(&response, &Method::GET);
+            let refusal = without_memory(&response, &Method::GET, false);
             assert_eq!(refusal.status(), 503);
             assert_eq!(refusal.headers()["retry-after"], "2");
             assert_eq!(refusal.headers()[header], "an-id");
             let text = text(refusal).await;
             assert!(text.contains(expected), "{text}");
         }
+    }
+
+    /// Guards against a bug: on HTTP/2, the refused response of a change could not be found in the log.
+    #[test]
+    fn refusal_for_lack_of_memory_keeps_the_request_id_on_http2() {
+        let mut response = Response::default();
+        let id = HeaderValue::from_static("an-id");
+        response.headers_mut().insert("x-request-id", id);
+        let refusal = without_memory(&response, &Method::POST, true);
+        assert_eq!(refusal.status(), 503);
+        assert_eq!(refusal.headers()["x-request-id"], "an-id");
     }
 
     /// A client that sent the change again would make it twice.

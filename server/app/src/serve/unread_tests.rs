@@ -18,7 +18,7 @@ const SETTINGS: u8 = 4;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const STREAMS: u32 = 100;
-/// Of which an eighth is for anonymous callers.
+/// Total budget. Anonymous connections get one eighth of it.
 const MEMORY_BYTES: usize = 8 * ANONYMOUS_BYTES;
 const ANONYMOUS_BYTES: usize = 400 << 10;
 const BODY_BYTES: usize = 50 << 10;

@@ -6,11 +6,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
-use http::request::Parts;
 
 use crate::config::Config;
 use crate::refusal;
@@ -56,8 +54,8 @@ impl LocalNames {
     }
 
     /// Returns why a request is rejected and a hint, or `None` if it is accepted.
-    fn refusal(&self, request: &Parts) -> Option<(String, &'static str)> {
-        let mut hosts = api::hosts(&request.uri, &request.headers).peekable();
+    fn refusal<B>(&self, request: &http::Request<B>) -> Option<(String, &'static str)> {
+        let mut hosts = api::hosts(request.uri(), request.headers()).peekable();
         if hosts.peek().is_none() {
             return Some(("the request has no host".to_owned(), HINT_HOST));
         }
@@ -67,36 +65,27 @@ impl LocalNames {
             let why = format!("host {host} is not this machine");
             return Some((why, HINT_HOST));
         }
-        api::is_cross_site(&request.headers).then(|| {
+        api::is_cross_site(request.headers()).then(|| {
             let why = "a page of another site sent this request".to_owned();
             (why, HINT_PAGE)
         })
     }
-}
 
-/// Middleware of a quickstart, which has names: rejects requests for other hosts and from pages of other sites with
-/// status 403.
-pub(crate) async fn guard(
-    State(names): State<Option<LocalNames>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let Some(names) = names else {
-        return next.run(request).await;
-    };
-    let (parts, body) = request.into_parts();
-    if let Some((why, hint)) = names.refusal(&parts) {
+    /// Returns a refusal with status 403 of a request for another host or from a page of another site.
+    pub(crate) fn refuse_others(
+        &self,
+        interface: Interface,
+        request: &Request,
+    ) -> Option<Response> {
+        let (why, hint) = self.refusal(request)?;
         tracing::debug!("refused a request to a quickstart: {why}");
         let message = format!("a quickstart accepts requests from this machine only: {why}");
         let status = StatusCode::FORBIDDEN;
-        return match parts.extensions.get() {
-            Some(Interface::S3) => {
-                refusal::s3(status, "AccessDenied", &format!("{message}: {hint}"))
-            }
-            _ => refusal::refusal(status, &message, hint),
-        };
+        Some(match interface {
+            Interface::S3 => refusal::s3(status, "AccessDenied", &format!("{message}: {hint}")),
+            Interface::Rest | Interface::Other => refusal::refusal(status, &message, hint),
+        })
     }
-    next.run(Request::from_parts(parts, body)).await
 }
 
 #[cfg(test)]
@@ -112,7 +101,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        names.refusal(&request.body(()).unwrap().into_parts().0)
+        names.refusal(&request.body(()).unwrap())
     }
 
     #[test]

@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base::IdGenerator;
 use futures::FutureExt as _;
@@ -119,16 +118,19 @@ pub(crate) fn remove_unfit_request_id(mut request: Request) -> Request {
     request
 }
 
-/// Middleware: runs the request in a span with its id, writes the log line and the metrics.
-pub(crate) async fn observe(request: Request, next: Next) -> Response {
-    let interface = request.extensions().get::<Interface>();
-    let surface = interface.copied().unwrap_or(Interface::Other).label();
+/// Runs the request in a span with its id, writes the log line and the metrics.
+pub(crate) async fn observe<F, R>(request: Request, interface: Interface, run: F) -> Response
+where
+    F: FnOnce(Request) -> R,
+    R: Future<Output = Response>,
+{
+    let surface = interface.label();
     let id = request.headers().get(REQUEST_ID);
     let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
     let (method, path) = (request.method().clone(), request.uri().path());
     let span = tracing::info_span!("request", id, surface, %method, path);
     let started = Instant::now();
-    let response = next.run(request).instrument(span.clone()).await;
+    let response = run(request).instrument(span.clone()).await;
     let elapsed = started.elapsed();
 
     let status = response.status();
@@ -143,12 +145,14 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     response
 }
 
-/// Middleware: logs a panic of a handler and returns a response for it. The panic fails only its own request and not the
-/// connection, which other requests may share.
-pub(crate) async fn catch_panics(request: Request, next: Next) -> Response {
-    let interface = request.extensions().get::<Interface>().copied();
+/// Runs a handler. Logs a panic and returns a response for it. The panic fails only its own request and not the connection,
+/// which other requests may share.
+pub(crate) async fn catch_panics(
+    interface: Interface,
+    handler: impl Future<Output = Response>,
+) -> Response {
     // A request shares with others only state that stays consistent if a handler is dropped, and so if it panics.
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+    match AssertUnwindSafe(handler).catch_unwind().await {
         Ok(response) => response,
         Err(panic) => {
             tracing::error!(panic = panic_text(panic.as_ref()), "a handler panicked");
@@ -157,9 +161,9 @@ pub(crate) async fn catch_panics(request: Request, next: Next) -> Response {
     }
 }
 
-fn internal_error(interface: Option<Interface>) -> Response {
+fn internal_error(interface: Interface) -> Response {
     let status = StatusCode::INTERNAL_SERVER_ERROR;
-    if interface == Some(Interface::S3) {
+    if interface == Interface::S3 {
         let message = "We encountered an internal error. Please try again.";
         return refusal::s3(status, "InternalError", message);
     }
@@ -197,7 +201,7 @@ fn is_fit(value: &HeaderValue) -> bool {
 mod tests {
     use axum::Router;
     use axum::body::Body;
-    use axum::middleware;
+    use axum::middleware::{self, Next};
     use axum::routing::get;
     use base::{SystemClock, SystemIds};
     use http_body_util::BodyExt as _;
@@ -217,8 +221,14 @@ mod tests {
                     .layer(MapRequestLayer::new(remove_unfit_request_id))
                     .layer(SetRequestIdLayer::new(REQUEST_ID, ids))
                     .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-                    .layer(middleware::from_fn(observe))
-                    .layer(middleware::from_fn(catch_panics)),
+                    .layer(middleware::from_fn(async |request: Request, next: Next| {
+                        let interface = request.extensions().get::<Interface>().copied();
+                        let interface = interface.unwrap_or(Interface::Other);
+                        observe(request, interface, |request| {
+                            catch_panics(interface, next.run(request))
+                        })
+                        .await
+                    })),
             )
     }
 

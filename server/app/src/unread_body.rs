@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderValue, Version};
@@ -20,11 +19,15 @@ use tokio::sync::oneshot;
 /// Maximum number of bytes read from a body.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// Middleware: runs a handler, then reads the rest of a small body that the handler did not read.
-pub(crate) async fn drain_unread_body(request: Request, next: Next) -> Response {
+/// Runs a handler, then reads the rest of a small body that the handler did not read.
+pub(crate) async fn drain_unread_body<F, R>(request: Request, handler: F) -> Response
+where
+    F: FnOnce(Request) -> R,
+    R: Future<Output = Response>,
+{
     let may_wait_for_continue =
         request.version() == Version::HTTP_11 && request.headers().contains_key(EXPECT);
-    let mut response = with_unread_body_drained(request, |request| next.run(request)).await;
+    let mut response = with_unread_body_drained(request, handler).await;
     if may_wait_for_continue && response.status().is_client_error() {
         // A client that waits for `100 Continue` is refused before it sends its body. The
         // connection cannot be reused and is closed. Without this header, pooled clients would

@@ -1,28 +1,26 @@
 //! Refuses request bodies with a transfer coding that nothing decodes.
 
-use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::refusal::{self, refusal};
 use crate::telemetry::Interface;
 
-/// Middleware: refuses bodies with a transfer coding other than `chunked`.
-pub(super) async fn refuse_other_codings(request: Request, next: Next) -> Response {
-    if !has_other_coding(request.headers()) {
-        return next.run(request).await;
+/// Returns a refusal if the body has a transfer coding other than `chunked`.
+pub(super) fn refuse_other_codings(interface: Interface, headers: &HeaderMap) -> Option<Response> {
+    if !has_other_coding(headers) {
+        return None;
     }
     let status = StatusCode::NOT_IMPLEMENTED;
     let message = "the body has a transfer coding other than chunked";
     let hint = "send the body without Transfer-Encoding, or with chunked alone";
-    let mut response = match request.extensions().get() {
-        Some(Interface::S3) => refusal::s3(status, "NotImplemented", &format!("{message}: {hint}")),
-        _ => refusal(status, message, hint),
+    let mut response = match interface {
+        Interface::S3 => refusal::s3(status, "NotImplemented", &format!("{message}: {hint}")),
+        Interface::Rest | Interface::Other => refusal(status, message, hint),
     };
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
-    response
+    Some(response)
 }
 
 /// Returns whether a body has a transfer coding other than `chunked`. Hyper decodes only `chunked`, so the encoded

@@ -11,6 +11,7 @@
 //!   bodies.rs            request and response bodies; wait_budget.rs: limit for slow clients
 //!   memory.rs            memory of requests and responses
 //! coding.rs              transfer codings of request bodies
+//! routes.rs              all routes and the middleware around them
 //! parameters.rs          limit of query parameters
 //! reserved.rs            one short response for connections beyond the limit
 //! ```
@@ -25,6 +26,7 @@ mod memory;
 mod parameters;
 mod registry;
 mod reserved;
+mod routes;
 mod socket;
 #[cfg(test)]
 mod unread_tests;
@@ -35,32 +37,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
-use base::{SystemClock, SystemIds};
-use gateway::Gateway;
-use graveler::nesting;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceBuilder;
-use tower::util::MapRequestLayer;
-use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 
 use crate::config::Config;
 use crate::first_start::{self, FirstStart};
-use crate::local_only::{self, LocalNames};
-use crate::metrics_page::MetricsPage;
+use crate::local_only::LocalNames;
 use crate::parent::Parent;
-use crate::telemetry::{Interface, REQUEST_ID, RequestIds};
 use crate::wiring::{self, Layers};
-use crate::{docs, elsewhere, jobs, telemetry, unread_body, welcome};
+use crate::{jobs, telemetry};
 
 /// How long running requests may take after a stop signal.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -171,7 +159,7 @@ impl Server {
             .context("failed to read the bound address")?;
         let stop = CancellationToken::new();
         let names = LocalNames::of(&config);
-        let app = router(&layers, metrics.clone(), &installation_id, names);
+        let app = routes::router(&layers, metrics.clone(), &installation_id, names);
         // Logged before the first response, so that the log is complete when a client gets a
         // response.
         first_start.announce(address);
@@ -255,77 +243,6 @@ async fn within_record_timeout<T>(step: impl Future<Output = T>, warning: &str) 
         tracing::warn!("{warning}");
     }
     outcome
-}
-
-/// Builds all routes and the middleware around them. Called once; connections clone the result.
-fn router(
-    layers: &Arc<Layers>,
-    metrics: PrometheusHandle,
-    installation_id: &str,
-    names: Option<LocalNames>,
-) -> Router {
-    let ids = RequestIds(Arc::new(SystemIds::new(Arc::new(SystemClock))));
-    let alive = format!("alive! {installation_id}");
-    let metrics = MetricsPage::new(metrics);
-    let routes = Router::new()
-        .route("/_health", get(move || std::future::ready(alive.clone())))
-        .route(
-            "/metrics",
-            get(move || std::future::ready(metrics.respond())),
-        )
-        .route("/", get(welcome::page));
-    docs::routes(routes)
-        .merge(layers.api.clone())
-        .fallback(elsewhere::not_found)
-        .method_not_allowed_fallback(elsewhere::wrong_method)
-        .layer(
-            ServiceBuilder::new()
-                .layer(from_fn_with_state(Arc::clone(layers), classify))
-                .layer(from_fn(unread_body::drain_unread_body))
-                .layer(MapRequestLayer::new(telemetry::remove_unfit_request_id))
-                .layer(SetRequestIdLayer::new(REQUEST_ID, ids))
-                .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-                .layer(from_fn(telemetry::observe))
-                .layer(from_fn(telemetry::catch_panics))
-                // Below `observe`, so that the refusals are logged and counted.
-                .layer(from_fn_with_state(names, local_only::guard))
-                .layer(from_fn(parameters::refuse_too_many))
-                .layer(from_fn(coding::refuse_other_codings))
-                .layer(from_fn_with_state(layers.gateway.clone(), route_s3)),
-        )
-}
-
-/// Middleware: determines the interface and the nesting depth of a request, and counts it.
-async fn classify(State(layers): State<Arc<Layers>>, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let interface = if parameters::are_too_many(&parts.uri) {
-        // Refused below, unparsed.
-        match gateway::appears_signed(&parts.headers, &parts.uri) {
-            true => Interface::S3,
-            false => Interface::Other,
-        }
-    } else if layers.gateway.is_s3_request(&parts) {
-        Interface::S3
-    } else if parts.uri.path().starts_with("/api/") {
-        Interface::Rest
-    } else {
-        Interface::Other
-    };
-    if interface != Interface::Other {
-        layers.auth.count_request();
-    }
-    parts.extensions.insert(interface);
-    let depth = layers.actions.depth_of(&parts.headers);
-    let request = Request::from_parts(parts, body);
-    nesting::run_at_depth(depth, next.run(request)).await
-}
-
-/// Middleware: passes S3 requests to the gateway and all others to the routes.
-async fn route_s3(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
-    match request.extensions().get() {
-        Some(Interface::S3) => gateway.handle(request).await.into_response(),
-        _ => next.run(request).await,
-    }
 }
 
 /// Signals that stop the server.

@@ -1,7 +1,5 @@
 //! Refuses queries with too many parameters.
 
-use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::Response;
 use http::{StatusCode, Uri};
 
@@ -17,18 +15,16 @@ pub(super) fn are_too_many(uri: &Uri) -> bool {
     query.bytes().filter(|b| *b == b'&').count() >= MAX_QUERY_PARAMETERS
 }
 
-/// Middleware: refuses queries with too many parameters with status 414.
-pub(super) async fn refuse_too_many(request: Request, next: Next) -> Response {
-    if !are_too_many(request.uri()) {
-        return next.run(request).await;
+/// Returns a refusal with status 414 if the query has too many parameters.
+pub(super) fn refuse_too_many(interface: Interface, uri: &Uri) -> Option<Response> {
+    if !are_too_many(uri) {
+        return None;
     }
     let message = format!("the query has more than {MAX_QUERY_PARAMETERS} parameters");
-    let (status, hint) = (
-        StatusCode::URI_TOO_LONG,
-        "send fewer parameters in one request",
-    );
-    match request.extensions().get() {
-        Some(Interface::S3) => refusal::s3(status, "InvalidURI", &format!("{message}: {hint}")),
-        _ => refusal(status, &message, hint),
-    }
+    let status = StatusCode::URI_TOO_LONG;
+    let hint = "send fewer parameters in one request";
+    Some(match interface {
+        Interface::S3 => refusal::s3(status, "InvalidURI", &format!("{message}: {hint}")),
+        Interface::Rest | Interface::Other => refusal(status, &message, hint),
+    })
 }

@@ -17,7 +17,11 @@ use http_body::Body as _;
 
 /// Responses of this size and smaller reserve no memory on HTTP/1.
 const MAX_FREE_BYTES: usize = 16 << 10;
-/// Memory of an HTTP/2 request and its response, with headers and body of up to [`MAX_SMALL_BYTES`] each.
+/// Memory of an HTTP/2 request while it runs, for the state of its handler and of the middleware. Measured with 4,800 requests
+/// at a time: 27 to 34 KiB.
+const HANDLER_BYTES: usize = 32 << 10;
+/// Memory of an HTTP/2 stream and its response, with headers and body of up to [`MAX_SMALL_BYTES`] each. Measured: 4 KiB and
+/// the body.
 const STREAM_BYTES: usize = 12 << 10;
 /// Headers and responses of this size and smaller need no memory besides [`STREAM_BYTES`].
 const MAX_SMALL_BYTES: usize = 4 << 10;
@@ -53,12 +57,12 @@ impl MemoryBudgets {
         let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES);
         let headers: usize = headers.sum();
         let large_headers = match headers > MAX_SMALL_BYTES {
-            true => Some(self.reserve(trust, headers)?),
-            false => None,
+            true => headers,
+            false => 0,
         };
         Ok(RequestMemory {
             stream: self.reserve(trust, STREAM_BYTES)?,
-            _large_headers: large_headers,
+            _handler: self.reserve(trust, HANDLER_BYTES + large_headers)?,
         })
     }
 
@@ -75,11 +79,13 @@ impl MemoryBudgets {
             true => Some(0),
             false => complete_bytes(response.body()),
         };
-        match (request, complete) {
-            (Some(request), Some(0..=MAX_SMALL_BYTES)) => Ok(Some(request.stream)),
-            (Some(_), bytes) => {
-                let bytes = STREAM_BYTES + bytes.unwrap_or(STREAMED_BYTES);
-                self.reserve(trust, bytes).map(Some)
+        // The memory of the handler is free again, and available to the response.
+        let stream = request.map(|request| request.stream);
+        match (stream, complete) {
+            (Some(stream), Some(0..=MAX_SMALL_BYTES)) => Ok(Some(stream)),
+            (Some(mut stream), bytes) => {
+                stream.grow(bytes.unwrap_or(STREAMED_BYTES))?;
+                Ok(Some(stream))
             }
             (None, None | Some(0..=MAX_FREE_BYTES)) => Ok(None),
             (None, Some(bytes)) => self.reserve(trust, bytes).map(Some),
@@ -104,9 +110,10 @@ impl MemoryBudgets {
 /// The memory of an HTTP/2 request.
 #[derive(Debug)]
 pub(super) struct RequestMemory {
+    /// Held until the response is sent.
     stream: Reservation,
     /// Held until there is a response.
-    _large_headers: Option<Reservation>,
+    _handler: Reservation,
 }
 
 /// Returns the size of a body that is complete in memory, or `None` if it is streamed. Only the former know their size;
@@ -207,12 +214,12 @@ mod tests {
     }
 
     #[test]
-    fn large_headers_are_counted_until_the_response() {
+    fn handler_and_large_headers_are_counted_until_the_response() {
         let budgets = MemoryBudgets::new(TOTAL_BYTES);
         let request = http::Request::get("/").header("x-a", "a".repeat(100 << 10));
         let request = request.body(()).unwrap();
         let request = budgets.reserve_request(&request, &known()).unwrap();
-        assert!(budgets.known.used_bytes() > (100 << 10) + STREAM_BYTES);
+        assert!(budgets.known.used_bytes() > (100 << 10) + HANDLER_BYTES + STREAM_BYTES);
         let held = budgets.reserve_response(&response(10), &known(), Some(request));
         assert_eq!(budgets.known.used_bytes(), STREAM_BYTES);
         drop(held);

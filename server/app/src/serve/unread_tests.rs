@@ -1,5 +1,7 @@
 //! Clients of HTTP/2 that send many requests and read no response.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -62,17 +64,23 @@ async fn flood(address: std::net::SocketAddr, window: u8) -> (TcpStream, usize) 
     client.write_all(&sent).await.unwrap();
     let (mut answered, mut refused) = (0, 0);
     while answered < STREAMS {
-        let mut head = [0; 9];
-        client.read_exact(&mut head).await.unwrap();
-        let len = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let mut payload = vec![0; len as usize];
-        client.read_exact(&mut payload).await.unwrap();
-        if head[3] == HEADERS {
+        let (kind, flags) = read_frame(&mut client).await;
+        if kind == HEADERS {
             answered += 1;
-            refused += usize::from(head[4] & END_STREAM != 0);
+            refused += usize::from(flags & END_STREAM != 0);
         }
     }
     (client, refused)
+}
+
+/// Reads a frame. Returns its type and its flags.
+async fn read_frame(client: &mut TcpStream) -> (u8, u8) {
+    let mut head = [0; 9];
+    client.read_exact(&mut head).await.unwrap();
+    let len = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let mut payload = vec![0; len as usize];
+    client.read_exact(&mut payload).await.unwrap();
+    (head[3], head[4])
 }
 
 async fn get_http1(address: std::net::SocketAddr, path: &str) -> String {
@@ -117,4 +125,41 @@ async fn responses_that_are_not_read_have_limited_memory() {
         }
         assert!(response.len() > BODY_BYTES);
     }
+}
+
+/// Guards against a bug: the memory of requests while they run was not counted. It is several times as much as that of their
+/// responses, and all requests of all connections can run at once.
+#[tokio::test]
+async fn running_requests_have_limited_memory() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let running = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&running);
+    let handler = async move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        std::future::pending::<()>().await;
+    };
+    let app = Router::new().route("/", get(handler));
+    let limits = Http {
+        body_memory_bytes: MEMORY_BYTES,
+        ..Http::default()
+    };
+    let stop = CancellationToken::new();
+    tokio::spawn(accept(listener, app, limits, stop, Duration::ZERO));
+
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    sent.extend(frame(SETTINGS, 0, 0, &[]));
+    for n in 0..STREAMS {
+        sent.extend(request(2 * n + 1));
+    }
+    client.write_all(&sent).await.unwrap();
+    let mut refused = 0;
+    // All others are refused at once.
+    let most = ANONYMOUS_BYTES / (32 << 10);
+    while refused < STREAMS as usize - most {
+        let (kind, _) = read_frame(&mut client).await;
+        refused += usize::from(kind == HEADERS);
+    }
+    assert!((1..=most).contains(&running.load(Ordering::Relaxed)));
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::metarange::RangeRef;
 use super::tables::{TableKind, Tables, read_error};
-use crate::cursor::{lower_end, reaches_end};
+use crate::cursor::lower_end;
 use crate::sstable::{self, Record};
 use crate::{Error, MetaRangeId, Result};
 
@@ -161,19 +161,23 @@ impl Walker {
             (None, Some(range)) => Front::Range(range),
             (None, None) => Front::End,
         };
-        let end = self.end.as_ref();
-        let is_outside = front.lower_bound().is_some_and(|key| reaches_end(end, key));
-        if is_outside || self.is_past_end() {
-            return Front::End;
+        // Called several times for each record, and most walks have no end.
+        match &self.end {
+            Some(end)
+                if self.is_past_end() || front.lower_bound().is_some_and(|key| key >= end) =>
+            {
+                Front::End
+            }
+            _ => front,
         }
-        front
     }
 
     /// Whether the walk has passed everything before its end, or a seek skips it.
     fn is_past_end(&self) -> bool {
-        let end = self.end.as_ref();
-        let positions = [&self.passed, &self.floor].into_iter().flatten();
-        end.is_some() && positions.into_iter().any(|key| reaches_end(end, key))
+        self.end.as_ref().is_some_and(|end| {
+            let positions = [&self.passed, &self.floor].into_iter().flatten();
+            positions.into_iter().any(|key| key >= end)
+        })
     }
 
     /// The range in front, or the one that contains the record in front.

@@ -292,14 +292,17 @@ impl Block {
                 value_end: to_u32(value_end)?,
             });
         }
-        // Blocks are cached, so spare capacity would stay.
-        keys.shrink_to_fit();
-        entries.shrink_to_fit();
         Ok(Self {
             keys: Bytes::from(keys),
             payload,
             entries,
         })
+    }
+
+    /// Releases spare capacity. For blocks that stay in memory; for others, the copies take longer than they are worth.
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.keys = Bytes::copy_from_slice(&self.keys);
+        self.entries.shrink_to_fit();
     }
 
     pub(super) fn len(&self) -> usize {
@@ -401,14 +404,15 @@ mod tests {
 
     /// Guards against a bug: each cached block kept room for as many bytes of keys as its payload has.
     #[test]
-    fn decoded_block_has_no_spare_memory() {
+    fn shrunk_block_has_no_spare_memory() {
         let mut builder = BlockBuilder::new(16);
         for n in 0..40 {
             let key = format!("key{n:03}");
             builder.add(key.as_bytes(), format::TRAILER_SET, &[0; 80]);
         }
         let payload = Bytes::from(builder.finish());
-        let block = Block::decode(payload, KeyForm::Record).unwrap();
+        let mut block = Block::decode(payload, KeyForm::Record).unwrap();
+        block.shrink_to_fit();
         assert_eq!(block.entries.capacity(), 40);
         let keys = block
             .keys

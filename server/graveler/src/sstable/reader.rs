@@ -161,10 +161,11 @@ impl Reader {
         form: KeyForm,
         keep_in_cache: bool,
     ) -> Result<Arc<Block>> {
+        let is_kept = self.cached.is_some() && keep_in_cache;
         let decoded = stored
             .map(|stored| {
                 // Copied, so that the cached block does not keep the whole piece in memory.
-                if self.cached.is_some() && keep_in_cache {
+                if is_kept {
                     Bytes::copy_from_slice(&stored)
                 } else {
                     stored
@@ -172,10 +173,15 @@ impl Reader {
             })
             .and_then(|stored| block::unpack(&stored))
             .and_then(|payload| Block::decode(payload, form))
-            .map(Arc::new);
+            .map(|mut block| {
+                if is_kept {
+                    block.shrink_to_fit();
+                }
+                Arc::new(block)
+            });
         if let Some((cache, location)) = &self.cached {
             match &decoded {
-                Ok(block) if keep_in_cache => {
+                Ok(block) if is_kept => {
                     cache.keep_block(self.table.number, handle.offset, Arc::clone(block));
                 }
                 Ok(_) => {}

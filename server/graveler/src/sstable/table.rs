@@ -54,7 +54,8 @@ impl Table {
         let handle = BlockHandle::decode_exact(metaindex.value_slice(at))?.check(blocks_end)?;
         let properties = Properties::decode(tail.meta_block(source, handle).await?)?;
         let index_levels = 1 + usize::from(properties.has_two_level_index);
-        let root = Block::decode(tail.block(source, footer.index).await?, KeyForm::Index)?;
+        let mut root = Block::decode(tail.block(source, footer.index).await?, KeyForm::Index)?;
+        root.shrink_to_fit();
         Ok(Self {
             properties,
             root: Arc::new(root),

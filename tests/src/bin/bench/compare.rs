@@ -1,7 +1,7 @@
 //! Compares server binaries: alternates them in short turns, because a shared machine changes its speed
 //! from minute to minute.
 //!
-//! Each turn of a binary starts a server on SQLite, and sends each request
+//! Each turn of a binary starts a server on SQLite, or on PostgreSQL if the first argument says so, and sends each request
 //! with one client. The first binary is the baseline; without another, it is compared with the one just built.
 //! A row is missed if its median is more than [`BOUND_PERCENT`] above the baseline.
 
@@ -32,6 +32,10 @@ const BOUND_PERCENT: f64 = 5.0;
 type Row = Vec<Vec<f64>>;
 
 pub(crate) async fn run(binaries: &[&str]) -> Result<()> {
+    let (database, binaries) = match binaries {
+        ["PostgreSQL", binaries @ ..] => (Database::Postgres, binaries),
+        binaries => (Database::Sqlite, binaries),
+    };
     let copies = tempfile::tempdir()?;
     let binaries = fresh_copies(&given_or_built(binaries)?, copies.path())?;
     let mut rows: BTreeMap<usize, (&'static str, Row)> = BTreeMap::new();
@@ -40,7 +44,7 @@ pub(crate) async fn run(binaries: &[&str]) -> Result<()> {
             // The order rotates, because data that one binary is still flushing to disk slows the next one.
             let at = (round + place) % binaries.len();
             let binary = &binaries[at];
-            for (order, (name, value)) in turn(binary).await?.into_iter().enumerate() {
+            for (order, (name, value)) in turn(binary, database).await?.into_iter().enumerate() {
                 let (_, row) = rows
                     .entry(order)
                     .or_insert_with(|| (name, vec![Vec::new(); binaries.len()]));
@@ -100,10 +104,10 @@ fn fresh_copies(binaries: &[String], folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Measures one binary. The rows are always the same, in the same order.
-async fn turn(binary: &Path) -> Result<Vec<(&'static str, f64)>> {
+async fn turn(binary: &Path, database: Database) -> Result<Vec<(&'static str, f64)>> {
     let empty = tempfile::tempdir()?;
-    let start = start_once(binary, Database::Sqlite, &empty, free_port()?)?;
-    let server = Arc::new(Server::start_binary(binary, Database::Sqlite).await?);
+    let start = start_once(binary, database, &empty, free_port()?)?;
+    let server = Arc::new(Server::start_binary(binary, database).await?);
     let commit = serve::prepare(&server).await?;
     let stat = move |s, n| serve::stat(s, n, commit.clone());
     let cpu = |measured: Measured| measured.cpu_per_operation.as_secs_f64() * 1e6;

@@ -37,7 +37,7 @@ async fn main() -> Result<()> {
         ["compare", binaries @ ..] => compare::run(binaries).await,
         ["instructions", binaries @ ..] => instructions::run(binaries).await,
         _ => bail!(
-            "usage: bench serve [SECONDS] | hooks | start | attacks | compare BASELINE [BINARY...] | instructions BASELINE [BINARY...]"
+            "usage: bench serve [SECONDS] | hooks | start | attacks | compare [PostgreSQL] BASELINE [BINARY...] | instructions BASELINE [BINARY...]"
         ),
     }
 }

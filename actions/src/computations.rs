@@ -3,8 +3,8 @@
 //!
 //! Such a computation may take long, so it never runs on the threads that serve requests. All
 //! computations share [`THREADS`] threads of lower priority, of which a repository uses at most half.
-//! A computation that repeats a step for many items, such as matching paths, runs in turns: after
-//! [`TURN`] it makes room for the next in the queue, and it ends when nobody waits for its result.
+//! A computation that repeats a step for many items, such as matching paths, runs in time slices: after
+//! [`TIME_SLICE`] it goes to the end of the queue. It ends when its caller stops waiting for the result.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,10 +18,10 @@ use crate::threads::Threads;
 
 /// Number of threads for computations.
 const THREADS: u32 = 16;
-/// How long a computation waits for a thread. One that runs in turns waits that long for each turn.
+/// Maximum time that a computation waits for a thread. In time slices, it applies to each slice.
 const THREAD_WAIT: Duration = Duration::from_secs(120);
-/// Time after which a computation that runs in turns makes room for others.
-const TURN: Duration = Duration::from_millis(50);
+/// Duration of one time slice.
+const TIME_SLICE: Duration = Duration::from_millis(50);
 
 /// Why a computation has no result.
 #[derive(Debug, thiserror::Error)]
@@ -40,29 +40,30 @@ impl From<WaitedTooLong> for ComputeError {
     }
 }
 
-/// Whether a computation that runs in turns has ended.
+/// Whether a computation has ended after a time slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
     Done,
-    /// The turn is over, but not the computation.
+    /// The time slice is used up, and the computation must continue in another one.
     Paused,
 }
 
-/// One turn of a computation.
+/// One time slice of a computation.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct TimeSlice {
     end: Instant,
     abandoned: CancellationToken,
 }
 
-impl Turn {
-    /// Reports whether the computation must return: its time is up, or nobody waits for the result. To
-    /// make progress, a computation asks only after it has processed an item.
-    pub(crate) fn is_over(&self) -> bool {
+impl TimeSlice {
+    /// Reports whether the computation must return: the time has passed, or the caller has stopped
+    /// waiting for the result. To make progress, a computation calls this only after it has processed
+    /// an item.
+    pub(crate) fn is_used_up(&self) -> bool {
         self.abandoned.is_cancelled() || Instant::now() >= self.end
     }
 
-    /// Returns a turn that is over after each item, for tests.
+    /// Returns a time slice that is used up after each item, for tests.
     #[cfg(test)]
     pub(crate) fn of_one_item() -> Self {
         Self {
@@ -71,7 +72,7 @@ impl Turn {
         }
     }
 
-    /// Returns a turn that is long enough for any test.
+    /// Returns a time slice that is long enough for any test.
     #[cfg(test)]
     pub(crate) fn long() -> Self {
         Self {
@@ -155,31 +156,31 @@ impl Computations {
         self.run_in(slot, work).await
     }
 
-    /// Runs `step` in turns until it is done, in the share of a repository, and returns the state. Stops
+    /// Runs `step` in time slices until it is done, in the share of a repository, and returns the state. Stops
     /// at the end of an item if the caller stops waiting.
     ///
     /// # Errors
     /// [`ComputeError`].
-    pub(crate) async fn run_in_turns<S: Send + 'static>(
+    pub(crate) async fn run_in_slices<S: Send + 'static>(
         &self,
         repository: &str,
         mut state: S,
-        step: impl Fn(&mut S, &Turn) -> Progress + Clone + Send + 'static,
+        step: impl Fn(&mut S, &TimeSlice) -> Progress + Clone + Send + 'static,
     ) -> Result<S, ComputeError> {
         let caller = CancellationToken::new();
         let _abandon = caller.clone().drop_guard();
         loop {
             let (abandoned, step) = (caller.clone(), step.clone());
-            let turn = move || {
-                let turn = Turn {
-                    end: Instant::now() + TURN,
+            let run_slice = move || {
+                let slice = TimeSlice {
+                    end: Instant::now() + TIME_SLICE,
                     abandoned,
                 };
-                let progress = step(&mut state, &turn);
+                let progress = step(&mut state, &slice);
                 (state, progress)
             };
             let progress;
-            (state, progress) = self.run(repository, turn).await?;
+            (state, progress) = self.run(repository, run_slice).await?;
             if progress == Progress::Done {
                 return Ok(state);
             }
@@ -256,17 +257,17 @@ mod tests {
     #[tokio::test]
     async fn long_computation_runs_in_turns() {
         let computations = Computations::new().unwrap();
-        let turns = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&turns);
-        let step = move |left: &mut Vec<u8>, _: &Turn| {
+        let slices = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&slices);
+        let step = move |left: &mut Vec<u8>, _: &TimeSlice| {
             count.fetch_add(1, Ordering::SeqCst);
             match left.pop() {
                 Some(_) => Progress::Paused,
                 None => Progress::Done,
             }
         };
-        let left = computations.run_in_turns("lake", vec![0; 3], step).await;
-        assert_eq!((left.unwrap(), turns.load(Ordering::SeqCst)), (vec![], 4));
+        let left = computations.run_in_slices("lake", vec![0; 3], step).await;
+        assert_eq!((left.unwrap(), slices.load(Ordering::SeqCst)), (vec![], 4));
     }
 
     /// Regression test: matching went on for minutes after its hook had timed out.
@@ -274,24 +275,24 @@ mod tests {
     async fn abandoned_computation_ends() {
         let computations = Computations::new().unwrap();
         let (events, mut seen) = tokio::sync::mpsc::unbounded_channel();
-        let step = move |(): &mut (), turn: &Turn| {
+        let step = move |(): &mut (), slice: &TimeSlice| {
             events.send("started").unwrap();
-            while !turn.abandoned.is_cancelled() {
+            while !slice.abandoned.is_cancelled() {
                 std::thread::yield_now();
             }
-            assert!(turn.is_over());
+            assert!(slice.is_used_up());
             events.send("ended").unwrap();
             Progress::Paused
         };
         {
-            let mut computation = std::pin::pin!(computations.run_in_turns("lake", (), step));
+            let mut computation = std::pin::pin!(computations.run_in_slices("lake", (), step));
             tokio::select! {
                 _ = &mut computation => panic!("it never ends by itself"),
                 event = seen.recv() => assert_eq!(event, Some("started")),
             }
         }
         assert_eq!(seen.recv().await, Some("ended"));
-        assert_eq!(seen.recv().await, None, "there is no further turn");
+        assert_eq!(seen.recv().await, None, "there is no further slice");
     }
 
     #[tokio::test]

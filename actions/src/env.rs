@@ -49,14 +49,14 @@ pub(crate) struct Expanded {
 
 impl Expanded {
     /// Returns the string in the form that logs may show.
-    pub(crate) fn shown(&self) -> &str {
+    pub(crate) fn text_for_logs(&self) -> &str {
         if self.secret { MASK } else { &self.text }
     }
 }
 
 impl fmt::Debug for Expanded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.shown())
+        f.write_str(self.text_for_logs())
     }
 }
 
@@ -79,7 +79,7 @@ impl Environment {
     }
 
     /// Explains why a variable is always empty for hooks. Returns `None` if hooks may read it.
-    pub(crate) fn why_empty(&self, name: &str) -> Option<String> {
+    pub(crate) fn explain_empty(&self, name: &str) -> Option<String> {
         let why = if !self.enabled {
             "variables are off (actions.env.enabled)".to_owned()
         } else if name.is_empty() || !name.starts_with(&self.prefix) {
@@ -105,7 +105,7 @@ impl Environment {
         let mut values = Vec::new();
         let expanded = VARIABLE.replace_all(text, |found: &Captures<'_>| {
             let name = &found[1];
-            if self.why_empty(name).is_some() {
+            if self.explain_empty(name).is_some() {
                 return String::new();
             }
             let value = (self.lookup)(name).unwrap_or_else(|| {
@@ -198,10 +198,16 @@ mod tests {
             .expand("Bearer {{ ENV.LAKEFSACTION_VAR }}")
             .unwrap();
         assert_eq!(
-            (expanded.shown(), format!("{expanded:?}").as_str()),
+            (expanded.text_for_logs(), format!("{expanded:?}").as_str()),
             (MASK, MASK)
         );
-        let shown = |text: &str| environment(true).expand(text).unwrap().shown().to_owned();
+        let shown = |text: &str| {
+            environment(true)
+                .expand(text)
+                .unwrap()
+                .text_for_logs()
+                .to_owned()
+        };
         assert_eq!(shown("{{ ENV.HOME }}"), MASK);
         assert_eq!(shown("v"), "v");
         assert!(!format!("{:?}", environment(true)).contains("value"));

@@ -15,7 +15,7 @@ use graveler::Event;
 use sha2::{Digest as _, Sha256};
 
 use crate::action_file::{Action, FOLDER, FileError, MAX_FILE_BYTES, MAX_FILES};
-use crate::computations::{Computations, ComputeError, Progress, Turn};
+use crate::computations::{Computations, ComputeError, Progress, TimeSlice};
 
 /// Maximum total size of the action files of one tree, with aliases expanded.
 const MAX_TREE_BYTES: u64 = 16 << 20;
@@ -127,7 +127,7 @@ impl FileSet {
             self.files.push(file);
             return Ok(());
         };
-        Err(FileError::whole(&file.path, too_large))
+        Err(FileError::without_position(&file.path, too_large))
     }
 
     pub(crate) fn has(&self, file: &LoadedFile) -> bool {
@@ -322,7 +322,7 @@ impl Loader {
         };
         for object in objects {
             if set.files.len() + set.errors.len() >= MAX_FILES {
-                set.errors.push(FileError::whole(
+                set.errors.push(FileError::without_position(
                     &object.path,
                     format!("more than {MAX_FILES} action files"),
                 ));
@@ -335,7 +335,8 @@ impl Loader {
                             "name '{}' is already used by {}",
                             file.action.name, other.path
                         );
-                        set.errors.push(FileError::whole(&file.path, reason));
+                        set.errors
+                            .push(FileError::without_position(&file.path, reason));
                     }
                     None => {
                         if let Err(too_large) = set.add(file) {
@@ -360,7 +361,7 @@ impl Loader {
             return Ok(file);
         }
         let file = match self.read(object, MAX_FILE_BYTES).await? {
-            None => Err(FileError::whole(
+            None => Err(FileError::without_position(
                 &object.path,
                 format!("larger than {MAX_FILE_BYTES} bytes"),
             )),
@@ -384,15 +385,15 @@ impl Loader {
         Ok(self.computations.run(&repository, work).await?)
     }
 
-    /// Like [`Self::compute`], but in turns.
+    /// Like [`Self::compute`], but in time slices.
     pub(crate) async fn compute_in_turns<S: Send + 'static>(
         &self,
         event: &Event,
         state: S,
-        step: fn(&mut S, &Turn) -> Progress,
+        step: fn(&mut S, &TimeSlice) -> Progress,
     ) -> Result<S, LoadError> {
         let repository = event.repository.partition();
-        let computed = self.computations.run_in_turns(&repository, state, step);
+        let computed = self.computations.run_in_slices(&repository, state, step);
         Ok(computed.await?)
     }
 
@@ -424,7 +425,7 @@ impl Loader {
             }
             request.after = page.next_offset;
         }
-        Ok(Err(FileError::whole(
+        Ok(Err(FileError::without_position(
             FOLDER,
             "too many objects and folders in the folder of action files",
         )))
@@ -510,7 +511,7 @@ mod tests {
     #[test]
     fn keys_and_errors_have_a_weight() {
         let path = "_lakefs_actions/gate.yaml".repeat(100);
-        let error = FileError::whole("gate", "no ".repeat(1000));
+        let error = FileError::without_position("gate", "no ".repeat(1000));
         let key = FileKey::of_path(&path);
         let weight = weight_of_file(&key, &Err(error.clone()));
         assert!(weight as usize >= path.len() + 3_000, "{weight}");

@@ -6,7 +6,7 @@ use base::glob::GlobSet;
 use graveler::EventKind;
 
 use crate::action_file::{Action, EventFilter};
-use crate::computations::{Progress, Turn};
+use crate::computations::{Progress, TimeSlice};
 use crate::error::Malformed;
 use crate::glob;
 
@@ -107,7 +107,7 @@ impl PathFilters {
     }
 
     /// Compiles the patterns, one list after the other.
-    pub(crate) fn compile(&mut self, turn: &Turn) -> Progress {
+    pub(crate) fn compile(&mut self, slice: &TimeSlice) -> Progress {
         #[cfg(test)]
         count_evaluation();
         while let Some(filter) = self.filters.get_mut(self.compiled) {
@@ -117,7 +117,7 @@ impl PathFilters {
                 Err(_) => filter.matched = true,
             }
             self.compiled += 1;
-            if turn.is_over() {
+            if slice.is_used_up() {
                 return Progress::Paused;
             }
         }
@@ -172,7 +172,7 @@ impl Evaluation {
         }
     }
 
-    pub(crate) fn step(&mut self, turn: &Turn) -> Progress {
+    pub(crate) fn step(&mut self, slice: &TimeSlice) -> Progress {
         #[cfg(test)]
         count_evaluation();
         let PathFilters {
@@ -186,7 +186,7 @@ impl Evaluation {
             {
                 filter.matched = filter.set.is_match(path);
                 *next_path += 1;
-                if turn.is_over() {
+                if slice.is_used_up() {
                     return Progress::Paused;
                 }
             }
@@ -278,13 +278,13 @@ mod tests {
         let owned = |list: &&[&str]| list.iter().map(ToString::to_string).collect();
         let lists: Vec<Vec<String>> = lists.iter().map(owned).collect();
         let mut filters = PathFilters::new(lists.iter().map(Vec::as_slice));
-        assert_eq!(filters.compile(&Turn::long()), Progress::Done);
+        assert_eq!(filters.compile(&TimeSlice::long()), Progress::Done);
         (filters, lists)
     }
 
     fn evaluate(filters: PathFilters, region: usize, path: &str) -> PathFilters {
         let mut evaluation = Evaluation::new(filters, region, vec![path.to_owned()]);
-        assert_eq!(evaluation.step(&Turn::long()), Progress::Done);
+        assert_eq!(evaluation.step(&TimeSlice::long()), Progress::Done);
         evaluation.filters
     }
 
@@ -338,16 +338,16 @@ mod tests {
         let lists = [&["a/x*"][..], &["a/y"], &["a/z"]];
         let lists = lists.map(|list| list.iter().map(ToString::to_string).collect::<Vec<_>>());
         let mut filters = PathFilters::new(lists.iter().map(Vec::as_slice));
-        let turn = Turn::of_one_item();
+        let slice = TimeSlice::of_one_item();
         for _ in 0..3 {
-            assert_eq!(filters.compile(&turn), Progress::Paused);
+            assert_eq!(filters.compile(&slice), Progress::Paused);
         }
-        assert_eq!(filters.compile(&turn), Progress::Done);
+        assert_eq!(filters.compile(&slice), Progress::Done);
         let paths = ["a/w", "a/y"].map(str::to_owned);
         for region in 0..filters.regions() {
             let mut evaluation = Evaluation::new(filters, region, paths.to_vec());
             let mut pauses = 0;
-            while evaluation.step(&turn) == Progress::Paused {
+            while evaluation.step(&slice) == Progress::Paused {
                 pauses += 1;
             }
             assert_eq!(pauses, 2);

@@ -109,7 +109,7 @@ pub(crate) async fn check(
         loader.reader().snapshot(&event.repository, candidate),
     );
     for text in misplaced::warnings(&old, &new).await? {
-        found.warn(Warning::of_no_action(text));
+        found.warn(Warning::without_action(text));
     }
     if files.files.is_empty() && files.errors.is_empty() {
         return Ok(found);
@@ -147,12 +147,12 @@ pub(crate) async fn check(
             "{} more warnings about action files are not shown",
             found.dropped_warnings
         );
-        found.warnings.push(Warning::of_no_action(text));
+        found.warnings.push(Warning::without_action(text));
     }
     match checked {
         Ok(checked) => checked?,
         // A hook that was not checked here is checked when it runs, and can refuse a change then.
-        Err(_) => found.warnings.push(Warning::of_no_action(format!(
+        Err(_) => found.warnings.push(Warning::without_action(format!(
             "not all hooks were checked within {}: mistakes in the other hooks will be reported when they run",
             humantime::format_duration(limits.time)
         ))),
@@ -248,7 +248,7 @@ impl Preflight {
 
 impl Warning {
     /// A warning that belongs to no action.
-    fn of_no_action(text: String) -> Self {
+    fn without_action(text: String) -> Self {
         Self {
             action: String::new(),
             text,

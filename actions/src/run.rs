@@ -250,7 +250,7 @@ impl Records {
             .commit_at(&commits, &format!("{commits}{commit}0"))
             .await?;
         if next.is_some_and(|next| next.starts_with(digits)) {
-            return Err(catalog::Error::advised(
+            return Err(catalog::Error::with_advice(
                 format!("commit {digits} is ambiguous"),
                 "give more digits of the commit's id",
             ));

@@ -134,7 +134,7 @@ impl HookFailure {
     }
 
     /// Adds another hint.
-    pub(crate) fn also(self, hint: String) -> Self {
+    pub(crate) fn and_hint(self, hint: String) -> Self {
         let hint = match &self.hint {
             Some(first) => format!("{first}; {hint}"),
             None => hint,

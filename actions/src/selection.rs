@@ -37,7 +37,9 @@ impl HookCount {
             "with this file, one event would run {} hooks; at most {MAX_EVENT_HOOKS} are allowed",
             self.0
         );
-        Err(LoadError::Invalid(vec![FileError::whole(&file.path, why)]))
+        Err(LoadError::Invalid(vec![FileError::without_position(
+            &file.path, why,
+        )]))
     }
 }
 
@@ -127,8 +129,10 @@ impl Candidates {
         let branch = event.branch().map(ToString::to_string).unwrap_or_default();
         let select = move || {
             let matches = |file: &LoadedFile| -> Result<bool, FileError> {
-                let on = matching::matching_filter(&file.action, kind, &branch)
-                    .map_err(|reason| FileError::whole(&file.path, reason.to_string()))?;
+                let on =
+                    matching::matching_filter(&file.action, kind, &branch).map_err(|reason| {
+                        FileError::without_position(&file.path, reason.to_string())
+                    })?;
                 // An action without hooks creates no run. Its `on` section is still evaluated,
                 // because evaluation can fail.
                 Ok(on.is_some() && !file.action.hooks.is_empty())
@@ -210,7 +214,7 @@ async fn read_changes(
 ) -> Result<Option<PathFilters>, LoadError> {
     let mut time_left = loader.match_time;
     let compiled = loader.compute_in_turns(event, filters, PathFilters::compile);
-    let Some(mut filters) = within(&mut time_left, event, compiled).await? else {
+    let Some(mut filters) = with_time_left(&mut time_left, event, compiled).await? else {
         return Ok(None);
     };
     for region in 0..filters.regions() {
@@ -221,7 +225,7 @@ async fn read_changes(
             let paths: Vec<String> = changed.map(|object| object.path).collect();
             let evaluation = Evaluation::new(filters, region, paths);
             let evaluated = loader.compute_in_turns(event, evaluation, Evaluation::step);
-            let Some(evaluation) = within(&mut time_left, event, evaluated).await? else {
+            let Some(evaluation) = with_time_left(&mut time_left, event, evaluated).await? else {
                 return Ok(None);
             };
             filters = evaluation.filters;
@@ -235,7 +239,7 @@ async fn read_changes(
 }
 
 /// Waits for `work` and subtracts its time from `time_left`. Returns `None` if no time is left.
-async fn within<T>(
+async fn with_time_left<T>(
     time_left: &mut Duration,
     event: &Event,
     work: impl Future<Output = Result<T, LoadError>>,

@@ -1,4 +1,4 @@
-//! Shares of repositories in what the server has only once, such as threads and memory.
+//! Divides the server's resources, such as threads and memory, among repositories.
 //!
 //! A repository can hold only its share, so one repository cannot block the others.
 

@@ -206,7 +206,7 @@ impl Webhooks {
             message: format!("webhook request failed (status code: {status})"),
             hint: answer.hint,
         };
-        Err(failure.also(answer_in_log(log_at)))
+        Err(failure.and_hint(answer_in_log(log_at)))
     }
 
     /// Returns the client for a hook's target and the URL to call.

@@ -184,7 +184,7 @@ impl TestServer {
     /// # Panics
     /// If it does not start, with its log.
     #[must_use]
-    pub fn beside(&self) -> Self {
+    pub fn start_second_server(&self) -> Self {
         let mut server = Self {
             process: None,
             dir: Arc::clone(&self.dir),

@@ -30,7 +30,7 @@ fn pyarrow_writes_moves_and_deletes_datasets() {
 #[test]
 fn uploads_complete_once_on_two_servers() {
     let server = TestServer::start(Backend::Postgres);
-    let other = server.beside();
+    let other = server.start_second_server();
     server.python("clients/multipart_race.py", &[&other.url()]);
 }
 

@@ -83,7 +83,7 @@ impl FileError {
     }
 
     /// An error that concerns the whole file.
-    pub(crate) fn whole(path: &str, reason: impl Into<String>) -> Self {
+    pub(crate) fn without_position(path: &str, reason: impl Into<String>) -> Self {
         Self {
             path: path.to_owned(),
             diagnostic: Diagnostic {
@@ -137,7 +137,7 @@ impl Action {
     pub(crate) fn parse(path: &str, bytes: &[u8]) -> Result<Self, FileError> {
         let diagnostic = |diagnostic| FileError::at(path, diagnostic);
         if bytes.len() as u64 > MAX_FILE_BYTES {
-            return Err(FileError::whole(
+            return Err(FileError::without_position(
                 path,
                 format!("larger than {MAX_FILE_BYTES} bytes"),
             ));

@@ -51,7 +51,7 @@ impl HookRunner for WebhookRunner {
 /// Warns of variables that the hook refers to but is not allowed to read.
 pub(super) fn unreadable_variables(hook: &Hook, environment: &Environment) -> Vec<Problem> {
     let unreadable = hook.variables.iter().filter_map(|variable| {
-        let why = environment.why_empty(&variable.name)?;
+        let why = environment.explain_empty(&variable.name)?;
         Some(Problem {
             refuses: false,
             diagnostic: Diagnostic::new(variable.at, format!("hook '{}': {why}", hook.id)),

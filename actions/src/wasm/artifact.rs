@@ -8,31 +8,31 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::check::World;
-use super::engine::Lane;
+use super::engine::Interruption;
 use super::report::{Cause, Failure};
 
 /// A validated and compiled component.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Artifact {
     pub(super) world: World,
-    pub(super) lane: Lane,
-    /// Machine code for an engine of this lane.
+    pub(super) interruption: Interruption,
+    /// Machine code for the engine with this kind of interruption.
     pub(super) code: Vec<u8>,
 }
 
 const HEADER_BYTES: usize = 2;
 
 impl Artifact {
-    /// Encodes the artifact: world, lane, code.
+    /// Encodes the artifact: world, interruption, code.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER_BYTES + self.code.len());
         bytes.push(match self.world {
             World::Gate => 0,
             World::ObjectGate => 1,
         });
-        bytes.push(match self.lane {
-            Lane::Plain => 0,
-            Lane::Composed => 1,
+        bytes.push(match self.interruption {
+            Interruption::Fuel => 0,
+            Interruption::FuelAndEpochs => 1,
         });
         bytes.extend_from_slice(&self.code);
         bytes
@@ -45,15 +45,15 @@ impl Artifact {
             1 => World::ObjectGate,
             _ => return None,
         };
-        let lane = match bytes.get(1)? {
-            0 => Lane::Plain,
-            1 => Lane::Composed,
+        let interruption = match bytes.get(1)? {
+            0 => Interruption::Fuel,
+            1 => Interruption::FuelAndEpochs,
             _ => return None,
         };
         bytes.drain(..HEADER_BYTES);
         Some(Self {
             world,
-            lane,
+            interruption,
             code: bytes,
         })
     }
@@ -110,16 +110,16 @@ mod tests {
 
     #[test]
     fn responses_round_trip() {
-        let artifact = |world, lane| {
+        let artifact = |world, interruption| {
             Ok(Artifact {
                 world,
-                lane,
+                interruption,
                 code: vec![1, 2, 3],
             })
         };
         for answer in [
-            artifact(World::Gate, Lane::Composed),
-            artifact(World::ObjectGate, Lane::Plain),
+            artifact(World::Gate, Interruption::FuelAndEpochs),
+            artifact(World::ObjectGate, Interruption::Fuel),
             Err(Failure::new(Cause::ComponentAbi, "no")),
             Err(Failure::new(Cause::ComponentInvalid, "")),
         ] {

@@ -20,7 +20,7 @@ use super::compile::queue::CompileQueue;
 use super::compile_wait::CompileWait;
 use super::component::{Component, ComponentDigest};
 use super::disk::{CodeKey, Disk};
-use super::engine::{Engines, Lane};
+use super::engine::{Engines, Interruption};
 use super::limits::{BROKEN, BROKEN_AGE, COMPILE_WAIT, COMPILED_BYTES, TEXT_BYTES, cut};
 use super::ready::Ready;
 use super::report::{Cause, Failure};
@@ -36,8 +36,8 @@ const SHARE_OF_COMPILER: &str = "";
 /// Dependencies of a cache.
 pub(super) struct CacheOptions {
     pub(super) engines: Engines,
-    pub(super) plain: Linkers,
-    pub(super) composed: Linkers,
+    pub(super) fuel: Linkers,
+    pub(super) fuel_and_epochs: Linkers,
     pub(super) compiler: Compiler,
     pub(super) computations: Computations,
     /// Maximum number of concurrent compiler processes.
@@ -111,7 +111,7 @@ impl Cache {
         wait: &CompileWait,
     ) -> Result<Arc<Ready>, Failure> {
         check::check_header(component.bytes())?;
-        if let Some(ready) = self.known(repository, component.digest()).await? {
+        if let Some(ready) = self.find_ready(repository, component.digest()).await? {
             return Ok(ready);
         }
         // The compilation continues if the caller is dropped. A later call joins it.
@@ -130,7 +130,7 @@ impl Cache {
     }
 
     /// Looks in memory and on disk. Returns `None` if the component must be compiled.
-    async fn known(
+    async fn find_ready(
         &self,
         repository: &str,
         digest: ComponentDigest,
@@ -188,7 +188,7 @@ impl Cache {
             .await?;
         // Other repositories may wait for this slot or for the result, so from here on, nothing waits for this
         // repository's share.
-        if let Some(ready) = self.known(SHARE_OF_COMPILER, digest).await? {
+        if let Some(ready) = self.find_ready(SHARE_OF_COMPILER, digest).await? {
             return Ok(ready);
         }
         let compile = async {
@@ -251,11 +251,14 @@ impl Inner {
     }
 
     fn ready(&self, digest: ComponentDigest, artifact: &Artifact) -> Result<Arc<Ready>, Unusable> {
-        let (engine, linkers) = match artifact.lane {
-            Lane::Plain => (self.options.engines.of(Lane::Plain), &self.options.plain),
-            Lane::Composed => (
-                self.options.engines.of(Lane::Composed),
-                &self.options.composed,
+        let (engine, linkers) = match artifact.interruption {
+            Interruption::Fuel => (
+                self.options.engines.of(Interruption::Fuel),
+                &self.options.fuel,
+            ),
+            Interruption::FuelAndEpochs => (
+                self.options.engines.of(Interruption::FuelAndEpochs),
+                &self.options.fuel_and_epochs,
             ),
         };
         let compiled = artifact::load(engine, &artifact.code).map_err(Unusable::Code)?;
@@ -271,7 +274,7 @@ impl Inner {
         Ok(Arc::new(Ready {
             digest,
             engine: engine.clone(),
-            lane: artifact.lane,
+            interruption: artifact.interruption,
             guest,
             description: OnceCell::new(),
             code_bytes,
@@ -305,8 +308,8 @@ mod tests {
     fn cache(dir: &Path) -> Cache {
         let engines = Engines::with_pool(false).unwrap();
         let options = CacheOptions {
-            plain: Linkers::new(engines.of(Lane::Plain)).unwrap(),
-            composed: Linkers::new(engines.of(Lane::Composed)).unwrap(),
+            fuel: Linkers::new(engines.of(Interruption::Fuel)).unwrap(),
+            fuel_and_epochs: Linkers::new(engines.of(Interruption::FuelAndEpochs)).unwrap(),
             engines,
             compiler: Compiler::InProcess,
             computations: Computations::new().unwrap(),
@@ -315,7 +318,7 @@ mod tests {
         Cache::new(options, dir, CodeKey::new([1; 32])).unwrap()
     }
 
-    /// Regression test: each request booked the component's size, so eight actions that named one
+    /// Regression test: each request acquired permits for the component's size, so eight actions that named one
     /// component of 20 MiB exceeded the repository's budget of 128 MiB and failed with `busy`.
     #[tokio::test]
     async fn concurrent_requests_book_a_component_once() {

@@ -4,7 +4,7 @@
 
 use wasmparser::{CanonicalFunction, Encoding, Parser, Payload, Validator};
 
-use super::engine::{Lane, features};
+use super::engine::{Interruption, features};
 use super::limits::{COMPONENT_BYTES, size};
 use super::report::{Cause, Failure};
 use super::{nesting, outside};
@@ -41,8 +41,8 @@ pub(super) fn check_header(component: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// Validates a component and returns its world and lane.
-pub(super) fn check(component: &[u8]) -> Result<(World, Lane), Failure> {
+/// Validates a component and returns its world and how its code must be interrupted.
+pub(super) fn check(component: &[u8]) -> Result<(World, Interruption), Failure> {
     check_header(component)?;
     nesting::check(component).map_err(|e| invalid(e.to_string()))?;
     Validator::new_with_features(features())
@@ -51,7 +51,7 @@ pub(super) fn check(component: &[u8]) -> Result<(World, Lane), Failure> {
     let Outline {
         imports,
         exports,
-        lane,
+        interruption,
     } = outline(component).map_err(|e| invalid(format!("component is not valid: {e}")))?;
     for name in imports.iter().chain(&exports) {
         check_version(name)?;
@@ -59,7 +59,7 @@ pub(super) fn check(component: &[u8]) -> Result<(World, Lane), Failure> {
     for name in &imports {
         check_import(name)?;
     }
-    Ok((world(&exports)?, lane))
+    Ok((world(&exports)?, interruption))
 }
 
 fn invalid(message: String) -> Failure {
@@ -71,10 +71,10 @@ struct Outline {
     /// Imports of the component itself, without those of nested components.
     imports: Vec<String>,
     exports: Vec<String>,
-    lane: Lane,
+    interruption: Interruption,
 }
 
-/// Reads the outline of a component. The lane is [`Lane::Composed`] if a nested component lifts or
+/// Reads the outline of a component. Its code is interrupted by fuel and epochs if a nested component lifts or
 /// lowers functions.
 ///
 /// Components call each other through the engine's adapters. Caller and callee are then different
@@ -84,7 +84,7 @@ fn outline(component: &[u8]) -> wasmparser::Result<Outline> {
     let mut outline = Outline {
         imports: Vec::new(),
         exports: Vec::new(),
-        lane: Lane::Plain,
+        interruption: Interruption::Fuel,
     };
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(component) {
@@ -110,7 +110,7 @@ fn outline(component: &[u8]) -> wasmparser::Result<Outline> {
                         function?,
                         CanonicalFunction::Lift { .. } | CanonicalFunction::Lower { .. }
                     ) {
-                        outline.lane = Lane::Composed;
+                        outline.interruption = Interruption::FuelAndEpochs;
                     }
                 }
             }
@@ -225,14 +225,14 @@ mod tests {
 
     /// Toolchains nest components to give exports their types. Those are not compositions.
     #[test]
-    fn only_composed_components_use_the_composed_lane() {
-        let lane = |component: &[u8]| check(component).expect("a good component").1;
+    fn only_composed_components_are_interrupted_by_epochs() {
+        let interruption = |component: &[u8]| check(component).expect("a good component").1;
         let gate = include_bytes!("../../tests/fixtures/test_gate.wasm");
         let object_gate = include_bytes!("../../tests/fixtures/test_object_gate.wasm");
         let composed = include_bytes!("../../tests/fixtures/nested_text.wasm");
-        assert_eq!(lane(gate), Lane::Plain);
-        assert_eq!(lane(object_gate), Lane::Plain);
-        assert_eq!(lane(composed), Lane::Composed);
+        assert_eq!(interruption(gate), Interruption::Fuel);
+        assert_eq!(interruption(object_gate), Interruption::Fuel);
+        assert_eq!(interruption(composed), Interruption::FuelAndEpochs);
     }
 
     #[test]

@@ -10,8 +10,8 @@ pub(super) type ComponentDigest = [u8; 32];
 
 /// The bytes of a component with their digest. Cheap to clone.
 ///
-/// [`Component::new`] computes the digest, so it is always that of the bytes and never the one that a
-/// tree or an action file claims.
+/// [`Component::new`] computes the digest, so it always matches the bytes. A digest that a tree or an
+/// action file claims is never used instead.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Component {
     bytes: Bytes,

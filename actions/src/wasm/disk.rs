@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 use super::artifact::Artifact;
 use super::check;
 use super::component::ComponentDigest;
-use super::engine::{Engines, Lane};
+use super::engine::{Engines, Interruption};
 use super::limits::{CACHE_BYTES, CODE_BYTES};
 use crate::error::SetupError;
 
@@ -65,8 +65,8 @@ impl Disk {
         let mut hash = Sha(Sha256::new());
         // Includes the version, because code compiled for another version may not fit this one.
         (FORMAT, check::VERSION).hash(&mut hash);
-        for lane in [Lane::Plain, Lane::Composed] {
-            let engine = engines.of(lane);
+        for interruption in [Interruption::Fuel, Interruption::FuelAndEpochs] {
+            let engine = engines.of(interruption);
             engine.precompile_compatibility_hash().hash(&mut hash);
         }
         let engine = hex::encode(&hash.0.finalize()[..ENGINE_BYTES]);
@@ -286,7 +286,7 @@ mod tests {
     fn compiled() -> Artifact {
         Artifact {
             world: World::Gate,
-            lane: Lane::Plain,
+            interruption: Interruption::Fuel,
             code: b"code".to_vec(),
         }
     }

@@ -1,10 +1,9 @@
 //! The Wasm engines. Compiling and running must use the same configuration.
 //!
-//! There are two lanes. Almost every component is [`Lane::Plain`] and is interrupted by fuel,
-//! because all its loops and calls consume fuel. In a [`Lane::Composed`] component, nested
-//! components pass values to each other. The engine copies and converts these values without
-//! charging fuel, so such a component is compiled with epoch checks as well, which cost up to 70 %
-//! (docs/decisions/0012-guest-threads.md).
+//! Almost every component is interrupted by fuel alone, because all its loops and calls consume fuel.
+//! A composed component contains nested components that pass values to each other. The engine copies
+//! and converts these values without charging fuel, so such a component is compiled with epoch checks
+//! as well, which cost up to 70 % (docs/decisions/0012-guest-threads.md).
 
 use wasmtime::{Config, Engine, PoolingAllocationConfig, WasmFeatures};
 
@@ -15,18 +14,18 @@ use crate::error::SetupError;
 
 /// How the code of a component is interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lane {
+pub(super) enum Interruption {
     /// By fuel.
-    Plain,
+    Fuel,
     /// By fuel and epochs.
-    Composed,
+    FuelAndEpochs,
 }
 
-/// One engine per lane.
+/// One engine per kind of interruption.
 #[derive(Clone)]
 pub(super) struct Engines {
-    plain: Engine,
-    composed: Engine,
+    fuel: Engine,
+    fuel_and_epochs: Engine,
     pooled: bool,
 }
 
@@ -43,20 +42,20 @@ impl Engines {
         }
     }
 
-    /// Creates the engines with or without a pool for plain components. Composed components are
-    /// rare and never pooled.
+    /// Creates the engines. With `pooled`, instances of components that are interrupted by fuel alone are
+    /// pooled. Composed components are rare and never pooled.
     pub(super) fn with_pool(pooled: bool) -> Result<Self, SetupError> {
         Ok(Self {
-            plain: Lane::Plain.engine(pooled)?,
-            composed: Lane::Composed.engine(false)?,
+            fuel: Interruption::Fuel.engine(pooled)?,
+            fuel_and_epochs: Interruption::FuelAndEpochs.engine(false)?,
             pooled,
         })
     }
 
-    pub(super) fn of(&self, lane: Lane) -> &Engine {
-        match lane {
-            Lane::Plain => &self.plain,
-            Lane::Composed => &self.composed,
+    pub(super) fn of(&self, interruption: Interruption) -> &Engine {
+        match interruption {
+            Interruption::Fuel => &self.fuel,
+            Interruption::FuelAndEpochs => &self.fuel_and_epochs,
         }
     }
 
@@ -65,9 +64,9 @@ impl Engines {
     }
 }
 
-impl Lane {
-    /// Creates an engine of this lane. Code compiled by one engine runs in every other engine of
-    /// the same lane, pooled or not.
+impl Interruption {
+    /// Creates an engine with this kind of interruption. Its code runs in every other such engine,
+    /// pooled or not.
     pub(super) fn engine(self, pooled: bool) -> Result<Engine, SetupError> {
         let mut config = Config::new();
         config
@@ -76,7 +75,7 @@ impl Lane {
             // Disabling this halves the cost of a host call. Only hooks for WASI 0.3 would need it.
             .concurrency_support(false)
             .consume_fuel(true)
-            .epoch_interruption(self == Self::Composed)
+            .epoch_interruption(self == Self::FuelAndEpochs)
             // Makes results identical on every machine.
             .cranelift_nan_canonicalization(true)
             .relaxed_simd_deterministic(true);
@@ -121,8 +120,8 @@ mod tests {
     #[test]
     fn code_compiled_without_a_pool_runs_in_a_pooled_engine() {
         let (with, without) = (
-            Lane::Plain.engine(true).unwrap(),
-            Lane::Plain.engine(false).unwrap(),
+            Interruption::Fuel.engine(true).unwrap(),
+            Interruption::Fuel.engine(false).unwrap(),
         );
         let code = without.precompile_component(b"\0asm\x0d\0\x01\0").unwrap();
         assert!(super::super::artifact::load(&with, &code).is_ok());

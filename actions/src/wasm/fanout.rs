@@ -20,7 +20,7 @@ use super::reads::size_of;
 use super::ready::Ready;
 use super::report::{Cause, Failure};
 use super::session::{Change, Run};
-use crate::computations::{Progress, Turn};
+use crate::computations::{Progress, TimeSlice};
 
 /// Feeds the collector until all changes are checked, the hook is stopped, or its time is up.
 pub(super) async fn objects(
@@ -51,7 +51,7 @@ pub(super) async fn objects(
             }
         }
     };
-    if within(deadline.after, &run.waits, check_all)
+    if with_time_limit(deadline.after, &run.waits, check_all)
         .await
         .is_none()
     {
@@ -61,7 +61,11 @@ pub(super) async fn objects(
 
 /// Runs `work` with a time limit. Returns `None` on timeout. Time during which all instances of the
 /// hook wait for admission does not count.
-async fn within<T>(time: Duration, waits: &Waits, work: impl Future<Output = T>) -> Option<T> {
+async fn with_time_limit<T>(
+    time: Duration,
+    waits: &Waits,
+    work: impl Future<Output = T>,
+) -> Option<T> {
     let start = Instant::now();
     let mut work = std::pin::pin!(work);
     loop {
@@ -128,7 +132,7 @@ fn changes(
         let repository = run.event.repository.partition();
         let filtered = calls
             .computations
-            .run_in_turns(&repository, filter, Filter::step);
+            .run_in_slices(&repository, filter, Filter::step);
         let selected = filtered.await?.selected;
         Ok(Some((selected, (calls, run, next))))
     });
@@ -151,12 +155,12 @@ struct Filter {
 }
 
 impl Filter {
-    fn step(&mut self, turn: &Turn) -> Progress {
+    fn step(&mut self, slice: &TimeSlice) -> Progress {
         while let Some(change) = self.page.next() {
             if self.selects(&change) {
                 self.selected.push(change);
             }
-            if turn.is_over() && self.page.len() > 0 {
+            if slice.is_used_up() && self.page.len() > 0 {
                 return Progress::Paused;
             }
         }
@@ -190,8 +194,11 @@ mod tests {
             "pass"
         };
         let brief = Duration::from_millis(40);
-        assert_eq!(within(brief, &waits, hook).await, Some("pass"));
-        assert_eq!(within(brief, &waits, future::pending::<()>()).await, None);
+        assert_eq!(with_time_limit(brief, &waits, hook).await, Some("pass"));
+        assert_eq!(
+            with_time_limit(brief, &waits, future::pending::<()>()).await,
+            None
+        );
     }
 
     /// Regression test: a page of changes was matched in one piece, which took minutes with slow globs.
@@ -215,9 +222,9 @@ mod tests {
             selected: Vec::new(),
         };
         for _ in 0..3 {
-            assert_eq!(filter.step(&Turn::of_one_item()), Progress::Paused);
+            assert_eq!(filter.step(&TimeSlice::of_one_item()), Progress::Paused);
         }
-        assert_eq!(filter.step(&Turn::of_one_item()), Progress::Done);
+        assert_eq!(filter.step(&TimeSlice::of_one_item()), Progress::Done);
         let selected: Vec<_> = filter.selected.iter().map(|c| c.path.as_str()).collect();
         assert_eq!(selected, ["b1", "b2"]);
     }

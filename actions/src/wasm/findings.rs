@@ -22,7 +22,7 @@ pub(super) fn budget() -> FindingsBudget {
 
 /// Why a finding is only counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NotKept {
+pub(super) enum LimitReached {
     /// The instance has this many findings, which is the hook's limit.
     #[error("only {0} findings are kept; this one is only counted (limits.findings)")]
     TooMany(usize),
@@ -46,21 +46,21 @@ impl Findings {
     /// Keeps a finding, unless `limit` findings are kept or the budget is used up.
     ///
     /// # Errors
-    /// [`NotKept`].
+    /// [`LimitReached`].
     pub(super) fn add(
         &mut self,
         finding: Finding,
         limit: usize,
         budget: &FindingsBudget,
-    ) -> Result<(), NotKept> {
+    ) -> Result<(), LimitReached> {
         if self.kept.len() >= limit {
             self.dropped += 1;
-            return Err(NotKept::TooMany(limit));
+            return Err(LimitReached::TooMany(limit));
         }
         let bytes = weight(&finding);
         if self.bytes + bytes > FINDINGS_BYTES || !self.reserve(bytes, budget) {
             self.dropped += 1;
-            return Err(NotKept::TooLarge);
+            return Err(LimitReached::TooLarge);
         }
         self.bytes += bytes;
         self.kept.push(finding);

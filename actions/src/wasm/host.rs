@@ -20,7 +20,7 @@ use super::compile_wait::CompileWait;
 use super::component::Component;
 use super::describe;
 use super::disk::CodeKey;
-use super::engine::{Engines, Lane};
+use super::engine::{Engines, Interruption};
 use super::fanout::{self, Selection};
 use super::findings;
 use super::guests::Guests;
@@ -112,8 +112,9 @@ impl Host {
     ) -> Result<Self, SetupError> {
         let pooled = engines.pooled();
         let parts = CacheOptions {
-            plain: Linkers::new(engines.of(Lane::Plain)).map_err(SetupError::Engine)?,
-            composed: Linkers::new(engines.of(Lane::Composed)).map_err(SetupError::Engine)?,
+            fuel: Linkers::new(engines.of(Interruption::Fuel)).map_err(SetupError::Engine)?,
+            fuel_and_epochs: Linkers::new(engines.of(Interruption::FuelAndEpochs))
+                .map_err(SetupError::Engine)?,
             engines,
             compiler: options.compiler,
             computations: computations.clone(),

@@ -16,11 +16,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wasmtime::{CallHook, CallHookHandler, Engine, Store, StoreContextMut, Trap};
 
-use super::engine::Lane;
+use super::engine::Interruption;
 use super::guest::Answer;
 use super::guests::host_failed;
 use super::limits::{
-    CALLS_PER_TURN, GRACE, GRACE_PARTS, HANDLES, HOSTCALL_BYTES, Limiter, TEXT_BYTES, YIELD_FUEL,
+    CALLS_PER_YIELD, GRACE, GRACE_PARTS, HANDLES, HOSTCALL_BYTES, Limiter, TEXT_BYTES, YIELD_FUEL,
     cut, size,
 };
 use super::log::Log;
@@ -76,7 +76,8 @@ impl Stopper {
     pub(super) fn new(ready: &Ready) -> Self {
         Self {
             token: CancellationToken::new(),
-            epochs: (ready.lane == Lane::Composed).then(|| ready.engine.clone()),
+            epochs: (ready.interruption == Interruption::FuelAndEpochs)
+                .then(|| ready.engine.clone()),
         }
     }
 
@@ -88,7 +89,7 @@ impl Stopper {
     fn stop(&self) {
         self.token.cancel();
         if let Some(engine) = &self.epochs {
-            // Other instances of the lane check their token and continue.
+            // Other instances of the engine check their token and continue.
             engine.increment_epoch();
         }
     }
@@ -171,7 +172,7 @@ impl Call {
                 &left.log,
                 store.data().refused,
             )),
-            Some(Ok(Err(message))) => Err(gave_up(&message, store.data())),
+            Some(Ok(Err(message))) => Err(failure_of_error(&message, store.data())),
             Some(Ok(Ok(verdict))) => Ok(verdict),
         };
         let tried_outside = store.data().tried_outside;
@@ -225,7 +226,7 @@ pub(super) fn store<T: Send>(
     store
         .fuel_async_yield_interval(Some(YIELD_FUEL))
         .expect("the engine counts fuel");
-    if ready.lane == Lane::Composed {
+    if ready.interruption == Interruption::FuelAndEpochs {
         // The epoch advances only when an instance must stop.
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
@@ -268,7 +269,7 @@ impl<T: Send> CallHookHandler<T> for CancelHook {
         let fuel = u64::MAX - store.get_fuel()?;
         self.left.fuel.store(fuel, Ordering::Relaxed);
         let calls = self.calls.fetch_add(1, Ordering::Relaxed);
-        if self.stop.is_cancelled() || calls % CALLS_PER_TURN == CALLS_PER_TURN - 1 {
+        if self.stop.is_cancelled() || calls % CALLS_PER_YIELD == CALLS_PER_YIELD - 1 {
             yield_now().await;
         }
         Ok(())
@@ -281,7 +282,7 @@ fn used<T>(store: &Store<T>) -> u64 {
 
 /// Explains why the guest returned an error. A language runtime may turn a refused allocation into
 /// an error message of its own, so the memory limit is named before that message.
-fn gave_up(message: &str, state: &State) -> Failure {
+fn failure_of_error(message: &str, state: &State) -> Failure {
     let reason = format!("hook could not decide: {}", cut(message, TEXT_BYTES));
     match state.refused {
         Some(cause) => Failure::new(cause, reason),

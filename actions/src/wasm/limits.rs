@@ -74,7 +74,7 @@ pub(super) const PARALLELISM: usize = 64;
 /// Units of fuel between two yields: about a millisecond.
 pub(super) const YIELD_FUEL: u64 = 10_000_000;
 /// Host calls between two yields. A host call costs no fuel, however long it takes.
-pub(super) const CALLS_PER_TURN: u32 = 16;
+pub(super) const CALLS_PER_YIELD: u32 = 16;
 /// Maximum duration of one storage call, including the wait for its turn. A host call may need
 /// several; its instance's deadline limits it.
 pub(super) const HOST_CALL: Duration = Duration::from_secs(60);
@@ -95,7 +95,7 @@ pub(super) const CHUNK_BYTES: usize = 256 << 10;
 /// Page size of listings and diffs.
 pub(super) const PAGE: usize = 1000;
 /// Rows of a page whose paths are matched between two yields.
-pub(super) const ROWS_PER_TURN: usize = 16;
+pub(super) const ROWS_PER_YIELD: usize = 16;
 /// Maximum number of open handles per instance: objects, listings, findings and streams.
 pub(super) const HANDLES: usize = 1024;
 

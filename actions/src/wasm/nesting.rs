@@ -46,7 +46,7 @@ pub(super) fn check(component: &[u8]) -> Result<(), Malformed> {
                 let mut reader = BinaryReader::new(bytes, section.range().start);
                 match types.read_section(&mut reader) {
                     Err(Stop::Malformed) => return Ok(()),
-                    Err(Stop::TooMuch(reason)) => return Err(Malformed::new(reason)),
+                    Err(Stop::LimitExceeded(reason)) => return Err(Malformed::new(reason)),
                     Ok(()) => {}
                 }
             }
@@ -61,7 +61,7 @@ enum Stop {
     /// Malformed input. The validator fails at the same bytes and does not recurse deeper before it
     /// reaches them.
     Malformed,
-    TooMuch(String),
+    LimitExceeded(String),
 }
 
 impl From<wasmparser::BinaryReaderError> for Stop {
@@ -105,7 +105,7 @@ impl Types {
             };
             if is_type && let Some(list) = self.read_type(reader)? {
                 if open.len() > MAX_TYPES {
-                    return Err(Stop::TooMuch(format!(
+                    return Err(Stop::LimitExceeded(format!(
                         "types of components are nested deeper than {MAX_TYPES} levels"
                     )));
                 }
@@ -132,7 +132,7 @@ impl Types {
         };
         self.compound += 1;
         if self.compound > MAX_COMPOUND_TYPES {
-            return Err(Stop::TooMuch(format!(
+            return Err(Stop::LimitExceeded(format!(
                 "more than {MAX_COMPOUND_TYPES} types refer to other types"
             )));
         }

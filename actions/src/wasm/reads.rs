@@ -27,7 +27,7 @@ pub(super) async fn read(
     offset: u64,
     length: u32,
 ) -> Result<Bytes, Refusal> {
-    let range = within(object, offset, length)?;
+    let range = checked_range(object, offset, length)?;
     check_read_size(u64::from(length))?;
     fetch(run, object, range).await
 }
@@ -51,13 +51,13 @@ pub(super) async fn read_many(
     spans: &[(u64, u32)],
 ) -> Result<Vec<Bytes>, Refusal> {
     if spans.len() > SPANS {
-        return Err(Refusal::TooMuch(format!(
+        return Err(Refusal::CallTooLarge(format!(
             "one call can read at most {SPANS} spans"
         )));
     }
     let spans: Vec<Range<u64>> = spans
         .iter()
-        .map(|(o, l)| within(object, *o, *l))
+        .map(|(o, l)| checked_range(object, *o, *l))
         .collect::<Result<_, _>>()?;
     check_read_size(spans.iter().map(|s| s.end - s.start).sum())?;
     let plan = plan(&spans);
@@ -105,7 +105,7 @@ fn plan(spans: &[Range<u64>]) -> Vec<Range<u64>> {
     plan
 }
 
-fn within(object: &Object, offset: u64, length: u32) -> Result<Range<u64>, Refusal> {
+fn checked_range(object: &Object, offset: u64, length: u32) -> Result<Range<u64>, Refusal> {
     match offset.checked_add(u64::from(length)) {
         Some(end) if end <= size_of(object) => Ok(offset..end),
         _ => Err(Refusal::OutOfRange),
@@ -114,7 +114,7 @@ fn within(object: &Object, offset: u64, length: u32) -> Result<Range<u64>, Refus
 
 fn check_read_size(bytes: u64) -> Result<(), Refusal> {
     if bytes > u64::from(READ_BYTES) {
-        return Err(Refusal::TooMuch(format!(
+        return Err(Refusal::CallTooLarge(format!(
             "one call can read at most {}",
             size(READ_BYTES.into())
         )));
@@ -381,7 +381,7 @@ mod tests {
         assert_eq!(first.as_deref(), Some(&b"abcd"[..]));
         for _ in 0..2 {
             let refused = chunks.next(&run, 8).await.unwrap_err();
-            assert!(matches!(refused, Refusal::Spent(_)), "{refused:?}");
+            assert!(matches!(refused, Refusal::BudgetUsedUp(_)), "{refused:?}");
         }
         // A smaller piece fits into the rest of the budget.
         let mut last = Chunks::new(Arc::new(object(8)), 7).unwrap();

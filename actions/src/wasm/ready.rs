@@ -7,14 +7,14 @@ use tokio::sync::OnceCell;
 use wasmtime::Engine;
 
 use super::component::ComponentDigest;
-use super::engine::Lane;
+use super::engine::Interruption;
 use super::guest::Guest;
 
 /// A compiled component, ready to be instantiated.
 pub(super) struct Ready {
     pub(super) digest: ComponentDigest,
     pub(super) engine: Engine,
-    pub(super) lane: Lane,
+    pub(super) interruption: Interruption,
     pub(super) guest: Box<dyn Guest>,
     /// Result of `describe`.
     pub(super) description: OnceCell<Arc<Value>>,

@@ -20,7 +20,7 @@ use super::admission::{Pool, Waits};
 use super::capability::{ChangeKind, Rights};
 use super::findings::{Findings, FindingsBudget};
 use super::limits::{
-    HANDLES, HOST_CALL, Limiter, METRICS, NAME_BYTES, PAGE, PATH_BYTES, ROWS_PER_TURN,
+    HANDLES, HOST_CALL, Limiter, METRICS, NAME_BYTES, PAGE, PATH_BYTES, ROWS_PER_YIELD,
     SUMMARY_BYTES, cut, size,
 };
 use super::log::{Log, LogBudget};
@@ -63,9 +63,9 @@ pub(super) enum Refusal {
     Denied(String),
     OutOfRange,
     /// One call requested too much.
-    TooMuch(String),
+    CallTooLarge(String),
     /// The hook's budget is used up.
-    Spent(String),
+    BudgetUsedUp(String),
     Unavailable(String),
     Other(String),
 }
@@ -75,9 +75,9 @@ impl Refusal {
     fn cause(&self) -> Option<Cause> {
         match self {
             Self::Denied(_) => Some(Cause::Denied),
-            Self::Spent(_) => Some(Cause::LimitRead),
+            Self::BudgetUsedUp(_) => Some(Cause::LimitRead),
             Self::Unavailable(_) => Some(Cause::Storage),
-            Self::NotFound | Self::OutOfRange | Self::TooMuch(_) | Self::Other(_) => None,
+            Self::NotFound | Self::OutOfRange | Self::CallTooLarge(_) | Self::Other(_) => None,
         }
     }
 }
@@ -88,8 +88,8 @@ impl fmt::Display for Refusal {
             Self::NotFound => f.write_str("not found"),
             Self::OutOfRange => f.write_str("out of range"),
             Self::Denied(m)
-            | Self::TooMuch(m)
-            | Self::Spent(m)
+            | Self::CallTooLarge(m)
+            | Self::BudgetUsedUp(m)
             | Self::Unavailable(m)
             | Self::Other(m) => f.write_str(m),
         }
@@ -158,7 +158,7 @@ impl Run {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, within)
         {
             Ok(_) => Ok(()),
-            Err(_) => Err(Refusal::Spent(format!(
+            Err(_) => Err(Refusal::BudgetUsedUp(format!(
                 "this hook may read {} in total (limits.read_bytes)",
                 size(self.limits.read_bytes)
             ))),
@@ -241,7 +241,7 @@ impl Position {
     pub(super) fn new(prefix: String, after: Option<String>) -> Result<Self, Refusal> {
         let after = after.unwrap_or_default();
         if prefix.len().max(after.len()) > PATH_BYTES {
-            return Err(Refusal::TooMuch(format!(
+            return Err(Refusal::CallTooLarge(format!(
                 "a prefix or path must not be longer than {PATH_BYTES} bytes"
             )));
         }
@@ -279,7 +279,7 @@ impl Position {
                     readable.push(row);
                 }
                 // Matching globs costs no fuel. The guest may have to stop meanwhile.
-                if index % ROWS_PER_TURN == ROWS_PER_TURN - 1 {
+                if index % ROWS_PER_YIELD == ROWS_PER_YIELD - 1 {
                     yield_now().await;
                 }
             }
@@ -435,7 +435,7 @@ impl State {
         } = &*self.run;
         let findings = &mut self.left.submitted().findings;
         let kept = findings.add(finding, limits.findings, findings_budget);
-        kept.map_err(|why| Refusal::TooMuch(why.to_string()))
+        kept.map_err(|why| Refusal::CallTooLarge(why.to_string()))
     }
 
     pub(super) fn metric(&mut self, name: &str, value: f64, unit: &str) {

@@ -217,7 +217,7 @@ fn error(refusal: Refusal) -> tree::TreeError {
         Refusal::NotFound => tree::TreeError::NotFound,
         Refusal::Denied(m) => tree::TreeError::Denied(m),
         Refusal::OutOfRange => tree::TreeError::OutOfRange,
-        Refusal::TooMuch(m) | Refusal::Spent(m) => tree::TreeError::Budget(m),
+        Refusal::CallTooLarge(m) | Refusal::BudgetUsedUp(m) => tree::TreeError::Budget(m),
         Refusal::Unavailable(m) => tree::TreeError::Unavailable(m),
         Refusal::Other(m) => tree::TreeError::Other(m),
     }
@@ -450,7 +450,7 @@ impl tree::HostObject for State {
         let chunks = if self.scans < SCANS {
             Chunks::new(object, from_offset)
         } else {
-            Err(Refusal::TooMuch(format!(
+            Err(Refusal::CallTooLarge(format!(
                 "a hook may have {SCANS} scans under way at once"
             )))
         };

@@ -217,7 +217,7 @@ fn check(answer: &Answer, requested: &Url, log_at: &str) -> Result<(), HookFailu
             ),
             _ => answer.hint.clone(),
         };
-        return Err(HookFailure { message, hint }.also(answer_in_log(log_at)));
+        return Err(HookFailure { message, hint }.and_hint(answer_in_log(log_at)));
     }
     if answer.url != *requested {
         return Err(HookFailure {

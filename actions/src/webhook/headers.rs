@@ -45,7 +45,7 @@ impl Headers {
             to_send.insert(&key, sent);
             let name = canonical(key.as_str());
             shown.retain(|(n, _)| *n != name);
-            shown.push((name, value.shown().to_owned()));
+            shown.push((name, value.text_for_logs().to_owned()));
         }
         shown.sort();
         for (name, value) in nesting_headers

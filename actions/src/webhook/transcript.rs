@@ -52,7 +52,7 @@ pub(super) fn request_head(
 ) -> String {
     let mut text = format!("Request:\nPOST {url}\nQuery Params:\n");
     for (name, value) in params {
-        let _ = writeln!(text, "{name}: {}", value.shown());
+        let _ = writeln!(text, "{name}: {}", value.text_for_logs());
     }
     text.push_str("Headers:\n");
     for (name, value) in &headers.shown {

@@ -10,8 +10,8 @@ use tokio::sync::Barrier;
 
 use super::components::EXPORTS;
 use super::{
-    Fault, Memory, error, event_of, findings, gate, host, log, new_host, object_gate, request,
-    run_mode,
+    Memory, ReadFailure, error, event_of, findings, gate, host, log, new_host, object_gate,
+    request, run_mode,
 };
 
 #[tokio::test]
@@ -252,11 +252,11 @@ async fn unreadable_paths_are_denied_and_not_listed() {
 
 #[tokio::test]
 async fn storage_failure_is_reported_as_cause() {
-    for (fault, words) in [
-        (Fault::Fails, "storage failed: "),
-        (Fault::Short, "storage has fewer bytes of \"a\""),
+    for (failure, words) in [
+        (ReadFailure::Fails, "storage failed: "),
+        (ReadFailure::Short, "storage has fewer bytes of \"a\""),
     ] {
-        let trees = Memory::new(&[], &[("a", "0123456789")]).with_fault("a", fault);
+        let trees = Memory::new(&[], &[("a", "0123456789")]).with_read_failure("a", failure);
         let report = host()
             .run(request(
                 gate(),

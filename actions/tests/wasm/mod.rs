@@ -69,7 +69,7 @@ fn object_gate() -> Bytes {
 
 /// A storage failure at one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+enum ReadFailure {
     Fails,
     Short,
 }
@@ -82,7 +82,7 @@ struct Memory {
     candidate: Files,
     base: Files,
     bytes: BTreeMap<String, Bytes>,
-    faults: BTreeMap<String, Fault>,
+    read_failures: BTreeMap<String, ReadFailure>,
     /// (path, range) of each fetch.
     fetched: Mutex<Vec<(String, Range<u64>)>>,
     /// Notified whenever a guest asks for a tree.
@@ -130,8 +130,8 @@ impl Memory {
         )
     }
 
-    fn with_fault(mut self, path: &str, fault: Fault) -> Self {
-        self.faults.insert(path.to_owned(), fault);
+    fn with_read_failure(mut self, path: &str, failure: ReadFailure) -> Self {
+        self.read_failures.insert(path.to_owned(), failure);
         self
     }
 
@@ -223,9 +223,9 @@ impl Trees for Memory {
             .unwrap()
             .push((object.path.clone(), range.clone()));
         let mut range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
-        match self.faults.get(&object.path) {
-            Some(Fault::Fails) => return Err(catalog::Error::DataGone(object.path.clone())),
-            Some(Fault::Short) => range.end -= 1,
+        match self.read_failures.get(&object.path) {
+            Some(ReadFailure::Fails) => return Err(catalog::Error::DataGone(object.path.clone())),
+            Some(ReadFailure::Short) => range.end -= 1,
             None => {}
         }
         let bytes = self.bytes[&object.physical_address].slice(range);

@@ -6,7 +6,7 @@ use actions::wasm::{Cause, Report, Select, Verdict};
 use serde_json::json;
 
 use super::hostile::replaced;
-use super::{Fault, Memory, error, findings, host, log, object_gate, request};
+use super::{Memory, ReadFailure, error, findings, host, log, object_gate, request};
 
 async fn run(base: &[(&str, &str)], candidate: &[(&str, &str)]) -> Report {
     host()
@@ -253,8 +253,8 @@ async fn time_of_all_objects_is_limited() {
 
 #[tokio::test]
 async fn storage_failure_stops_the_hook_and_names_the_path() {
-    let trees =
-        Memory::new(&[], &[("data/a", "x"), ("data/b", "x")]).with_fault("data/b", Fault::Fails);
+    let trees = Memory::new(&[], &[("data/a", "x"), ("data/b", "x")])
+        .with_read_failure("data/b", ReadFailure::Fails);
     let report = host().run(request(object_gate(), trees, json!(null))).await;
     let message = error(&report);
     assert!(

@@ -12,7 +12,7 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 
 use crate::error::{Error, Result};
 use crate::extract::Path;
-use crate::query::{ListRepositoryRunsQuery, ListRunHooksQuery, Query, given};
+use crate::query::{ListRepositoryRunsQuery, ListRunHooksQuery, Query, non_empty};
 use crate::{SharedState, convert};
 
 pub(crate) async fn list_runs(
@@ -20,7 +20,7 @@ pub(crate) async fn list_runs(
     Path(id): Path<String>,
     Query(query): Query<ListRepositoryRunsQuery>,
 ) -> Result<Json<types::ActionRunList>> {
-    let (branch, commit) = (given(&query.branch), given(&query.commit));
+    let (branch, commit) = (non_empty(&query.branch), non_empty(&query.commit));
     if branch.is_some() && commit.is_some() {
         return Err(Error::Invalid(
             "can't use both branchID and MergedCommitID: parameters conflict".to_owned(),

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::error::{Context as _, During, Error, Result, parsed};
 use crate::extract::{Body, Caller, Path};
-use crate::query::{CommitQuery, LogCommitsQuery, Query, given};
+use crate::query::{CommitQuery, LogCommitsQuery, Query, non_empty};
 use crate::{SharedState, convert};
 
 pub(crate) async fn log_commits(
@@ -45,8 +45,8 @@ fn log_query(query: &LogCommitsQuery) -> LogQuery {
         prefixes: query.prefixes.clone(),
         limit: query.limit.unwrap_or(false),
         first_parent: query.first_parent.unwrap_or(false),
-        since: given(&query.since).and_then(convert::parse_date_time),
-        stop_at: given(&query.stop_at).map(str::to_owned),
+        since: non_empty(&query.since).and_then(convert::parse_date_time),
+        stop_at: non_empty(&query.stop_at).map(str::to_owned),
     }
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn commit_params(
         date: body.date.map(convert::instant).transpose()?,
         allow_empty: body.allow_empty.unwrap_or(false),
         force: body.force.unwrap_or(false),
-        source_metarange: given(source_metarange)
+        source_metarange: non_empty(source_metarange)
             .map(|id| parsed(MetaRangeId::parse(id)))
             .transpose()?,
     })

@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use crate::commits::gate_headers;
 use crate::error::{Context as _, During, Error, ErrorText, Result};
 use crate::extract::{Caller, MaybeBody, Path};
-use crate::query::{DiffBranchQuery, DiffRefsQuery, Query, given};
+use crate::query::{DiffBranchQuery, DiffRefsQuery, Query, non_empty};
 use crate::{SharedState, convert};
 
 pub(crate) async fn diff_branch(
@@ -43,7 +43,7 @@ pub(crate) async fn diff_refs(
     Query(query): Query<DiffRefsQuery>,
 ) -> Result<Json<types::DiffList>> {
     let repository = api.reader().repository(&id).await?;
-    let two_dot = given(&query.r#type) == Some("two_dot");
+    let two_dot = non_empty(&query.r#type) == Some("two_dot");
     let request = DiffQuery {
         prefix: query.prefix,
         after: query.after,

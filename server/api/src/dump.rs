@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use crate::error::{Error, Result, parsed};
 use crate::extract::{Body, Caller, Path};
-use crate::query::{DumpStatusQuery, Query, RestoreStatusQuery, given};
+use crate::query::{DumpStatusQuery, Query, RestoreStatusQuery, non_empty};
 use crate::{SharedState, convert};
 
 pub(crate) async fn dump_refs(
@@ -106,7 +106,7 @@ fn message_and_hint(failure: Option<Failure>) -> (Option<String>, Option<String>
 }
 
 fn given_task(id: &str) -> Result<&str> {
-    given(id).ok_or_else(|| Error::Invalid("task_id is empty".to_owned()))
+    non_empty(id).ok_or_else(|| Error::Invalid("task_id is empty".to_owned()))
 }
 
 fn dumped(dump: &RefsDump) -> types::RefsDump {

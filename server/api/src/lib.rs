@@ -62,7 +62,7 @@ pub use error::describe_failure;
 pub use first_caller::{Peer, SETUP_TOKEN_HEADER, SetupToken};
 pub use permissions::Authorizer;
 pub use router::{ROUTES, Route, router};
-pub use site::{came_by_https, host_name, hosts, is_cross_site, is_loopback_name};
+pub use site::{host_name, hosts, is_client_using_https, is_cross_site, is_loopback_name};
 pub use spec::SharedBody;
 
 /// The path below which the operations are served.

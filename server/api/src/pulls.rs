@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::error::{Context as _, During, Result};
 use crate::extract::{Body, Caller, Path};
-use crate::query::{ListPullRequestsQuery, Query, given};
+use crate::query::{ListPullRequestsQuery, Query, non_empty};
 use crate::{SharedState, convert, diff};
 
 pub(crate) async fn list_pull_requests(
@@ -18,7 +18,7 @@ pub(crate) async fn list_pull_requests(
     Query(query): Query<ListPullRequestsQuery>,
 ) -> Result<Json<types::PullRequestsList>> {
     let repository = api.reader().repository(&id).await?;
-    let filter = match given(&query.status) {
+    let filter = match non_empty(&query.status) {
         Some("open") => PullFilter::Open,
         Some("closed") => PullFilter::Closed,
         _ => PullFilter::All,

@@ -11,7 +11,7 @@ use time::macros::format_description;
 
 use crate::error::{Context as _, During, Error, Result};
 use crate::extract::{Caller, MaybeBody, SESSION_COOKIE};
-use crate::site::came_by_https;
+use crate::site::is_client_using_https;
 use crate::{SharedState, convert};
 
 const COOKIE_DATE: &[FormatItem<'_>] = format_description!(
@@ -36,7 +36,7 @@ pub(crate) async fn login(
     };
     let headers = HeaderMap::from_iter([(
         SET_COOKIE,
-        session_cookie(&token, expires, came_by_https(&headers))?,
+        session_cookie(&token, expires, is_client_using_https(&headers))?,
     )]);
     Ok((
         headers,

@@ -51,7 +51,7 @@ pub fn is_loopback_name(host: &str) -> bool {
 /// Clients can lie about it. Therefore only what the client itself sees may depend on it, such as the attributes of its
 /// cookie.
 #[must_use]
-pub fn came_by_https(headers: &HeaderMap) -> bool {
+pub fn is_client_using_https(headers: &HeaderMap) -> bool {
     let value = headers.get("x-forwarded-proto");
     let value = value.and_then(|value| value.to_str().ok());
     // Each proxy of a chain appends its scheme. The first scheme is the client's.
@@ -282,8 +282,8 @@ mod tests {
             ("", false),
         ] {
             let headers = headers(&[("x-forwarded-proto", value)]);
-            assert_eq!(came_by_https(&headers), expected, "{headers:?}");
+            assert_eq!(is_client_using_https(&headers), expected, "{headers:?}");
         }
-        assert!(!came_by_https(&headers(&[])));
+        assert!(!is_client_using_https(&headers(&[])));
     }
 }

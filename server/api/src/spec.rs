@@ -48,7 +48,7 @@ mod tests {
         assert_eq!(contract["info"]["version"], crate::CONTRACT_VERSION);
     }
 
-    /// Guards against a bug: every response had a copy of its own, so that clients that read nothing exhausted the memory.
+    /// Guards against a bug: each response had a separate copy of the contract, so clients that read nothing exhausted the memory.
     #[tokio::test]
     async fn responses_share_the_contract() {
         let mut bodies = Vec::new();

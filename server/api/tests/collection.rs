@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 
-use crate::harness::{Answer, Ask, TestApi};
+use crate::harness::{Answer, RequestParts, TestApi};
 
 const METADATA: &str = "/repositories/lake/metadata";
 
@@ -94,7 +94,8 @@ async fn with_rules() -> TestApi {
 /// Sends a request without a body.
 async fn post(api: &TestApi, path: &str) -> Answer {
     let path = format!("/repositories/lake/{path}");
-    api.ask(Method::POST, &path, Ask::default()).await
+    api.request(Method::POST, &path, RequestParts::default())
+        .await
 }
 
 const LISTS: &str = "mem://lake/_lakefs/retention/gc";

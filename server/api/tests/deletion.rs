@@ -5,7 +5,7 @@ use http::Method;
 use kv::Store as _;
 use serde_json::json;
 
-use crate::harness::{Ask, TestApi};
+use crate::harness::{RequestParts, TestApi};
 
 /// Query parameters for all routes.
 const QUERY: &str = "path=p&dest_path=p&ref=main&id=x&task_id=x";
@@ -66,13 +66,13 @@ async fn every_route_answers_410_during_the_deletion() {
             .collect::<Vec<_>>()
             .join("/");
         let body = BODIES.iter().find(|(id, _)| id == operation);
-        let ask = Ask {
+        let parts = RequestParts {
             headers: vec![("content-type", "application/json".to_owned())],
             body: body.map_or("", |(_, body)| body).as_bytes().to_vec(),
             anonymous: false,
         };
         let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
-        let answer = api.ask(method, &format!("{path}?{QUERY}"), ask).await;
+        let answer = api.request(method, &format!("{path}?{QUERY}"), parts).await;
         match answer.status {
             410 => gone.push(*operation),
             // A preflight checks permissions and need not load the repository.

@@ -65,7 +65,7 @@ impl Answer {
 
 /// The parts of a request other than method and path.
 #[derive(Debug, Default)]
-pub(crate) struct Ask {
+pub(crate) struct RequestParts {
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
     /// Whether to omit the administrator's key.
@@ -217,18 +217,19 @@ impl TestApi {
     }
 
     /// Sends a request below `/api/v1`.
-    pub(crate) async fn ask(&self, method: Method, path: &str, ask: Ask) -> Answer {
+    pub(crate) async fn request(&self, method: Method, path: &str, parts: RequestParts) -> Answer {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("/api/v1{path}"));
-        if !ask.anonymous {
+        if !parts.anonymous {
             let key = STANDARD.encode(format!("{ACCESS_KEY}:{SECRET_KEY}"));
             request = request.header("authorization", format!("Basic {key}"));
         }
-        for (name, value) in ask.headers {
+        for (name, value) in parts.headers {
             request = request.header(name, value);
         }
-        self.send(request.body(Body::from(ask.body)).unwrap()).await
+        self.send(request.body(Body::from(parts.body)).unwrap())
+            .await
     }
 
     /// Returns the response to a request with its unread body.
@@ -254,44 +255,46 @@ impl TestApi {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.ask(Method::GET, path, Ask::default()).await
+        self.request(Method::GET, path, RequestParts::default())
+            .await
     }
 
     pub(crate) async fn get_with(&self, path: &str, name: &'static str, value: &str) -> Answer {
         let headers = vec![(name, value.to_owned())];
-        self.ask(
+        self.request(
             Method::GET,
             path,
-            Ask {
+            RequestParts {
                 headers,
-                ..Ask::default()
+                ..RequestParts::default()
             },
         )
         .await
     }
 
     pub(crate) async fn get_anonymous(&self, path: &str) -> Answer {
-        self.ask(
+        self.request(
             Method::GET,
             path,
-            Ask {
+            RequestParts {
                 anonymous: true,
-                ..Ask::default()
+                ..RequestParts::default()
             },
         )
         .await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
-        self.ask(Method::DELETE, path, Ask::default()).await
+        self.request(Method::DELETE, path, RequestParts::default())
+            .await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         let headers = vec![("content-type", "application/json".to_owned())];
-        self.ask(
+        self.request(
             Method::POST,
             path,
-            Ask {
+            RequestParts {
                 headers,
                 body: body.to_string().into_bytes(),
                 anonymous: false,
@@ -310,10 +313,10 @@ impl TestApi {
     ) -> Answer {
         let path = format!("/repositories/{repository}/branches/{branch}/objects?path={path}");
         let headers = vec![("content-type", "application/octet-stream".to_owned())];
-        self.ask(
+        self.request(
             Method::POST,
             &path,
-            Ask {
+            RequestParts {
                 headers,
                 body: bytes.as_bytes().to_vec(),
                 anonymous: false,

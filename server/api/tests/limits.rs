@@ -7,7 +7,7 @@ use catalog::{
 use http::Method;
 use serde_json::json;
 
-use crate::harness::{Answer, Ask, TestApi};
+use crate::harness::{Answer, RequestParts, TestApi};
 
 #[track_caller]
 fn is_refused(answer: Answer, what: &str) {
@@ -50,15 +50,15 @@ async fn user_metadata_is_limited() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let upload = async |bytes: usize| {
-        let ask = Ask {
+        let parts = RequestParts {
             headers: vec![
                 ("content-type", "text/plain".to_owned()),
                 ("x-lakefs-meta-k", "v".repeat(bytes - 1)),
             ],
-            ..Ask::default()
+            ..RequestParts::default()
         };
         let path = "/repositories/lake/branches/main/objects?path=a";
-        api.ask(Method::POST, path, ask).await
+        api.request(Method::POST, path, parts).await
     };
     is_refused(upload(MAX_USER_METADATA_BYTES + 1).await, "user metadata");
     upload(MAX_USER_METADATA_BYTES).await.expect(201);
@@ -81,15 +81,15 @@ async fn repository_metadata_is_limited() {
 #[tokio::test]
 async fn anonymous_bodies_are_limited() {
     let api = TestApi::new().await;
-    let ask = async |path: &str, bytes: usize| {
-        let ask = Ask {
+    let send = async |path: &str, bytes: usize| {
+        let parts = RequestParts {
             headers: vec![("content-type", "application/json".to_owned())],
             body: json!({"username": "u".repeat(bytes)})
                 .to_string()
                 .into_bytes(),
             anonymous: true,
         };
-        api.ask(Method::POST, path, ask).await
+        api.request(Method::POST, path, parts).await
     };
     // Every operation that has a body and needs no credentials.
     for path in [
@@ -99,13 +99,13 @@ async fn anonymous_bodies_are_limited() {
         "/auth/external/principal/login",
         "/sts/login",
     ] {
-        let message = ask(path, 8 << 10).await.expect(413).message();
+        let message = send(path, 8 << 10).await.expect(413).message();
         assert!(message.contains("8192 bytes"), "{path}: {message}");
-        let fits = ask(path, 8000).await.status;
+        let fits = send(path, 8000).await.status;
         assert_ne!(fits, 413, "{path}");
     }
     // All other operations refuse an anonymous request before they read the body.
-    ask("/repositories", 8 << 10).await.expect(401);
+    send("/repositories", 8 << 10).await.expect(401);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request};
 use serde_json::{Value, json};
 
-use crate::harness::{ACCESS_KEY, Answer, Ask, SECRET_KEY, TestApi};
+use crate::harness::{ACCESS_KEY, Answer, RequestParts, SECRET_KEY, TestApi};
 
 const OBJECTS: &str = "/repositories/lake/refs/main/objects";
 const BRANCH: &str = "/repositories/lake/branches/main/objects";
@@ -22,12 +22,12 @@ async fn upload(api: &TestApi, path: &str, headers: &[(&'static str, &str)], bod
         .iter()
         .map(|(name, value)| (*name, (*value).to_owned()))
         .collect();
-    let ask = Ask {
+    let parts = RequestParts {
         headers,
         body: body.as_bytes().to_vec(),
         anonymous: false,
     };
-    api.ask(Method::POST, &format!("{BRANCH}?path={path}"), ask)
+    api.request(Method::POST, &format!("{BRANCH}?path={path}"), parts)
         .await
 }
 
@@ -74,7 +74,10 @@ async fn unsendable_content_type_is_answered_with_the_default() {
     stored.await.unwrap();
     for method in [Method::GET, Method::HEAD] {
         let path = format!("{OBJECTS}?path=a");
-        let got = api.ask(method, &path, Ask::default()).await.expect(200);
+        let got = api
+            .request(method, &path, RequestParts::default())
+            .await
+            .expect(200);
         assert_eq!(got.header("content-type"), "application/octet-stream");
         assert_eq!(got.header("x-injected"), "");
     }
@@ -200,12 +203,12 @@ async fn head_returns_the_headers_of_get() {
     let api = lake().await;
     upload(&api, "a", &[], "12345678").await.expect(201);
     let head = async |path: &str, headers| {
-        api.ask(
+        api.request(
             Method::HEAD,
             &format!("{OBJECTS}?path={path}"),
-            Ask {
+            RequestParts {
                 headers,
-                ..Ask::default()
+                ..RequestParts::default()
             },
         )
         .await

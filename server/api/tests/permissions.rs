@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Ask, TestApi};
+use crate::harness::{RequestParts, TestApi};
 
 fn repositories(path: &str) -> String {
     match path {
@@ -14,7 +14,7 @@ fn repositories(path: &str) -> String {
 
 async fn checked_permissions(api: &TestApi, request: (&str, &str, Value)) -> String {
     let (method, path, body) = request;
-    let ask = Ask {
+    let parts = RequestParts {
         headers: vec![("content-type", "application/json".to_owned())],
         body: match body {
             Value::Null => Vec::new(),
@@ -24,7 +24,7 @@ async fn checked_permissions(api: &TestApi, request: (&str, &str, Value)) -> Str
     };
     api.take_checked();
     let method = Method::from_bytes(method.as_bytes()).unwrap();
-    api.ask(method, &repositories(path), ask).await;
+    api.request(method, &repositories(path), parts).await;
     let checked = api.take_checked().into_iter().map(|permission| {
         let local = permission
             .resource

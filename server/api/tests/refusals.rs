@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::{Method, Request};
 use serde_json::json;
 
-use crate::harness::{Ask, TestApi};
+use crate::harness::{RequestParts, TestApi};
 
 #[tokio::test]
 async fn unknown_routes_and_methods_are_not_found() {
@@ -16,7 +16,7 @@ async fn unknown_routes_and_methods_are_not_found() {
         (Method::GET, "/repositories/x/"),
     ] {
         let answer = api
-            .ask(method.clone(), path, Ask::default())
+            .request(method.clone(), path, RequestParts::default())
             .await
             .expect(404);
         if method != Method::HEAD {
@@ -42,7 +42,10 @@ async fn wrong_method_gets_a_hint_with_the_right_ones() {
         (Method::PATCH, path, "POST (uploadObject)"),
         (Method::PATCH, "/repositories", "POST (createRepository)"),
     ] {
-        let answer = api.ask(method, path, Ask::default()).await.expect(404);
+        let answer = api
+            .request(method, path, RequestParts::default())
+            .await
+            .expect(404);
         assert_eq!(answer.message(), "invalid API endpoint");
         let hint = answer.json()["hint"].clone();
         assert!(hint.as_str().unwrap().contains(allowed), "{hint}");
@@ -50,12 +53,16 @@ async fn wrong_method_gets_a_hint_with_the_right_ones() {
     // `curl -T` finds another operation, which takes JSON.
     for (kind, status) in [("", 400), ("application/json", 501)] {
         let body = json!({"physical_address": "mem://x", "checksum": "x", "size_bytes": 1});
-        let ask = Ask {
+        let parts = RequestParts {
             headers: vec![("content-type", kind.to_owned())],
             body: body.to_string().into_bytes(),
             anonymous: false,
         };
-        let hint = api.ask(Method::PUT, path, ask).await.expect(status).hint();
+        let hint = api
+            .request(Method::PUT, path, parts)
+            .await
+            .expect(status)
+            .hint();
         assert!(hint.contains("send POST instead of PUT"), "{hint}");
     }
 }
@@ -173,10 +180,10 @@ async fn malformed_requests_are_refused() {
     let api = TestApi::new().await;
     let send = async |kind: &str, body: &[u8]| {
         let headers = vec![("content-type", kind.to_owned())];
-        api.ask(
+        api.request(
             Method::POST,
             "/repositories",
-            Ask {
+            RequestParts {
                 headers,
                 body: body.to_vec(),
                 anonymous: false,

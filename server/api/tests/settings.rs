@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Ask, TestApi};
+use crate::harness::{Answer, RequestParts, TestApi};
 
 async fn send(api: &TestApi, method: Method, path: &str, body: &Value) -> Answer {
     send_if(api, method, path, body, None).await
@@ -18,12 +18,12 @@ async fn send_if(
 ) -> Answer {
     let mut headers = vec![("content-type", "application/json".to_owned())];
     headers.extend(if_match.map(|tag| ("if-match", tag.to_owned())));
-    let ask = Ask {
+    let parts = RequestParts {
         headers,
         body: body.to_string().into_bytes(),
         anonymous: false,
     };
-    api.ask(method, path, ask).await
+    api.request(method, path, parts).await
 }
 
 const PROTECTION: &str = "/repositories/lake/settings/branch_protection";
@@ -147,8 +147,10 @@ async fn garbage_collection_rules_are_set_and_deleted() {
     }
 }
 
-#[tokio::test]
-async fn pull_request_is_opened_changed_and_merged() {
+const PULLS: &str = "/repositories/lake/pulls";
+
+/// A server whose repository `lake` has a commit on `dev` that `main` does not have.
+async fn lake_to_merge() -> TestApi {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let dev = json!({"name": "dev", "source": "main"});
@@ -157,55 +159,90 @@ async fn pull_request_is_opened_changed_and_merged() {
         .expect(201);
     api.put_object("lake", "dev", "a", "x").await.expect(201);
     api.commit("lake", "dev", "a").await;
+    api
+}
 
-    let pulls = "/repositories/lake/pulls";
+/// Opens a pull request of `dev` into `main`, and returns its path.
+async fn open_pull(api: &TestApi) -> String {
     let new = json!({"title": "one", "description": "text", "source_branch": "dev", "destination_branch": "main"});
-    let made = api.post(pulls, &new).await.expect(201).json();
-    let one = format!("{pulls}/{}", made["id"].as_str().unwrap());
-    let itself = json!({"title": "t", "source_branch": "main", "destination_branch": "main"});
-    api.post(pulls, &itself).await.expect(400);
-    let unknown = json!({"title": "t", "source_branch": "none", "destination_branch": "main"});
-    api.post(pulls, &unknown).await.expect(404);
+    let made = api.post(PULLS, &new).await.expect(201).json();
+    format!("{PULLS}/{}", made["id"].as_str().unwrap())
+}
 
+#[tokio::test]
+async fn pull_request_needs_two_existing_branches() {
+    let api = lake_to_merge().await;
+    let itself = json!({"title": "t", "source_branch": "main", "destination_branch": "main"});
+    api.post(PULLS, &itself).await.expect(400);
+    let unknown = json!({"title": "t", "source_branch": "none", "destination_branch": "main"});
+    api.post(PULLS, &unknown).await.expect(404);
+}
+
+#[tokio::test]
+async fn open_pull_request_is_read_and_listed() {
+    let api = lake_to_merge().await;
+    let one = open_pull(&api).await;
+    let id = one.rsplit('/').next().unwrap();
     let opened = api.get(&one).await.expect(200).json();
     assert_eq!(
         opened,
         json!({
-            "id": made["id"], "status": "open", "title": "one", "description": "text", "author": "admin",
+            "id": id, "status": "open", "title": "one", "description": "text", "author": "admin",
             "creation_date": opened["creation_date"], "source_branch": "dev", "destination_branch": "main",
         })
     );
-    api.get(&format!("{pulls}/none")).await.expect(400);
-    api.get(&format!("{pulls}?status=x")).await.expect(400);
-    let open = api.get(&format!("{pulls}?status=open")).await.json();
+    let open = api.get(&format!("{PULLS}?status=open")).await.json();
     assert_eq!(open["results"], json!([opened]));
+}
 
-    send(&api, Method::PATCH, &one, &json!({"title": "renamed"}))
-        .await
-        .expect(204);
+#[tokio::test]
+async fn malformed_id_and_status_of_a_pull_request_are_refused() {
+    let api = lake_to_merge().await;
+    api.get(&format!("{PULLS}/none")).await.expect(400);
+    api.get(&format!("{PULLS}?status=x")).await.expect(400);
+}
+
+#[tokio::test]
+async fn pull_request_is_renamed() {
+    let api = lake_to_merge().await;
+    let one = open_pull(&api).await;
+    let title = json!({"title": "renamed"});
+    send(&api, Method::PATCH, &one, &title).await.expect(204);
+    assert_eq!(api.get(&one).await.expect(200).json()["title"], "renamed");
+}
+
+#[tokio::test]
+async fn merged_pull_request_is_closed_with_its_commit() {
+    let api = lake_to_merge().await;
+    let one = open_pull(&api).await;
     let merge = format!("{one}/merge");
     let merged = send(&api, Method::PUT, &merge, &json!({})).await;
     let merged = merged.expect(200).json();
+    let after = api.get(&one).await.expect(200).json();
+    assert_eq!(
+        (&after["status"], &after["merged_commit_id"]),
+        (&json!("merged"), &merged["reference"])
+    );
+    assert!(after["closed_date"].is_string());
+    let closed = api.get(&format!("{PULLS}?status=closed")).await.json();
+    assert_eq!(closed["results"], json!([after]));
+    let open = api.get(&format!("{PULLS}?status=open")).await.json();
+    assert_eq!(open["pagination"]["results"], 0);
+}
+
+#[tokio::test]
+async fn merged_pull_request_is_final() {
+    let api = lake_to_merge().await;
+    let one = open_pull(&api).await;
+    let merge = format!("{one}/merge");
+    send(&api, Method::PUT, &merge, &json!({}))
+        .await
+        .expect(200);
     send(&api, Method::PUT, &merge, &json!({}))
         .await
         .expect(400);
-    send(&api, Method::PATCH, &one, &json!({"status": "open"}))
-        .await
-        .expect(400);
-    let after = api.get(&one).await.expect(200).json();
-    assert_eq!(
-        (
-            &after["status"],
-            &after["title"],
-            &after["merged_commit_id"]
-        ),
-        (&json!("merged"), &json!("renamed"), &merged["reference"])
-    );
-    assert!(after["closed_date"].is_string());
-    let closed = api.get(&format!("{pulls}?status=closed")).await.json();
-    assert_eq!(closed["results"], json!([after]));
-    let open = api.get(&format!("{pulls}?status=open")).await.json();
-    assert_eq!(open["pagination"]["results"], 0);
+    let reopened = json!({"status": "open"});
+    send(&api, Method::PATCH, &one, &reopened).await.expect(400);
 }
 
 #[tokio::test]

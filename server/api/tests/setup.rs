@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request};
 use serde_json::{Value, json};
 
-use crate::harness::{ACCESS_KEY, Answer, Ask, SECRET_KEY, SETUP_TOKEN, TestApi};
+use crate::harness::{ACCESS_KEY, Answer, RequestParts, SECRET_KEY, SETUP_TOKEN, TestApi};
 
 #[tokio::test]
 async fn server_is_set_up_once() {
@@ -154,16 +154,16 @@ async fn short_secret_is_refused_with_a_hint() {
 async fn authenticated_request_makes_its_connection_known() {
     let api = TestApi::new().await;
     let connection = auth::ConnectionTrust::default();
-    let ask = async |secret: &str| {
+    let send = async |secret: &str| {
         let key = STANDARD.encode(format!("{ACCESS_KEY}:{secret}"));
         let request = Request::get("/api/v1/user")
             .header("authorization", format!("Basic {key}"))
             .extension(connection.clone());
         api.send(request.body(Body::empty()).unwrap()).await.status
     };
-    assert_eq!(ask("a wrong secret").await, 401);
+    assert_eq!(send("a wrong secret").await, 401);
     assert!(!connection.is_known());
-    assert_eq!(ask(SECRET_KEY).await, 200);
+    assert_eq!(send(SECRET_KEY).await, 200);
     assert!(connection.is_known());
 }
 
@@ -290,11 +290,11 @@ async fn login_fails_without_the_right_secret() {
     let wrong = json!({"access_key_id": ACCESS_KEY, "secret_access_key": "no"});
     let refused = api.post("/auth/login", &wrong).await.expect(401);
     assert_eq!(refused.message(), "error authenticating request");
-    let empty = Ask {
+    let empty = RequestParts {
         anonymous: true,
-        ..Ask::default()
+        ..RequestParts::default()
     };
-    api.ask(Method::POST, "/auth/login", empty)
+    api.request(Method::POST, "/auth/login", empty)
         .await
         .expect(401);
 }

@@ -7,7 +7,7 @@ use graveler::{Event, EventKind, Finding, HookOutcome, Hooks, Rejection};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Ask, TestApi};
+use crate::harness::{Answer, RequestParts, TestApi};
 
 /// Bounds the wait for a task. No test needs as many turns unless it fails.
 const MAX_TURNS: usize = 100_000;
@@ -35,12 +35,12 @@ async fn task(api: &TestApi, path: &str, body: Value) -> Value {
 }
 
 async fn put(api: &TestApi, path: &str, body: Value) -> Answer {
-    let ask = Ask {
+    let parts = RequestParts {
         headers: vec![("content-type", "application/json".to_owned())],
         body: body.to_string().into_bytes(),
         anonymous: false,
     };
-    api.ask(Method::PUT, path, ask).await
+    api.request(Method::PUT, path, parts).await
 }
 
 /// Rejects commits with the message `bad`.
@@ -219,7 +219,9 @@ async fn dumped() -> (TestApi, String, Value) {
     api.put_object("lake", "main", "a", "1").await.expect(201);
     let head = api.commit("lake", "main", "one").await;
     let dump = "/repositories/lake/refs/dump";
-    let refs = api.ask(Method::PUT, dump, Ask::default()).await;
+    let refs = api
+        .request(Method::PUT, dump, RequestParts::default())
+        .await;
     let refs = refs.expect(201).json();
     let bare = json!({"name": "restored-lake", "storage_namespace": "mem://lake"});
     api.post("/repositories?bare=true", &bare).await.expect(201);
@@ -243,7 +245,9 @@ async fn head_of_the_restored(api: &TestApi) -> Value {
 async fn dump_task_has_the_dump_as_its_result() {
     let (api, _, refs) = dumped().await;
     let path = "/repositories/lake/dump";
-    let started = api.ask(Method::POST, path, Ask::default()).await;
+    let started = api
+        .request(Method::POST, path, RequestParts::default())
+        .await;
     let started = started.expect(202).json();
     let id = started["id"].as_str().unwrap();
     let dumped = done(&api, &format!("{path}?task_id={id}"), "done").await;

@@ -8,7 +8,7 @@ use graveler::{Event, EventKind, Finding, HookOutcome, Hooks, Rejection};
 use http::Method;
 use serde_json::json;
 
-use crate::harness::{Ask, TestApi};
+use crate::harness::{RequestParts, TestApi};
 
 #[tokio::test]
 async fn repository_is_created_read_and_deleted() {
@@ -34,71 +34,80 @@ async fn repository_is_created_read_and_deleted() {
     );
 }
 
-#[tokio::test]
-async fn branch_is_committed_and_merged() {
+/// A server whose repository `lake` has an empty `main`, and `dev` with the uncommitted object `a`.
+async fn lake_with_dev() -> TestApi {
     let api = TestApi::new().await;
     api.repository("lake").await;
-    let branch = api
-        .post(
-            "/repositories/lake/branches",
-            &json!({"name": "dev", "source": "main"}),
-        )
+    let dev = json!({"name": "dev", "source": "main"});
+    api.post("/repositories/lake/branches", &dev)
         .await
         .expect(201);
+    api.put_object("lake", "dev", "a", "1").await.expect(201);
+    api
+}
+
+#[tokio::test]
+async fn branch_creation_returns_the_commit_id_as_text() {
+    let api = TestApi::new().await;
+    api.repository("lake").await;
+    let dev = json!({"name": "dev", "source": "main"});
+    let made = api.post("/repositories/lake/branches", &dev).await;
+    let made = made.expect(201);
     assert_eq!(
-        (branch.text().len(), branch.header("content-type")),
+        (made.text().len(), made.header("content-type")),
         (64, "text/plain; charset=utf-8")
     );
-    api.put_object("lake", "dev", "a", "1").await.expect(201);
-    let diff = api
-        .get("/repositories/lake/branches/dev/diff")
-        .await
-        .expect(200)
-        .json();
+}
+
+#[tokio::test]
+async fn uncommitted_object_is_listed_in_the_difference() {
+    let api = lake_with_dev().await;
+    let diff = api.get("/repositories/lake/branches/dev/diff").await;
     assert_eq!(
-        diff["results"],
+        diff.expect(200).json()["results"],
         json!([{"type": "added", "path": "a", "path_type": "object", "size_bytes": 1}])
     );
-    let empty = api
-        .post("/repositories/lake/refs/dev/merge/main", &json!({}))
-        .await
-        .expect(400);
-    assert!(empty.message().contains("no changes"));
+}
 
+#[tokio::test]
+async fn merge_without_a_commit_is_refused() {
+    let api = lake_with_dev().await;
+    let merge = "/repositories/lake/refs/dev/merge/main";
+    let refused = api.post(merge, &json!({})).await.expect(400);
+    assert!(refused.message().contains("no changes"));
+}
+
+#[tokio::test]
+async fn merge_commit_is_logged_with_both_parents() {
+    let api = lake_with_dev().await;
     let work = api.commit("lake", "dev", "work").await;
-    let merged = api
-        .post(
-            "/repositories/lake/refs/dev/merge/main",
-            &json!({"message": "m"}),
-        )
-        .await
-        .expect(200);
-    let log = api
-        .get("/repositories/lake/refs/main/commits?amount=1")
-        .await
-        .expect(200)
-        .json();
+    let merge = "/repositories/lake/refs/dev/merge/main";
+    let merged = api.post(merge, &json!({"message": "m"})).await.expect(200);
+    let log = api.get("/repositories/lake/refs/main/commits?amount=1");
+    let log = log.await.expect(200).json();
     assert_eq!(log["results"][0]["id"], merged.json()["reference"]);
     assert_eq!(log["results"][0]["parents"][1], work);
     assert_eq!(log["pagination"]["has_more"], true);
+}
+
+#[tokio::test]
+async fn commit_is_found_by_the_beginning_of_its_id() {
+    let api = lake_with_dev().await;
+    let work = api.commit("lake", "dev", "work").await;
+    let path = format!("/repositories/lake/commits/{}", &work[..12]);
+    let found = api.get(&path).await.expect(200);
+    assert_eq!(found.json()["message"], "work");
+}
+
+#[tokio::test]
+async fn branch_is_deleted_unless_it_is_the_default() {
+    let api = lake_with_dev().await;
+    let branches = "/repositories/lake/branches";
+    api.delete(&format!("{branches}/main")).await.expect(403);
+    let dev = format!("{branches}/dev");
+    api.delete(&dev).await.expect(204);
     assert_eq!(
-        api.get(&format!("/repositories/lake/commits/{}", &work[..12]))
-            .await
-            .expect(200)
-            .json()["message"],
-        "work"
-    );
-    api.delete("/repositories/lake/branches/main")
-        .await
-        .expect(403);
-    api.delete("/repositories/lake/branches/dev")
-        .await
-        .expect(204);
-    assert_eq!(
-        api.get("/repositories/lake/branches/dev")
-            .await
-            .expect(404)
-            .message(),
+        api.get(&dev).await.expect(404).message(),
         "branch not found"
     );
 }
@@ -188,11 +197,11 @@ async fn undo_and_reflog_require_authentication() {
         "/repositories/lake/branches/main/undo",
         "/repositories/lake/reflog",
     );
-    let nobody = Ask {
+    let nobody = RequestParts {
         anonymous: true,
-        ..Ask::default()
+        ..RequestParts::default()
     };
-    api.ask(Method::POST, undo, nobody).await.expect(401);
+    api.request(Method::POST, undo, nobody).await.expect(401);
     api.get_anonymous(log).await.expect(401);
     assert_eq!(head().await, json!(commit));
 

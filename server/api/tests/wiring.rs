@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Ask, TestApi};
+use crate::harness::{RequestParts, TestApi};
 
 /// `main` with `changed` and `removed`, and `dev`, which changes, adds and removes an object.
 async fn two_branches() -> TestApi {
@@ -18,7 +18,7 @@ async fn two_branches() -> TestApi {
         .await
         .expect(201);
     let path = "/repositories/lake/branches/dev/objects?path=changed";
-    let ask = Ask {
+    let parts = RequestParts {
         headers: vec![
             ("content-type", "text/csv".to_owned()),
             ("x-lakefs-meta-from", "vendor".to_owned()),
@@ -26,7 +26,7 @@ async fn two_branches() -> TestApi {
         body: b"other".to_vec(),
         anonymous: false,
     };
-    api.ask(Method::POST, path, ask).await.expect(201);
+    api.request(Method::POST, path, parts).await.expect(201);
     api.put_object("lake", "dev", "added", "1")
         .await
         .expect(201);

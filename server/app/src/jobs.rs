@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(runs_later.recv().await, None);
     }
 
-    /// Guards against a bug: the first panic ended the job for good, and nothing was logged.
+    /// Guards against a bug: after a panic, the job never ran again, and nothing was logged.
     #[tokio::test]
     async fn job_runs_again_after_a_panic() {
         let stop = CancellationToken::new();

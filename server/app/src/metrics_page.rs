@@ -55,7 +55,7 @@ mod tests {
 
     use super::*;
 
-    /// Guards against a bug: every response had a copy of its own, so that clients that read nothing exhausted the memory.
+    /// Guards against a bug: each response had a separate copy of the page, so clients that read nothing exhausted the memory.
     #[test]
     fn responses_of_one_second_share_a_page() {
         let recorder = PrometheusBuilder::new().build_recorder();

@@ -30,7 +30,7 @@ pub(crate) async fn page(target: Uri, headers: HeaderMap) -> Response {
 
 /// The address of this server as the client knows it, also behind a proxy.
 fn server_url(target: &Uri, headers: &HeaderMap) -> String {
-    let scheme = match api::came_by_https(headers) {
+    let scheme = match api::is_client_using_https(headers) {
         true => "https",
         false => "http",
     };

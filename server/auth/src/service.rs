@@ -175,12 +175,12 @@ impl Auth {
             return Ok(());
         };
         let stored = CredentialData::decode(stored.value.as_ref()).map_err(|_| Error::Secret)?;
-        self.unseal(stored.secret_access_key_encrypted).await?;
+        self.decrypt(stored.secret_access_key_encrypted).await?;
         Ok(())
     }
 
     /// Decrypts on the blocking pool, because deriving the key takes about a millisecond of CPU time.
-    async fn unseal(&self, stored: Vec<u8>) -> Result<String> {
+    async fn decrypt(&self, stored: Vec<u8>) -> Result<String> {
         let secret_key = self.inner.options.secret_key.clone();
         joined(tokio::task::spawn_blocking(move || {
             secrets::open(&secret_key, &stored)

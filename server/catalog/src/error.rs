@@ -225,7 +225,7 @@ pub enum Error {
 impl Error {
     /// Creates an [`Error::Advised`].
     #[must_use]
-    pub fn advised(problem: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub fn with_advice(problem: impl Into<String>, advice: impl Into<String>) -> Self {
         Self::Advised {
             problem: problem.into(),
             advice: advice.into(),

@@ -214,7 +214,7 @@ fn check_storage(id: &str) -> Result<()> {
     if id.is_empty() {
         return Ok(());
     }
-    Err(Error::advised(
+    Err(Error::with_advice(
         "storage_id must be empty: this server has one block store",
         "leave out `storage_id`",
     ))

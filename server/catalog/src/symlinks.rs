@@ -60,7 +60,7 @@ impl Catalog {
             }
             if open.last().is_none_or(|open| open.path != path) {
                 if open.len() == MAX_NESTED_DIRECTORIES {
-                    return Err(Error::advised(
+                    return Err(Error::with_advice(
                         format!(
                             "more than {MAX_NESTED_DIRECTORIES} nested directories hold objects, down to {:?}",
                             text(path)
@@ -124,7 +124,7 @@ impl Directory {
 /// Names the directory in the error if the store cannot use its path as a file name.
 fn name_directory(directory: &[u8], error: Error) -> Error {
     match error {
-        Error::InvalidAddress { reason, .. } => Error::advised(
+        Error::InvalidAddress { reason, .. } => Error::with_advice(
             format!(
                 "cannot write a symlink file for directory {:?}: {reason}",
                 text(directory)

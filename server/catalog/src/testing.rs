@@ -162,7 +162,7 @@ impl TestCatalog {
     /// Another server of the same installation that accesses records through `kv`, for example a store that
     /// injects failures; no hooks.
     #[must_use]
-    pub fn through(&self, kv: &Arc<dyn kv::Store>) -> Catalog {
+    pub fn with_store(&self, kv: &Arc<dyn kv::Store>) -> Catalog {
         let graveler = Graveler::new(
             Arc::clone(kv),
             Arc::<block::MemoryStore>::clone(&self.block),

@@ -44,7 +44,7 @@ impl Catalog {
             .filter(|expected| !expected.eq_ignore_ascii_case(&put.md5))
         {
             self.delete_bytes(&at).await;
-            return Err(Error::advised(
+            return Err(Error::with_advice(
                 format!(
                     "the body has MD5 {}, but the request announced {expected}",
                     put.md5

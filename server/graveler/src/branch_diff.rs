@@ -77,7 +77,7 @@ async fn open_diff(
     let head = engine.tree_of(repository, &branch.record.commit_id).await?;
     let staged = engine.staging.changes(branch.record.tokens());
     engine
-        .staged_over(repository, left.unwrap_or(&head), &head, staged)
+        .diff_with_staged(repository, left.unwrap_or(&head), &head, staged)
         .await
 }
 

@@ -1,7 +1,7 @@
 //! Operations on the branch protection rules of a repository.
 
 use crate::protection::{Blocked, rules_of};
-use crate::queue::Turn;
+use crate::queue::ChangePermit;
 use crate::records::PROTECTED_BRANCHES;
 use crate::{BranchId, BranchProtection, Graveler, Repository, Result};
 
@@ -41,7 +41,7 @@ impl Graveler {
         repository: &Repository,
         pattern: &str,
     ) -> Result<()> {
-        let _turn = self.protection_turn(repository).await?;
+        let _permit = self.protection_permit(repository).await?;
         self.protection.add(repository, pattern).await
     }
 
@@ -55,7 +55,7 @@ impl Graveler {
         repository: &Repository,
         pattern: &str,
     ) -> Result<()> {
-        let _turn = self.protection_turn(repository).await?;
+        let _permit = self.protection_permit(repository).await?;
         self.protection.remove(repository, pattern).await
     }
 
@@ -75,11 +75,11 @@ impl Graveler {
             .await
     }
 
-    /// Waits for this server's turn to change the branch protection rules of a repository.
-    async fn protection_turn(&self, repository: &Repository) -> Result<Turn> {
+    /// Waits for this server's permit to change the branch protection rules of a repository.
+    async fn protection_permit(&self, repository: &Repository) -> Result<ChangePermit> {
         let (partition, what) = (repository.partition(), rules_of(repository));
         self.queue
-            .turn_for_record(partition, PROTECTED_BRANCHES, &what)
+            .acquire_for_record(partition, PROTECTED_BRANCHES, &what)
             .await
     }
 }

@@ -1,11 +1,10 @@
 //! Stores the record of a commit that another server made, for mirroring and low-level tools. No
 //! branch moves.
 //!
-//! Every stored commit can be walked: its id matches its content, its parents exist, its generation
-//! is higher than theirs and its tree can be opened. Logs and merge bases therefore never meet a
-//! missing commit. Mirrors can easily comply, since they copy trees before commits and parents
-//! before children. (A restore reads a dump's commits in order of id, so it checks the dump as a
-//! whole instead.)
+//! The server stores a record only if its id matches its content, its parents exist, its generation
+//! is higher than theirs, and its tree can be opened. Logs and merge bases therefore never meet a
+//! missing commit. A mirror must copy trees before commits, and parents before children. A restore
+//! does not use this function: it reads a dump's commits in order of id, and checks the whole dump.
 
 use bytes::Bytes;
 use kv::{Op, Predicate};
@@ -61,7 +60,7 @@ impl Graveler {
         }
         let parents = match self.refs.commits(repository, &commit.parents).await {
             Err(Error::NotFound { id, .. }) => {
-                return Err(Error::advised(
+                return Err(Error::with_advice(
                     format!(
                         "parent {id} of commit {} is not in the repository",
                         commit.id
@@ -92,7 +91,7 @@ impl Graveler {
             Err(Error::NotFound {
                 kind: Kind::MetaRange,
                 ..
-            }) => Err(Error::advised(
+            }) => Err(Error::with_advice(
                 format!(
                     "metarange {tree} of commit {} is not in the storage namespace",
                     commit.id

@@ -130,7 +130,7 @@ pub enum Error {
 
 impl Error {
     /// [`Error::Advised`]: what is wrong with an argument, and what to pass instead.
-    pub fn advised(problem: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub fn with_advice(problem: impl Into<String>, advice: impl Into<String>) -> Self {
         Self::Advised {
             problem: problem.into(),
             advice: advice.into(),

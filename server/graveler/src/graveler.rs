@@ -100,7 +100,7 @@ impl Graveler {
             repositories: Repositories::new(Arc::clone(&kv)),
             restores: Restores::new(Arc::clone(&kv)),
             protection: Protection::new(kv),
-            queue: Queue::new(options.max_rival_backoff),
+            queue: Queue::new(options.max_contention_backoff),
             materializer: Materializer::new(&options),
             brief_hooks: options.brief_hooks,
         }))

@@ -199,7 +199,7 @@ impl StagedMove {
     /// clocks of servers differ.
     #[must_use]
     pub fn made(entry: &str) -> Option<OffsetDateTime> {
-        let nanos = made_at(entry)?;
+        let nanos = created_at(entry)?;
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanos)).ok()
     }
 
@@ -423,7 +423,7 @@ pub struct LogRequest {
 const ID_NANOS: usize = 16;
 
 /// The time in an entry id, in nanoseconds since 1970; `None` if `id` is malformed.
-pub(crate) fn made_at(id: &str) -> Option<u64> {
+pub(crate) fn created_at(id: &str) -> Option<u64> {
     u64::from_str_radix(id.get(..ID_NANOS)?, 16)
         .ok()
         .map(|nanos| !nanos)

@@ -38,9 +38,9 @@ impl NamespaceClaim for NoNamespaceClaim {
 }
 
 impl Graveler {
-    /// Refuses a namespace that lies inside another repository's, contains it or, unless the new
-    /// repository is bare, equals it. Otherwise garbage collection of one repository would take the
-    /// other's objects for unreferenced ones of its own.
+    /// Refuses a namespace that overlaps another repository's: one contains the other, or they are
+    /// equal. A bare repository may have an equal namespace. If namespaces overlapped, garbage
+    /// collection of one repository would delete the other's objects, which it does not refer to.
     pub(crate) async fn check_overlap(&self, request: &CreateRepository) -> Result<()> {
         let namespace = &request.storage_namespace;
         let Some(other) = self

@@ -32,9 +32,9 @@ pub struct Options {
     pub materialize_when_quiet: Duration,
     /// The longest time for which this server leaves a contended branch to another server after
     /// each change. Zero: it never waits.
-    pub max_rival_backoff: Duration,
-    /// How long a change keeps the branch's turn while its hooks run. If they take longer, other
-    /// changes on this server proceed meanwhile. For brief hooks, giving up the turn would cost
+    pub max_contention_backoff: Duration,
+    /// How long a change keeps the branch's permit while its hooks run. If they take longer, other
+    /// changes on this server proceed meanwhile. For brief hooks, giving up the permit would cost
     /// more than it saves.
     pub brief_hooks: Duration,
     /// How long reflog entries are kept.
@@ -54,7 +54,7 @@ impl Default for Options {
             keep_staged: Duration::from_secs(24 * 60 * 60),
             materialize_after_rows: 5_000,
             materialize_when_quiet: Duration::from_secs(1),
-            max_rival_backoff: Duration::from_secs(1),
+            max_contention_backoff: Duration::from_secs(1),
             brief_hooks: Duration::from_millis(100),
             keep_reflog: Duration::from_secs(90 * 24 * 60 * 60),
         }

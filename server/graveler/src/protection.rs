@@ -230,7 +230,7 @@ impl Protection {
         .await
     }
 
-    /// Changes the rules by compare-and-set. The caller holds this server's turn to change them, so
+    /// Changes the rules by compare-and-set. The caller holds this server's permit to change them, so
     /// only other servers can interfere.
     async fn change(
         &self,
@@ -318,7 +318,7 @@ fn check_size(bytes: usize) -> Result<()> {
     if bytes <= MAX_RULES_BYTES {
         return Ok(());
     }
-    Err(Error::advised(
+    Err(Error::with_advice(
         format!("the branch protection rules have more than {MAX_RULES_BYTES} bytes"),
         "use fewer patterns, each of which matches more branches",
     ))
@@ -328,7 +328,7 @@ fn check_size(bytes: usize) -> Result<()> {
 fn check_steps(rules: &BranchProtectionRules) -> Result<()> {
     match Compiled::of(rules) {
         Ok(rules) if rules.steps() <= MAX_RULES_STEPS => Ok(()),
-        Ok(_) => Err(Error::advised(
+        Ok(_) => Err(Error::with_advice(
             "the alternatives in the braces of the branch protection rules have too many combinations",
             "write the patterns with fewer braces",
         )),

@@ -39,7 +39,8 @@ impl Graveler {
         let head = self.tree_of(repository, &record.commit_id).await?;
         let sealed = self.staging.changes(&record.sealed_tokens);
         Ok(DiffCursor::new(
-            self.staged_over(repository, &head, &head, sealed).await?,
+            self.diff_with_staged(repository, &head, &head, sealed)
+                .await?,
         ))
     }
 
@@ -51,7 +52,7 @@ impl Graveler {
     ) -> Result<bool> {
         let head = self.tree_of(repository, &record.commit_id).await?;
         Ok(self
-            .staged_over(
+            .diff_with_staged(
                 repository,
                 &head,
                 &head,
@@ -169,7 +170,7 @@ impl Graveler {
     }
 
     /// The difference from the tree `left` to the tree `head` with staged changes on top.
-    pub(crate) async fn staged_over(
+    pub(crate) async fn diff_with_staged(
         &self,
         repository: &Repository,
         left: &MetaRangeId,

@@ -139,7 +139,7 @@ impl Graveler {
         judged: &CommitId,
         by: RefRequest<'_>,
     ) -> Result<()> {
-        let _turn = self.queue.turn(repository, id).await?;
+        let _permit = self.queue.acquire(repository, id).await?;
         for _ in 0..MAX_TRIES {
             // Read in each attempt, since the branch may have other tokens by now.
             let stored = self.refs.branch(repository, id).await?;
@@ -332,7 +332,7 @@ impl Graveler {
     }
 
     pub(crate) async fn check_name_free(&self, repository: &Repository, name: &str) -> Result<()> {
-        let taken = self.refs.taken(repository, name).await?;
+        let taken = self.refs.find_names_in_use(repository, name).await?;
         for (taken, kind) in taken
             .into_iter()
             .zip([Kind::Branch, Kind::Tag, Kind::Commit])
@@ -363,7 +363,7 @@ impl Graveler {
             value,
             predicate: Some(Predicate::Absent),
         }];
-        ops.extend(sole_name_ops(repository, change.reference));
+        ops.extend(require_free_name_ops(repository, change.reference));
         let record = self.reflog.write(repository, change);
         ops.extend(record.ops);
         // Hooks may have run for minutes, so check now that the repository still exists.
@@ -385,7 +385,7 @@ impl Graveler {
 ///
 /// A batch can require that a record is absent only by creating and deleting it. A concurrent batch
 /// that creates the record waits or fails.
-pub(crate) fn sole_name_ops(repository: &Repository, reference: RefTarget<'_>) -> [Op; 2] {
+pub(crate) fn require_free_name_ops(repository: &Repository, reference: RefTarget<'_>) -> [Op; 2] {
     let partition = Bytes::from(repository.partition());
     let key = match reference {
         RefTarget::Branch(id) => tag_key(id.as_str()),

@@ -45,9 +45,9 @@ impl Graveler {
         claim: &dyn NamespaceClaim,
     ) -> Result<Repository> {
         let of_all = String::from_utf8_lossy(CREATIONS).into_owned();
-        let _turn = self
+        let _permit = self
             .queue
-            .turn_for_record(of_all, LATEST_CREATION, ALL_REPOSITORIES)
+            .acquire_for_record(of_all, LATEST_CREATION, ALL_REPOSITORIES)
             .await?;
         for _ in 0..MAX_TRIES {
             let latest = self.repositories.latest_creation().await?;

@@ -63,7 +63,7 @@ impl Graveler {
         .await
     }
 
-    /// Changes the metadata by compare-and-set. Changes on one server take turns, so only other
+    /// Changes the metadata by compare-and-set. Each server makes one such change at a time, so only other
     /// servers can interfere.
     pub(crate) async fn change_repository_metadata(
         &self,
@@ -72,9 +72,9 @@ impl Graveler {
     ) -> Result<()> {
         check_read_only(repository, false)?;
         let (partition, what) = (repository.partition(), name(repository));
-        let _turn = self
+        let _permit = self
             .queue
-            .turn_for_record(partition, REPOSITORY_METADATA, &what)
+            .acquire_for_record(partition, REPOSITORY_METADATA, &what)
             .await?;
         for _ in 0..MAX_TRIES {
             let (mut metadata, predicate) = match self.repositories.metadata(repository).await? {

@@ -53,7 +53,7 @@ impl Graveler {
             ResetScope::Key(key) => Some(KeyScope::Key(Bytes::from(key))),
         };
         for _ in 0..MAX_TRIES {
-            let _turn = self.queue.turn(repository, branch).await?;
+            let _permit = self.queue.acquire(repository, branch).await?;
             let is_done = match &keys {
                 None => self.try_reset_all(repository, branch, by).await?,
                 Some(keys) => self.try_reset_keys(repository, branch, keys, by).await?,
@@ -113,7 +113,7 @@ impl Graveler {
             return Ok(false);
         };
         let left = self
-            .sealed_without(repository, branch, &at.record, keys)
+            .exclude_keys_from_sealed(repository, branch, &at.record, keys)
             .await?;
         let Some(left) = left else {
             return self
@@ -150,7 +150,7 @@ impl Graveler {
             self.protection.check(repository, branch, blocked).await?;
         }
         for _ in 0..MAX_TRIES {
-            let _turn = self.queue.turn(repository, branch).await?;
+            let _permit = self.queue.acquire(repository, branch).await?;
             let at = self.refs.branch(repository, branch).await?;
             // Resolved in each attempt: the expression may be relative to the branch itself.
             let target = self.refs.resolve_commit(repository, reference).await?;

@@ -14,7 +14,7 @@ use crate::checks::{check_read_only, count_retry};
 use crate::error::not_found;
 use crate::protection::Blocked;
 use crate::records::{Stored as _, tag_key};
-use crate::reference_changes::sole_name_ops;
+use crate::reference_changes::require_free_name_ops;
 use crate::reflog::{
     RefChange, RefTarget, StoredEntry, entry_ops, kind_and_name, no_staged_changes_kept,
     refused_creation, release_kept_ops, tokens_no_longer_staged, undo_reason,
@@ -116,7 +116,7 @@ impl Graveler {
         by: UndoContext<'_>,
         branch: &BranchId,
     ) -> Result<Option<UndoOutcome>> {
-        let _turn = self.queue.turn(by.repository, branch).await?;
+        let _permit = self.queue.acquire(by.repository, branch).await?;
         let entry = &by.found.entry;
         let now = match self.refs.branch(by.repository, branch).await {
             Ok(stored) => Some(stored),
@@ -125,7 +125,10 @@ impl Graveler {
         };
         let head = now.as_ref().map(|now| &now.record.commit_id);
         if head != entry.to.as_ref() {
-            return Err(self.reflog.moved_on(by.repository, entry, head).await?);
+            return Err(self
+                .reflog
+                .explain_moved_reference(by.repository, entry, head)
+                .await?);
         }
         match now {
             None => self.restore_branch(by, branch).await,
@@ -152,7 +155,10 @@ impl Graveler {
             hidden: by.found.entry.hidden,
         };
         let mut ops = vec![branch_op(by.repository, branch, record, Predicate::Absent)];
-        ops.extend(sole_name_ops(by.repository, RefTarget::Branch(branch)));
+        ops.extend(require_free_name_ops(
+            by.repository,
+            RefTarget::Branch(branch),
+        ));
         self.land_undo(by, self.undo_entry(by), ops).await
     }
 
@@ -252,9 +258,9 @@ impl Graveler {
             Err(error) => return Err(error),
         };
         if now != by.found.entry.to {
-            let moved = self
-                .reflog
-                .moved_on(by.repository, &by.found.entry, now.as_ref());
+            let moved =
+                self.reflog
+                    .explain_moved_reference(by.repository, &by.found.entry, now.as_ref());
             return Err(moved.await?);
         }
         self.check_name_free(by.repository, id.as_str()).await?;
@@ -268,7 +274,7 @@ impl Graveler {
             value: tag.encode(),
             predicate: Some(Predicate::Absent),
         }];
-        ops.extend(sole_name_ops(by.repository, RefTarget::Tag(id)));
+        ops.extend(require_free_name_ops(by.repository, RefTarget::Tag(id)));
         self.land_undo(by, self.undo_entry(by), ops).await
     }
 

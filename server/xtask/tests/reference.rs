@@ -69,30 +69,30 @@ reserved connections; 64; server/app/src/serve; RESERVED_CONNECTIONS
 reserved connections; 8 of one; server/app/src/serve; RESERVED_PER_ADDRESS
 requests of one HTTP/2; 128; server/app/src/serve; MAX_STREAMS
 requests that are running; 30 s; server/app/src/serve; DRAIN_TIMEOUT
-page of a scan; 4 MiB; server/kv/src/store.rs; SCAN_PAGE_BYTES
+records in memory; 4 MiB; server/kv/src/store.rs; SCAN_PAGE_BYTES
 configuration file; 1 MiB; server/app/src/config; MAX_FILE_BYTES
 configuration file; 10,000; server/app/src/config; MAX_VALUES
 configuration file; 4 MiB; server/app/src/config; MAX_TEXT_BYTES
-`parallelism`; 64; actions/src; MAX_PARALLELISM
+objects of one hook checked; 64; actions/src; MAX_PARALLELISM
 component |; 64 MiB; actions/src; MAX_COMPONENT_BYTES
 compilers of the server; 4 processes; actions/src/wasm/limits.rs; COMPILES
 compilers of one repository; 1 at a time; actions/src/wasm/limits.rs; COMPILES_EACH
-compiling one component; at least 120 s; actions/src/wasm/limits.rs; COMPILE_TIME
+wall-clock time for compiling; at least 120 s; actions/src/wasm/limits.rs; COMPILE_TIME
 concurrent storage calls; 16; actions/src/wasm/limits.rs; STORAGE_CALLS
-unusable components; 1024; actions/src/wasm/limits.rs; BROKEN
-unusable components; 10 min; actions/src/wasm/limits.rs; BROKEN_AGE
+failures of components; 1,024; actions/src/wasm/limits.rs; BROKEN
+failures of components; 10 min; actions/src/wasm/limits.rs; BROKEN_AGE
 instances of the whole server; 64; actions/src/wasm/limits.rs; INSTANCES
 instances of one repository; 120 s; actions/src/wasm/limits.rs; ADMISSION_WAIT
 one storage call; 60 s; actions/src/wasm/limits.rs; HOST_CALL
 one read, one value; 8 MiB; actions/src/wasm/limits.rs; READ_BYTES
 all findings of a hook; 16 MiB; actions/src/wasm/limits.rs; FINDINGS_BYTES
-all findings of a hook; 64 KiB; actions/src/wasm/limits.rs; FINDINGS_EACH
-open handles; 1024; actions/src/wasm/limits.rs; HANDLES
-open handles; open scans 16; actions/src/wasm/limits.rs; SCANS
-summary, metrics; 64 KiB; actions/src/wasm/limits.rs; SUMMARY_BYTES
+all findings of a hook; at least 64 KiB; actions/src/wasm/limits.rs; FINDINGS_EACH
+open handles; 1,024; actions/src/wasm/limits.rs; HANDLES
+open scans; 16; actions/src/wasm/limits.rs; SCANS
+summary of a hook; 64 KiB; actions/src/wasm/limits.rs; SUMMARY_BYTES
 `describe`; 64 MiB; actions/src/wasm/limits.rs; DESCRIBE_MEMORY
 `describe`; 256 KiB; actions/src/wasm/limits.rs; DESCRIBE_BYTES
-checking a hook's `config`; 10 mistakes; actions/src/schema.rs; MAX_MISTAKES
+mistakes in a hook's `config`; 10 mistakes; actions/src/schema.rs; MAX_MISTAKES
 checking a hook's `config`; 1,000,000; actions/src/schema.rs; MAX_STEPS
 globs (; 1024 bytes; server/base/src; MAX_PATTERN_BYTES
 globs (; 32 opening; server/base/src; MAX_BRACES
@@ -115,12 +115,12 @@ warnings about the action files; 32 KiB; actions/src/preflight.rs; MAX_WARNING_B
 checks of the action files; 100 reported; actions/src/preflight.rs; errors
 checks of the action files; 1000 hooks; actions/src/preflight.rs; hooks
 checks of the action files; 120 s; actions/src/preflight.rs; time
-component |; 120 s in all; actions/src/wasm/limits.rs; COMPILE_WAIT
+wait of the checks; 120 s in all; actions/src/wasm/limits.rs; COMPILE_WAIT
 action files of a tree; 1000 files; actions/src/action_file; MAX_FILES
 action files of a tree; 16 MiB; actions/src/load.rs; MAX_TREE_BYTES
 logged part; 64 KiB; actions/src/webhook/transcript.rs; MAX_RESPONSE_BYTES
 Airflow's description; 1 MiB; actions/src/webhook; MAX_DAG_RUN_BYTES
-hooks that wait for webhooks; 256 changes; actions/src/nesting.rs; MAX_IN_FLIGHT
+changes of one repository that wait; 256 changes; actions/src/nesting.rs; MAX_IN_FLIGHT
 nesting of changes; 3 levels; actions/src/nesting.rs; MAX_DEPTH
 post hooks of one repository; 8 events; actions/src/queue.rs; MAX_RUNNING
 post hooks of one repository; 256 unfinished; actions/src/queue.rs; MAX_PENDING
@@ -205,7 +205,6 @@ fn value(expression: &str) -> u64 {
 /// are compared in seconds.
 fn shown(text: &str, name: &str) -> u64 {
     let text = text.trim_start_matches("at least ");
-    let text = text.trim_start_matches("open scans ");
     let mut words = text.split_whitespace();
     let number: u64 = words.next().unwrap().replace(',', "").parse().unwrap();
     let ms = if name.ends_with("_SECS") { 1 } else { 1000 };

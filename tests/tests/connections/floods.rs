@@ -31,10 +31,10 @@ const END_STREAM: u8 = 1;
 const CANCEL: u32 = 8;
 
 /// Runs a flood while another client requests `/_health`.
-fn with_a_bystander(server: &TestServer, flood: impl FnOnce() -> Flooded) -> Flooded {
+fn with_concurrent_client(server: &TestServer, flood: impl FnOnce() -> Flooded) -> Flooded {
     let has_ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let bystander = scope.spawn(|| {
+        let client = scope.spawn(|| {
             let mut requests = 0;
             while !has_ended.load(Ordering::Relaxed) || requests == 0 {
                 assert_eq!(get(server, "/_health").0, 200);
@@ -43,7 +43,7 @@ fn with_a_bystander(server: &TestServer, flood: impl FnOnce() -> Flooded) -> Flo
         });
         let flooded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(flood));
         has_ended.store(true, Ordering::Relaxed);
-        bystander.join().unwrap();
+        client.join().unwrap();
         flooded.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
@@ -53,7 +53,7 @@ fn with_a_bystander(server: &TestServer, flood: impl FnOnce() -> Flooded) -> Flo
 #[test]
 fn rapid_reset_ends_the_connection() {
     let server = TestServer::start_with_extra_settings(PATIENT);
-    let flooded = with_a_bystander(&server, || {
+    let flooded = with_concurrent_client(&server, || {
         let mut stream = 1;
         Raw::with(&server, http2_start()).flood(true, || {
             let mut piece = Vec::new();
@@ -81,7 +81,7 @@ fn endless_http2_headers_end_the_connection() {
         ("small", field("x", "y")),
         ("full", fields),
     ] {
-        let flooded = with_a_bystander(&server, || {
+        let flooded = with_concurrent_client(&server, || {
             let start = [
                 http2_start(),
                 frame(HEADERS, END_STREAM, 1, &field(":method", "GET")),
@@ -107,7 +107,7 @@ fn control_frame_floods_end_by_a_deadline() {
         ("pings", frame(PING, 0, 0, &[7; 8])),
     ] {
         for reads in [true, false] {
-            let flooded = with_a_bystander(&server, || {
+            let flooded = with_concurrent_client(&server, || {
                 let piece = one.repeat(500);
                 Raw::with(&server, http2_start()).flood(reads, || piece.clone())
             });
@@ -139,7 +139,7 @@ fn overlong_request_line_gets_a_response() {
         "{many_parameters}"
     );
     // An endless request line is rejected before all of it has arrived.
-    let flooded = with_a_bystander(&server, || {
+    let flooded = with_concurrent_client(&server, || {
         Raw::with(&server, "GET /_health?").flood(true, || vec![b'a'; 16 << 10])
     });
     let response = String::from_utf8_lossy(&flooded.response).into_owned();
@@ -171,7 +171,7 @@ fn oversized_headers_get_a_response() {
         let answer = ask(&headers);
         assert!(answer.starts_with("HTTP/1.1 431"), "{name}: {answer}");
     }
-    let flooded = with_a_bystander(&server, || {
+    let flooded = with_concurrent_client(&server, || {
         let start = "GET /_health HTTP/1.1\r\nHost: localhost\r\n";
         Raw::with(&server, start).flood(true, || b"x-a: 0123456789\r\n".repeat(500))
     });

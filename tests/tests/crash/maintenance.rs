@@ -158,7 +158,7 @@ impl MaintenanceOps {
         let refs = until(|| dump_of(&dumped, &task)).await?;
         self.dumped = Some(refs.clone());
         progress.count_maintenance_op();
-        let restored = self.beside(repo, "restored");
+        let restored = self.repository_for(repo, "restored");
         fixture.make_bare(&restored).await?;
         let restore = Fixture::restore_of(&refs);
         let task = restored
@@ -174,7 +174,7 @@ impl MaintenanceOps {
 
     /// Imports the commit records, parents first, as a mirror would.
     async fn record(&mut self, repo: &Repo, fixture: &Fixture) -> Result<()> {
-        let mirror = self.beside(repo, "mirror");
+        let mirror = self.repository_for(repo, "mirror");
         fixture.make_bare(&mirror).await?;
         self.has_records = true;
         for commit in &fixture.commits {
@@ -187,7 +187,7 @@ impl MaintenanceOps {
     }
 
     async fn create_and_delete(&mut self, repo: &Repo, progress: &Progress) -> Result<()> {
-        let temporary = self.beside(repo, "temporary");
+        let temporary = self.repository_for(repo, "temporary");
         self.temporary.requested(RepositoryState::Complete);
         Repo::try_create(temporary.client.clone(), &temporary.name).await?;
         self.temporary.acknowledged();
@@ -207,7 +207,7 @@ impl MaintenanceOps {
         Ok(())
     }
 
-    fn beside(&self, repo: &Repo, purpose: &str) -> Repo {
+    fn repository_for(&self, repo: &Repo, purpose: &str) -> Repo {
         Repo {
             client: repo.client.clone(),
             name: format!("{}-{purpose}", self.name),
@@ -231,7 +231,7 @@ impl MaintenanceOps {
         if !self.has_records {
             return;
         }
-        let mirror = self.beside(repo, "mirror");
+        let mirror = self.repository_for(repo, "mirror");
         let get = async |commit: &Commit| {
             let taken = mirror.client.get_commit(&mirror.name, &commit.id).await;
             let taken = found(taken);
@@ -267,7 +267,7 @@ impl MaintenanceOps {
     }
 
     async fn settle_temporary(&mut self, repo: &Repo, to_the_end: bool) {
-        let temporary = self.beside(repo, "temporary");
+        let temporary = self.repository_for(repo, "temporary");
         let client = &temporary.client;
         let get = || async {
             match client.get_repository(&temporary.name).await {
@@ -320,7 +320,7 @@ impl MaintenanceOps {
             assert!(self.dumped.is_none() || self.dumped.as_ref() == Some(&refs));
         }
         if let Some(task) = &self.restore {
-            let restored = self.beside(repo, "restored");
+            let restored = self.repository_for(repo, "restored");
             until(|| restore_of(&restored, task)).await.unwrap();
             fixture.check(&restored).await;
         }

@@ -232,7 +232,7 @@ impl TaskOps {
         Ok(())
     }
 
-    fn beside(&self, purpose: &str) -> String {
+    fn name_for(&self, purpose: &str) -> String {
         format!("{}-{purpose}", self.name)
     }
 
@@ -245,7 +245,7 @@ impl TaskOps {
 
     /// Creates a branch with one more object than the repository's first commit.
     async fn with_commit(&self, repo: &Repo, purpose: &str, fixture: &Fixture) -> Result<String> {
-        let branch = self.beside(purpose);
+        let branch = self.name_for(purpose);
         repo.branch(&branch, &fixture.root).await?;
         repo.put(&branch, purpose, purpose).await?;
         repo.commit(&branch, purpose).await?;
@@ -288,7 +288,7 @@ impl TaskOps {
     async fn state_of(&self, repo: &Repo, task: &Task) -> Result<TaskState> {
         let (client, name, on) = (&repo.client, &repo.name, &self.name);
         let (completed, made, status_code) = if task.is_merge {
-            let source = self.beside(TO_MERGE);
+            let source = self.name_for(TO_MERGE);
             let status = client.merge_into_branch_async_status(name, &source, on, &task.id);
             let status = status.await?;
             let made = status.result.map(|result| result.reference);
@@ -326,7 +326,7 @@ impl TaskOps {
         };
         for (task, state) in self.tasks.iter().zip(ended) {
             let source = match task.is_merge {
-                true => Some(repo.head(&self.beside(TO_MERGE)).await.unwrap()),
+                true => Some(repo.head(&self.name_for(TO_MERGE)).await.unwrap()),
                 false => None,
             };
             let made = made(&log, source.as_deref());
@@ -360,7 +360,7 @@ impl TaskOps {
         assert_eq!(found.status, PullRequestStatus::Merged);
         assert_eq!(found.merged_commit_id, self.pulled);
         let log = repo.log(&self.name, None).await.unwrap();
-        let source = repo.head(&self.beside(TO_PULL)).await.unwrap();
+        let source = repo.head(&self.name_for(TO_PULL)).await.unwrap();
         assert_eq!(made(&log, Some(&source)), [self.pulled.as_deref().unwrap()]);
     }
 

@@ -126,7 +126,7 @@ async fn one_round(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn surviving_server_keeps_all_changes_and_makes_progress() {
     let one = TestServer::start(Backend::Postgres);
-    let two = one.beside();
+    let two = one.start_second_server();
     let repo = one.repo("two").await;
     let mut state = State::new(&repo).await;
     let mut random = Random::new(2017);

@@ -31,7 +31,7 @@ impl Diagnostic {
         }
     }
 
-    pub(super) fn anywhere(reason: impl Into<String>) -> Self {
+    pub(super) fn without_position(reason: impl Into<String>) -> Self {
         Self {
             at: None,
             reason: reason.into(),

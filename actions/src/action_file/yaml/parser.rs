@@ -85,7 +85,9 @@ impl<'a> Builder<'a> {
                     format!("not valid YAML: {}", e.info()),
                 ))
             }
-            None => Err(Diagnostic::anywhere("not valid YAML: it ends too early")),
+            None => Err(Diagnostic::without_position(
+                "not valid YAML: it ends too early",
+            )),
         }
     }
 

@@ -67,10 +67,13 @@ impl Components {
                 .hint("upload the component and commit it with the action")
         })?;
         // Held until the component is in the cache, whose capacity limits the memory from then on.
-        let mut booked = None;
+        let mut permit = None;
         let read = async {
             let max_bytes = size_to_read(path, object.entry.size_bytes)?;
-            booked = Some(self.book(repository, path, max_bytes).await?);
+            permit = Some(
+                self.acquire_read_permit(repository, path, max_bytes)
+                    .await?,
+            );
             let bytes = self.loader.read(&object, max_bytes).await;
             let bytes = bytes.map_err(|e| unreadable(path, &e))?.ok_or_else(|| {
                 let reason = format!("larger than the {max_bytes} bytes of its entry");
@@ -80,7 +83,7 @@ impl Components {
             self.host.compute(repository, digest).await
         };
         let component = self.cache.try_get_with(FileKey::of(&object), read).await;
-        drop(booked);
+        drop(permit);
         let component = component.map_err(|failure: Arc<Failure>| Failure::clone(&failure))?;
         let Some(expected) = &properties.sha256 else {
             return Ok(component);
@@ -96,7 +99,12 @@ impl Components {
     }
 
     /// Waits until a component of `bytes` bytes may be read.
-    async fn book(&self, repository: &str, path: &str, bytes: u64) -> Result<FairPermit, Failure> {
+    async fn acquire_read_permit(
+        &self,
+        repository: &str,
+        path: &str,
+        bytes: u64,
+    ) -> Result<FairPermit, Failure> {
         let mib = u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX);
         let permit = self.read_mib.acquire(repository, mib).await;
         permit.map_err(|waited| {

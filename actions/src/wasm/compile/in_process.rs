@@ -6,15 +6,21 @@ use crate::wasm::report::{Cause, Failure};
 
 /// Compiles in the calling thread.
 pub(super) fn compile(component: &[u8]) -> Compiled {
-    let (world, lane) = check::check(component)?;
-    let engine = lane.engine(false).map_err(|e| invalid(e.to_string()))?;
+    let (world, interruption) = check::check(component)?;
+    let engine = interruption
+        .engine(false)
+        .map_err(|e| invalid(e.to_string()))?;
     let code = engine.precompile_component(component).map_err(|e| {
         invalid(format!(
             "failed to compile the component: {}",
             e.root_cause()
         ))
     })?;
-    Ok(Artifact { world, lane, code })
+    Ok(Artifact {
+        world,
+        interruption,
+        code,
+    })
 }
 
 pub(super) fn invalid(message: String) -> Failure {

@@ -42,7 +42,7 @@ impl<S: Sync, T: FromParams> FromRequestParts<S> for Query<T> {
 }
 
 /// A text parameter; none if it is absent or empty.
-pub(crate) fn given(text: &str) -> Option<&str> {
+pub(crate) fn non_empty(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Params(pub(crate) Arc<[(String, String)]>);
 
 impl Params {
     /// The value of a parameter; none if it is absent or empty.
-    fn given(&self, name: &str) -> Option<&str> {
+    fn non_empty(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
             .find(|(given, _)| given == name)
@@ -61,7 +61,7 @@ impl Params {
     }
 
     fn text(&self, name: &str) -> String {
-        self.given(name).unwrap_or_default().to_owned()
+        self.non_empty(name).unwrap_or_default().to_owned()
     }
 
     /// All values of a repeated parameter.
@@ -74,11 +74,11 @@ impl Params {
     }
 
     fn flag(&self, name: &str) -> Option<bool> {
-        self.given(name).and_then(boolean)
+        self.non_empty(name).and_then(boolean)
     }
 
     fn number(&self, name: &str) -> Option<i64> {
-        self.given(name).and_then(|number| number.parse().ok())
+        self.non_empty(name).and_then(|number| number.parse().ok())
     }
 
     /// The number of results per page. 0 and -1 mean the maximum.

@@ -14,7 +14,7 @@ pub struct Http {
     /// Maximum number of connections per address; for IPv6, per /64 network.
     pub max_connections_per_address: usize,
     /// Networks that are exempt from the limit per address.
-    pub uncapped_addresses: Vec<Network>,
+    pub uncapped_addresses: Vec<IpNetwork>,
     /// From accepting the connection to its first byte.
     pub first_byte_timeout: Duration,
     /// From the first byte of a request to the end of its headers.
@@ -42,7 +42,7 @@ impl Default for Http {
         Self {
             max_connections: 10_000,
             max_connections_per_address: 1024,
-            uncapped_addresses: DEFAULT_UNCAPPED.map(network).to_vec(),
+            uncapped_addresses: LOOPBACK_NETWORKS.map(network).to_vec(),
             first_byte_timeout: Duration::from_secs(30),
             headers_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
@@ -57,20 +57,20 @@ impl Default for Http {
 }
 
 /// Loopback addresses.
-const DEFAULT_UNCAPPED: [&str; 2] = ["127.0.0.0/8", "::1/128"];
+const LOOPBACK_NETWORKS: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
-fn network(text: &str) -> Network {
+fn network(text: &str) -> IpNetwork {
     text.parse().expect("the default networks are well-formed")
 }
 
 /// A network such as `192.0.2.0/24`, or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
+pub struct IpNetwork {
     address: IpAddr,
     prefix_bits: u8,
 }
 
-impl Network {
+impl IpNetwork {
     /// Reports whether the network contains an address. IPv4-mapped IPv6 addresses count as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -88,7 +88,7 @@ impl Network {
     }
 }
 
-impl FromStr for Network {
+impl FromStr for IpNetwork {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -126,7 +126,7 @@ pub(super) fn http(source: &Source) -> Result<Http, Error> {
             default.max_connections_per_address.min(max_connections),
             1..=1_000_000,
         )?,
-        uncapped_addresses: uncapped_addresses(source)?.unwrap_or(default.uncapped_addresses),
+        uncapped_addresses: read_uncapped_addresses(source)?.unwrap_or(default.uncapped_addresses),
         first_byte_timeout: timeout(
             source,
             "http.first_byte_timeout",
@@ -176,12 +176,12 @@ fn timeout(source: &Source, key: &str, default: Duration) -> Result<Duration, Er
     Ok(given)
 }
 
-fn uncapped_addresses(source: &Source) -> Result<Option<Vec<Network>>, Error> {
+fn read_uncapped_addresses(source: &Source) -> Result<Option<Vec<IpNetwork>>, Error> {
     const KEY: &str = "http.uncapped_addresses";
     let Some(given) = source.list(KEY)? else {
         return Ok(None);
     };
-    let parsed: Result<Vec<Network>, ()> = given.iter().map(|text| text.parse()).collect();
+    let parsed: Result<Vec<IpNetwork>, ()> = given.iter().map(|text| text.parse()).collect();
     parsed.map(Some).map_err(|()| {
         source.unusable(
             KEY,
@@ -192,7 +192,7 @@ fn uncapped_addresses(source: &Source) -> Result<Option<Vec<Network>>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::Network;
+    use super::IpNetwork;
 
     #[test]
     fn networks_contain_their_addresses() {
@@ -208,7 +208,7 @@ mod tests {
             ("::1/128", "::1", true),
             ("::1", "::2", false),
         ] {
-            let parsed: Network = network.parse().unwrap();
+            let parsed: IpNetwork = network.parse().unwrap();
             assert_eq!(
                 parsed.contains(address.parse().unwrap()),
                 expected,
@@ -223,7 +223,7 @@ mod tests {
             "10.0.0.0/-1",
             "10.0.0/8",
         ] {
-            assert!(wrong.parse::<Network>().is_err(), "{wrong}");
+            assert!(wrong.parse::<IpNetwork>().is_err(), "{wrong}");
         }
     }
 

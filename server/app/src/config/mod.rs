@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use self::embedded::embedded_defaults;
-pub use self::http::{Http, Network};
+pub use self::http::{Http, IpNetwork};
 pub use self::services::{Actions, Auth, Gateway, Installation, Logging};
 use self::services::{actions, auth, gateway, installation, logging};
 pub use self::source::Error;
@@ -224,7 +224,7 @@ fn warn_of_keys_without_effect(source: &mut Source) {
         "gateways.s3.fallback_url",
     ];
     let warnings: Vec<String> = source
-        .given()
+        .given_keys()
         .filter(|k| {
             WITHOUT_EFFECT.iter().any(|p| k.starts_with(p))
                 || !NO_WARNING.iter().any(|p| k.starts_with(p))

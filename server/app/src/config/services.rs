@@ -52,7 +52,7 @@ pub struct Actions {
     pub enabled: bool,
     pub env_enabled: bool,
     pub env_prefix: String,
-    /// Whether action files of the destination also check a change, in addition to its own.
+    /// Whether the action files of the destination check a change, in addition to those of the change.
     pub gates_of_both: bool,
     pub cache_dir: PathBuf,
     /// Targets that webhooks may call.

@@ -165,7 +165,7 @@ impl Source {
     }
 
     /// Returns the keys that were given.
-    pub(crate) fn given(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn given_keys(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)
     }
 

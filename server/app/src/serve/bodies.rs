@@ -23,7 +23,7 @@ use super::wait_budget::WaitBudget;
 /// Only time in which the handler waits for the client counts, not time that it spends on other
 /// work.
 #[derive(Debug)]
-pub(super) struct Paced<B> {
+pub(super) struct RateLimitedBody<B> {
     inner: B,
     budget: WaitBudget,
     waiting_since: Option<Instant>,
@@ -33,7 +33,7 @@ pub(super) struct Paced<B> {
     was_too_slow: Arc<AtomicBool>,
 }
 
-impl<B> Paced<B> {
+impl<B> RateLimitedBody<B> {
     /// Returns the body, and a flag that is set if it fails because of a slow client.
     pub(super) fn new(inner: B, limits: &Http) -> (Self, Arc<AtomicBool>) {
         let was_too_slow = Arc::new(AtomicBool::new(false));
@@ -64,7 +64,7 @@ impl<B> Paced<B> {
     }
 }
 
-impl<B> HttpBody for Paced<B>
+impl<B> HttpBody for RateLimitedBody<B>
 where
     B: HttpBody<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -188,7 +188,7 @@ impl HttpBody for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         // A poll for more data means that the previous piece was consumed.
-        self.request.piece_taken();
+        self.request.record_all_read();
         let polled = match self.rest.is_empty() {
             true => match Pin::new(&mut self.inner).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(self.reserved(frame)))),
@@ -205,7 +205,7 @@ impl HttpBody for ResponseBody {
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             let len = frame.data_ref().map_or(0, Bytes::len);
             let budget = self.timeout.saturating_add(self.budget.time_for(len));
-            self.request.piece_given(budget);
+            self.request.record_piece_sent(budget);
         }
         polled
     }
@@ -251,7 +251,8 @@ mod tests {
     #[tokio::test]
     async fn stalled_body_fails() {
         let stopped = futures::stream::iter([piece()]).chain(futures::stream::pending());
-        let (body, was_too_slow) = Paced::new(StreamBody::new(stopped.boxed()), &limits());
+        let (body, was_too_slow) =
+            RateLimitedBody::new(StreamBody::new(stopped.boxed()), &limits());
         let error = body.collect().await.unwrap_err();
         assert!(error.to_string().contains("too slowly"), "{error}");
         assert!(was_too_slow.load(Ordering::Relaxed));
@@ -266,7 +267,7 @@ mod tests {
                 Some((piece(), interval))
             },
         );
-        let (body, _) = Paced::new(StreamBody::new(trickle.boxed()), &limits());
+        let (body, _) = RateLimitedBody::new(StreamBody::new(trickle.boxed()), &limits());
         body.collect().await.unwrap_err();
     }
 
@@ -294,7 +295,7 @@ mod tests {
     #[tokio::test]
     async fn only_waiting_time_counts() {
         let all = futures::stream::iter([piece(), piece(), piece()]);
-        let (mut body, was_too_slow) = Paced::new(StreamBody::new(all), &limits());
+        let (mut body, was_too_slow) = RateLimitedBody::new(StreamBody::new(all), &limits());
         body.frame().await.unwrap().unwrap();
         // Longer than the timeout, but spent in a handler.
         tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(400)))

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use crate::config::Http;
 use crate::refusal::{self, refusal};
 
-use super::bodies::{Paced, ResponseBody};
+use super::bodies::{RateLimitedBody, ResponseBody};
 use super::connection_state::{ConnectionState, InFlight};
 use super::memory::MemoryBudgets;
 use super::registry::Ticket;
@@ -188,7 +188,7 @@ async fn answer(
     };
     let method = request.method().clone();
     let (parts, body) = request.into_parts();
-    let (body, was_too_slow) = Paced::new(body, limits);
+    let (body, was_too_slow) = RateLimitedBody::new(body, limits);
     let request = Request::from_parts(parts, Body::new(body));
     let response = match tower::ServiceExt::oneshot(service.app.clone(), request).await {
         Ok(response) => response,
@@ -228,7 +228,7 @@ fn out_of_memory(response: &Response, method: &Method) -> Response {
             "other clients do not read their responses: try again later, or ask for a smaller page",
         ),
     };
-    try_later(refusal)
+    with_retry_after(refusal)
 }
 
 /// The refusal on HTTP/2 if there is no memory left. It has no body, so that it is complete at once, even if the client's
@@ -236,10 +236,10 @@ fn out_of_memory(response: &Response, method: &Method) -> Response {
 fn out_of_memory_http2() -> Response {
     let mut response = Response::default();
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    try_later(response)
+    with_retry_after(response)
 }
 
-fn try_later(mut response: Response) -> Response {
+fn with_retry_after(mut response: Response) -> Response {
     metrics::counter!("http_responses_refused_total").increment(1);
     let retry_after = RETRY_AFTER.as_secs().into();
     response

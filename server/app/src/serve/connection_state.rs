@@ -58,7 +58,7 @@ pub(super) struct ConnectionState {
     /// Deadline for the client to read pending data.
     write_deadline: AtomicU64,
     /// HTTP/2: deadlines for the client to read the current piece of a response, by request.
-    taken_deadlines: Mutex<HashMap<u64, Millis>>,
+    read_deadlines: Mutex<HashMap<u64, Millis>>,
     /// Time when the client was asked to disconnect.
     closing_since: AtomicU64,
     closing: CancellationToken,
@@ -90,7 +90,7 @@ impl ConnectionState {
             head_since: AtomicU64::new(0),
             quiet_since: AtomicU64::new(0),
             write_deadline: AtomicU64::new(0),
-            taken_deadlines: Mutex::default(),
+            read_deadlines: Mutex::default(),
             closing_since: AtomicU64::new(0),
             closing: CancellationToken::new(),
             killed: CancellationToken::new(),
@@ -197,7 +197,7 @@ impl ConnectionState {
         if write_deadline != 0 && now > write_deadline {
             return Verdict::Kill("slow_reader");
         }
-        if self.a_piece_was_not_taken(now) {
+        if self.has_overdue_piece(now) {
             return Verdict::Kill("slow_reader");
         }
         let Some(idle_since) = self.idle_since() else {
@@ -227,11 +227,11 @@ impl ConnectionState {
         Verdict::Keep
     }
 
-    fn a_piece_was_not_taken(&self, now: Millis) -> bool {
+    fn has_overdue_piece(&self, now: Millis) -> bool {
         // HTTP/1 has one response at a time, whose writes are tracked on the socket.
         self.is_http2.load(Ordering::Relaxed)
             && self
-                .taken_deadlines
+                .read_deadlines
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .values()
@@ -256,7 +256,7 @@ impl InFlight {
     }
 
     /// Records that the client got a piece of the response, and must read it within `budget`.
-    pub(super) fn piece_given(&self, budget: Duration) {
+    pub(super) fn record_piece_sent(&self, budget: Duration) {
         if self.is_http2() {
             let deadline = self.track.now().saturating_add(millis(budget));
             self.deadlines().insert(self.id, deadline);
@@ -264,21 +264,21 @@ impl InFlight {
     }
 
     /// Records that the client has read everything it got.
-    pub(super) fn piece_taken(&self) {
+    pub(super) fn record_all_read(&self) {
         if self.is_http2() {
             self.deadlines().remove(&self.id);
         }
     }
 
     fn deadlines(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Millis>> {
-        let deadlines = &self.track.taken_deadlines;
+        let deadlines = &self.track.read_deadlines;
         deadlines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.piece_taken();
+        self.record_all_read();
         let track = &self.track;
         track.quiet_since.store(track.now(), Ordering::Relaxed);
         track.in_flight.fetch_sub(1, Ordering::Relaxed);
@@ -385,12 +385,12 @@ mod tests {
 
         // Every HTTP/2 stream has its own window, so a blocked stream is not visible on the socket.
         track.set_http2();
-        request.piece_given(Duration::from_secs(50));
+        request.record_piece_sent(Duration::from_secs(50));
         assert_eq!(in_secs(&track, 49), Verdict::Keep);
         assert_eq!(in_secs(&track, 51), Verdict::Kill("slow_reader"));
-        request.piece_taken();
+        request.record_all_read();
         assert_eq!(in_secs(&track, 51), Verdict::Keep);
-        request.piece_given(Duration::from_secs(50));
+        request.record_piece_sent(Duration::from_secs(50));
         drop(request);
         assert_eq!(in_secs(&track, 51), Verdict::Keep);
     }

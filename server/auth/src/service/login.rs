@@ -93,7 +93,7 @@ impl Auth {
         if credential.user_id != user.username.as_bytes() {
             return Err(Error::Unauthenticated);
         }
-        let secret = self.unseal(credential.secret_access_key_encrypted).await?;
+        let secret = self.decrypt(credential.secret_access_key_encrypted).await?;
         let known = KnownKey {
             secret: secret.into(),
             principal: principal(&user),

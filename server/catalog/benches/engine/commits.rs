@@ -7,7 +7,7 @@ use anyhow::Result;
 use graveler::{BranchId, Graveler};
 use md5::{Digest as _, Md5};
 
-use crate::measure::{mebibytes, median, millis, peak, reset_peak, seconds, timed};
+use crate::measure::{Cost, mebibytes, median, millis, peak, reset_peak, seconds, timed};
 use crate::target::Target;
 use crate::world::{World, commit, entry, key};
 
@@ -27,6 +27,8 @@ pub(crate) async fn run(world: &World) -> Result<()> {
     small(world).await
 }
 
+/// Measures the commit of all objects, and compares it with probes: a read of the same staged rows, and
+/// an MD5 over as many bytes as the commit writes.
 async fn large(world: &World) -> Result<()> {
     let n = world.objects;
     let ((), staging) = timed(world.stage("main", 0..n, 0)).await?;
@@ -35,64 +37,20 @@ async fn large(world: &World) -> Result<()> {
         &seconds(staging.time),
         &Target::none(),
     );
-    let main = BranchId::trusted("main");
-    let token = world
-        .graveler
-        .branch(&world.repo, &main)
-        .await?
-        .record
-        .staging_token
-        .to_string();
-
-    let mut raw = world.raw().await?;
-    raw.copy_partition(&token, "probe").await?;
-    let (_, range_delete) = timed(raw.delete_partition("probe")).await?;
-
-    let (_, read) = timed(async {
-        let store = Arc::clone(&world.kv) as Arc<dyn kv::Store>;
-        let mut cursor = kv::Cursor::new(store, token.as_bytes(), b"");
-        while cursor.next().await?.is_some() {}
-        Ok(())
-    })
-    .await?;
+    let token = staging_token(world).await?;
+    let range_delete = probe_range_delete(world, &token).await?;
+    let read = probe_read(world, &token).await?;
     world.block.take();
     let before = reset_peak()?;
     let (_, committing) = timed(world.commit("main")).await?;
     let committed = Instant::now();
-    let mut look = tokio::time::interval(POLL);
     let growth = peak()?.saturating_sub(before);
-    while !kv::Store::scan(world.kv.as_ref(), token.as_bytes(), b"", 1)
-        .await?
-        .entries
-        .is_empty()
-    {
-        look.tick().await;
-    }
-    let gone = committed.elapsed();
+    wait_until_deleted(world, &token).await?;
+    let deleted_after = committed.elapsed();
     let written = world.block.take().1;
-    let piece = vec![7; PIECE];
-    let (_, hashing) = timed(async {
-        let mut hash = Md5::new();
-        for _ in 0..written.div_ceil(PIECE as u64) {
-            hash.update(&piece);
-        }
-        std::hint::black_box(hash.finalize());
-        Ok(())
-    })
-    .await?;
-
-    let probe = read.time + hashing.time;
-    world.row(
-        "probe: streamed read of the staged rows",
-        &seconds(read.time),
-        &Target::none(),
-    );
-    world.row(
-        &format!("probe: MD5 over {} written", mebibytes(written)),
-        &seconds(hashing.time),
-        &Target::none(),
-    );
-    let ratio = committing.time.as_secs_f64() / probe.as_secs_f64();
+    let hashing = probe_hash(written).await?;
+    report_probes(world, &read, written, &hashing);
+    let ratio = committing.time.as_secs_f64() / (read.time + hashing.time).as_secs_f64();
     world.row(
         &format!(
             "commit of {n} staged objects ({}, {:.2} threads busy), times the probes",
@@ -107,17 +65,82 @@ async fn large(world: &World) -> Result<()> {
         &mebibytes(growth),
         &Target::with_verdict(mebibytes(MAX_GROWTH), growth <= MAX_GROWTH),
     );
-    let ratio = gone.as_secs_f64() / range_delete.time.as_secs_f64();
+    let ratio = deleted_after.as_secs_f64() / range_delete.time.as_secs_f64();
     world.row(
         &format!(
             "staged rows gone after {}, times one range delete ({})",
-            seconds(gone),
+            seconds(deleted_after),
             seconds(range_delete.time)
         ),
         &format!("{ratio:.2}"),
         &Target::at_most(ratio, 3.0),
     );
     Ok(())
+}
+
+async fn staging_token(world: &World) -> Result<String> {
+    let main = BranchId::trusted("main");
+    let branch = world.graveler.branch(&world.repo, &main).await?;
+    Ok(branch.record.staging_token.to_string())
+}
+
+/// Measures one range delete of a copy of the staged rows.
+async fn probe_range_delete(world: &World, token: &str) -> Result<Cost> {
+    let mut raw = world.raw().await?;
+    raw.copy_partition(token, "probe").await?;
+    let (_, cost) = timed(raw.delete_partition("probe")).await?;
+    Ok(cost)
+}
+
+/// Measures a streamed read of the staged rows.
+async fn probe_read(world: &World, token: &str) -> Result<Cost> {
+    let (_, cost) = timed(async {
+        let store = Arc::clone(&world.kv) as Arc<dyn kv::Store>;
+        let mut cursor = kv::Cursor::new(store, token.as_bytes(), b"");
+        while cursor.next().await?.is_some() {}
+        Ok(())
+    })
+    .await?;
+    Ok(cost)
+}
+
+/// Measures an MD5 over `bytes` bytes.
+async fn probe_hash(bytes: u64) -> Result<Cost> {
+    let piece = vec![7; PIECE];
+    let (_, cost) = timed(async {
+        let mut hash = Md5::new();
+        for _ in 0..bytes.div_ceil(PIECE as u64) {
+            hash.update(&piece);
+        }
+        std::hint::black_box(hash.finalize());
+        Ok(())
+    })
+    .await?;
+    Ok(cost)
+}
+
+fn report_probes(world: &World, read: &Cost, written: u64, hashing: &Cost) {
+    world.row(
+        "probe: streamed read of the staged rows",
+        &seconds(read.time),
+        &Target::none(),
+    );
+    world.row(
+        &format!("probe: MD5 over {} written", mebibytes(written)),
+        &seconds(hashing.time),
+        &Target::none(),
+    );
+}
+
+async fn wait_until_deleted(world: &World, token: &str) -> Result<()> {
+    let mut poll = tokio::time::interval(POLL);
+    loop {
+        let rows = kv::Store::scan(world.kv.as_ref(), token.as_bytes(), b"", 1).await?;
+        if rows.entries.is_empty() {
+            return Ok(());
+        }
+        poll.tick().await;
+    }
 }
 
 async fn small(world: &World) -> Result<()> {
@@ -134,12 +157,12 @@ async fn small(world: &World) -> Result<()> {
         moved.push(requests(world.kv.take()));
         put(world, &graveler, n + 2, i).await?;
         world.kv.take();
-        let (_, spent) = timed(put(world, &graveler, n, i)).await?;
-        puts.push(spent.time);
+        let (_, cost) = timed(put(world, &graveler, n, i)).await?;
+        puts.push(cost.time);
         known.push(requests(world.kv.take()));
         let before = raw.transactions().await?;
-        let (_, spent) = timed(commit(&graveler, &world.repo, "main", false)).await?;
-        times.push(spent.time);
+        let (_, cost) = timed(commit(&graveler, &world.repo, "main", false)).await?;
+        times.push(cost.time);
         durable = durable.max(world.kv.take().writes);
         if let (Some(before), Some(after)) = (before, raw.transactions().await?) {
             // Reading the counter is a transaction itself.

@@ -37,13 +37,12 @@ pub(crate) async fn run(world: &World) -> Result<()> {
         ("warm, by commit ids", main.as_str(), side.as_str(), "0", 0),
     ] {
         world.kv.take();
-        let (_, spent) =
-            timed(async { Ok(cold.find_merge_base(&repo, one, other).await?) }).await?;
+        let (_, cost) = timed(async { Ok(cold.find_merge_base(&repo, one, other).await?) }).await?;
         let reads = world.kv.take().reads;
         world.row(
             &format!(
                 "merge base over {COMMITS} commits, {state} ({}), reads of the store",
-                millis(spent.time)
+                millis(cost.time)
             ),
             &reads.to_string(),
             &Target::with_verdict(words, reads <= most),
@@ -57,12 +56,12 @@ pub(crate) async fn run(world: &World) -> Result<()> {
             .record
             .commit_id;
         world.kv.take();
-        let (_, spent) = timed(log(&cold, &repo, from)).await?;
+        let (_, cost) = timed(log(&cold, &repo, from)).await?;
         let reads = world.kv.take().reads;
         world.row(
             &format!(
                 "log of {COMMITS} commits, {state} ({}), reads of the store",
-                millis(spent.time)
+                millis(cost.time)
             ),
             &reads.to_string(),
             &Target::with_verdict(words, reads <= most),

@@ -97,9 +97,9 @@ fn of((time, cpu): (Duration, Duration)) -> String {
 async fn page(world: &World, graveler: &Graveler, branch: &str) -> Result<(Duration, Duration)> {
     let (mut times, mut cpu) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let (_, spent) = timed(one_page(world, graveler, branch)).await?;
-        times.push(spent.time);
-        cpu.push(spent.cpu);
+        let (_, cost) = timed(one_page(world, graveler, branch)).await?;
+        times.push(cost.time);
+        cpu.push(cost.cpu);
     }
     Ok((median(times), median(cpu)))
 }

@@ -17,7 +17,7 @@ pub(crate) async fn run(world: &World) -> Result<()> {
         let repo = world.repository(&format!("writes-{clients}")).await?;
         let mut raw = world.raw().await?;
         let before = raw.transactions().await?;
-        let (_, spent) = timed(all(clients, WRITES, &world.graveler, &repo, write)).await?;
+        let (_, cost) = timed(all(clients, WRITES, &world.graveler, &repo, write)).await?;
         let share = match (before, raw.transactions().await?) {
             (Some(before), Some(after)) => {
                 Some(f64::from(u32::try_from(after - before)?) / f64::from(u32::try_from(WRITES)?))
@@ -36,22 +36,22 @@ pub(crate) async fn run(world: &World) -> Result<()> {
             &format!("staged writes by {clients} clients"),
             &format!(
                 "{share}{:.0}/s",
-                f64::from(u32::try_from(WRITES)?) / spent.time.as_secs_f64()
+                f64::from(u32::try_from(WRITES)?) / cost.time.as_secs_f64()
             ),
             &target,
         );
     }
     for clients in [1, 16, 64] {
         let repo = world.repository(&format!("loops-{clients}")).await?;
-        let (_, spent) = timed(all(clients, LOOPS, &world.graveler, &repo, whole)).await?;
+        let (_, cost) = timed(all(clients, LOOPS, &world.graveler, &repo, whole)).await?;
         world.row(
             &format!(
                 "loops of branch, write, commit, merge by {clients} clients, {:.2} ms CPU each",
-                spent.cpu.as_secs_f64() * 1000.0 / f64::from(u32::try_from(LOOPS)?)
+                cost.cpu.as_secs_f64() * 1000.0 / f64::from(u32::try_from(LOOPS)?)
             ),
             &format!(
                 "{:.0}/s",
-                f64::from(u32::try_from(LOOPS)?) / spent.time.as_secs_f64()
+                f64::from(u32::try_from(LOOPS)?) / cost.time.as_secs_f64()
             ),
             // An error ends the benchmark.
             &Target::with_verdict("no error", true),

@@ -5,21 +5,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 /// Runs `work` and returns its cost.
-pub(crate) async fn timed<T>(work: impl Future<Output = Result<T>>) -> Result<(T, Spent)> {
+pub(crate) async fn timed<T>(work: impl Future<Output = Result<T>>) -> Result<(T, Cost)> {
     let (begun, before) = (Instant::now(), Load::now()?);
     let result = work.await?;
     let (time, after) = (begun.elapsed(), Load::now()?);
-    let spent = Spent {
+    let cost = Cost {
         time,
         cpu: after.ran.saturating_sub(before.ran),
         waited: after.waited.saturating_sub(before.waited),
     };
-    Ok((result, spent))
+    Ok((result, cost))
 }
 
 /// The cost of an operation.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Spent {
+pub(crate) struct Cost {
     pub(crate) time: Duration,
     /// CPU time of all threads of the process.
     pub(crate) cpu: Duration,
@@ -27,7 +27,7 @@ pub(crate) struct Spent {
     waited: Duration,
 }
 
-impl Spent {
+impl Cost {
     /// The average number of runnable threads. On an idle machine this is the number of used cores.
     pub(crate) fn busy(self) -> f64 {
         (self.cpu + self.waited).as_secs_f64() / self.time.as_secs_f64()

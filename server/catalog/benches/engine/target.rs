@@ -1,4 +1,4 @@
-//! Targets of figures. The program checks whether figures meet them, so no document has to claim it.
+//! Targets for measured figures. The program reports whether each figure meets its target.
 
 /// A bound as text, and whether the figure meets it.
 #[derive(Debug, Clone, PartialEq)]

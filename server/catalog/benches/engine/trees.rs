@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::measure::{Spent, mebibytes, millis, seconds, timed};
+use crate::measure::{Cost, mebibytes, millis, seconds, timed};
 use crate::target::Target;
 use crate::world::{World, diff, merge};
 
@@ -74,8 +74,8 @@ async fn few(world: &World) -> Result<()> {
     Ok(())
 }
 
-fn both_cores(spent: Spent) -> Target {
-    Target::with_verdict("both of 2 cores", spent.busy() >= CORES)
+fn both_cores(cost: Cost) -> Target {
+    Target::with_verdict("both of 2 cores", cost.busy() >= CORES)
 }
 
 /// Measures a commit, a diff and a merge of changes to half of all objects, into a branch with changes in every range.

@@ -113,7 +113,7 @@ impl Continuation {
     /// [`Error::Advised`] if the token is invalid.
     pub(super) fn parse(token: &str) -> Result<Self> {
         let invalid = || {
-            Error::advised(
+            Error::with_advice(
                 "invalid continuation token",
                 "send the `continuation_token` of the previous response, or none to start a run",
             )

@@ -50,19 +50,19 @@ impl Tasks {
         let Some(stale) = self.take_stale() else {
             return false;
         };
-        self.beat().await;
+        self.send_heartbeat().await;
         for page in stale.chunks(RECORDS_PER_HEARTBEAT) {
             // After a hand-over there must be no heartbeat.
             if self.abandoned.is_cancelled() {
                 return true;
             }
             join_all(page.iter().map(|open_task| self.report(open_task))).await;
-            self.beat().await;
+            self.send_heartbeat().await;
         }
         true
     }
 
-    async fn beat(&self) {
+    async fn send_heartbeat(&self) {
         if let Err(error) = self.write_heartbeat().await {
             warn!(error = %base::error_chain(&error), "failed to write the heartbeat; other servers take over the tasks if this continues");
         }
@@ -263,7 +263,7 @@ mod tests {
         let shared = Arc::<SlowStore>::clone(&schedule);
         let store = FaultyStore::with_schedule(inner, Faults::default(), shared);
         let store: Arc<dyn kv::Store> = Arc::new(store);
-        let server = lake.through(&store);
+        let server = lake.with_store(&store);
         for _ in 0..100 {
             server
                 .submit_task::<Nothing, _>(&repository, TaskKind::PREPARE_GC_COMMITS, |_| pending())
@@ -273,7 +273,7 @@ mod tests {
         let tasks = &server.shared.tasks;
         assert!(tasks.heartbeat_once().await);
         lake.clock.advance(MAX_RECORD_AGE);
-        tasks.beat().await;
+        tasks.send_heartbeat().await;
         let began = lake.clock.now();
         schedule
             .instance

@@ -90,26 +90,36 @@ fn is_unknown<T>(ended: &Result<T>) -> bool {
     matches!(ended, Err(Error::NoSuchUpload(_)))
 }
 
-#[tokio::test]
-async fn one_of_concurrent_completions_and_aborts_takes_effect() {
-    let yields = Faults {
-        yields: 160,
-        ..Faults::default()
-    };
-    let (mut aborted, mut won) = (0, [0, 0]);
-    for seed in base::testing::seeds(300, 20_000) {
+/// How three completions, the last one equal to the first, and one abort ended. Each runs on a separate
+/// server.
+struct Race {
+    lake: TestCatalog,
+    repository: Repository,
+    parts: Vec<CompletedPart>,
+    /// The parts that each completion named, and its result.
+    completions: [(Vec<CompletedPart>, Result<Object>); 3],
+    abort: Result<()>,
+}
+
+impl Race {
+    async fn run(seed: u64) -> Self {
+        let yields = Faults {
+            yields: 160,
+            ..Faults::default()
+        };
         let lake = TestCatalog::new();
         let repository = lake.repository("lake").await;
         let (id, parts) = upload(&lake, &repository).await;
         let (left, right) = (&parts[..2], &parts[1..]);
         let servers =
             [0, 1, 2, 3].map(|n| server(&lake, seed * 4 + n, yields, BlockFaults::default()));
-        let complete = async |n: usize, wait, parts| {
+        let complete = async |n: usize, wait, parts: &[CompletedPart]| {
             let server: &Catalog = &servers[n];
             turns(wait).await;
-            server
+            let ended = server
                 .complete_multipart(to(&repository), &id, parts, false)
-                .await
+                .await;
+            (parts.to_vec(), ended)
         };
         let abort = async {
             // A completion takes more steps than an abort.
@@ -122,34 +132,64 @@ async fn one_of_concurrent_completions_and_aborts_takes_effect() {
             complete(2, seed % 11, left),
             abort,
         );
-        let ended = [(left, &one), (right, &other), (left, &again)];
-        for (_, ended) in ended {
-            assert!(ended.is_ok() || is_unknown(ended), "seed {seed}: {ended:?}");
+        Self {
+            completions: [one, other, again],
+            abort,
+            lake,
+            repository,
+            parts,
         }
-        let winner = ended
+    }
+
+    fn winner(&self) -> Option<(&[CompletedPart], &Object)> {
+        self.completions
             .iter()
-            .find_map(|(parts, ended)| ended.as_ref().ok().map(|object| (*parts, object)));
-        let Some((parts, object)) = winner else {
-            abort.unwrap_or_else(|error| panic!("seed {seed}: nobody won: {error}"));
-            aborted += 1;
-            assert_eq!(lake.paths(&repository, "main").await, "", "seed {seed}");
-            assert_eq!(data_addresses(&lake), [""; 0], "seed {seed}");
-            continue;
-        };
-        won[usize::from(parts == right)] += 1;
-        assert!(is_unknown(&abort), "seed {seed}: {abort:?}");
-        for (named, ended) in ended {
+            .find_map(|(parts, ended)| Some((parts.as_slice(), ended.as_ref().ok()?)))
+    }
+
+    async fn assert_aborted(&self, seed: u64) {
+        let abort = &self.abort;
+        assert!(abort.is_ok(), "seed {seed}: nobody won: {abort:?}");
+        let paths = self.lake.paths(&self.repository, "main").await;
+        assert_eq!(paths, "", "seed {seed}");
+        assert_eq!(data_addresses(&self.lake), [""; 0], "seed {seed}");
+    }
+
+    /// Asserts that the object has the content of `parts`, and that only requests with these parts
+    /// succeeded.
+    async fn assert_completed(&self, seed: u64, parts: &[CompletedPart], object: &Object) {
+        assert!(is_unknown(&self.abort), "seed {seed}: {:?}", self.abort);
+        for (named, ended) in &self.completions {
             assert_eq!(named == parts, ended.is_ok(), "seed {seed}: {ended:?}");
         }
         let whole = joined(parts);
-        assert_eq!(lake.read(&repository, "main", "big").await, whole);
+        let read = self.lake.read(&self.repository, "main", "big").await;
+        assert_eq!(read, whole, "seed {seed}");
         assert_eq!(object.entry.size_bytes, i64::try_from(whole.len()).unwrap());
-        let staged = lake
-            .reader()
-            .stat(&repository, "main", "big")
-            .await
-            .unwrap();
-        assert_eq!(&staged, object, "seed {seed}");
+        let reader = self.lake.reader();
+        let staged = reader.stat(&self.repository, "main", "big").await;
+        assert_eq!(&staged.unwrap(), object, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn one_of_concurrent_completions_and_aborts_takes_effect() {
+    let (mut aborted, mut won) = (0, [0, 0]);
+    for seed in base::testing::seeds(300, 20_000) {
+        let race = Race::run(seed).await;
+        for (_, ended) in &race.completions {
+            assert!(ended.is_ok() || is_unknown(ended), "seed {seed}: {ended:?}");
+        }
+        match race.winner() {
+            None => {
+                aborted += 1;
+                race.assert_aborted(seed).await;
+            }
+            Some((parts, object)) => {
+                won[usize::from(*parts == race.parts[1..])] += 1;
+                race.assert_completed(seed, parts, object).await;
+            }
+        }
     }
     assert!(
         aborted > 5 && won.iter().all(|won| *won > 5),
@@ -206,70 +246,92 @@ fn data_addresses(lake: &TestCatalog) -> Vec<String> {
     addresses.filter(|at| at.contains("/data/")).collect()
 }
 
+type Completed = (TestCatalog, Repository, String, Vec<CompletedPart>, Object);
+
+fn is_store_failure(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Storage { .. }
+            | Error::Records(_)
+            | Error::RecordsBusy(_)
+            | Error::TooManyTries(_)
+            | Error::ConcurrentChange(_)
+    )
+}
+
+/// Completes an upload on a server whose stores fail. Repeats the request until it succeeds, and
+/// returns the number of failures.
+async fn completed_despite_failures(seed: u64) -> (Completed, u32) {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let (id, parts) = upload(&lake, &repository).await;
+    let kv = Faults {
+        read: 10,
+        before_write: 60,
+        after_write: 60,
+        yields: 20,
+    };
+    let block = BlockFaults {
+        before_write: 60,
+        after_write: 60,
+        ..BlockFaults::default()
+    };
+    let faulty = server(&lake, seed, kv, block);
+    for failures in 0..200 {
+        let ended = faulty
+            .complete_multipart(to(&repository), &id, &parts, seed % 2 == 0)
+            .await;
+        match ended {
+            Ok(object) => return ((lake, repository, id, parts, object), failures),
+            Err(error) => assert!(is_store_failure(&error), "seed {seed}: {error}"),
+        }
+    }
+    panic!("seed {seed}: 200 requests failed");
+}
+
 /// A server may die between storing the bytes and the entry, or before it responds. A repeated request then completes
-/// the upload; a request with other parts cannot.
+/// the upload.
 #[tokio::test]
 async fn repeated_call_completes_the_upload_despite_store_failures() {
     let (mut failures, mut lost) = (0, 0);
     for seed in base::testing::seeds(200, 10_000) {
-        let lake = TestCatalog::new();
-        let repository = lake.repository("lake").await;
-        let (id, parts) = upload(&lake, &repository).await;
-        let kv = Faults {
-            read: 10,
-            before_write: 60,
-            after_write: 60,
-            yields: 20,
-        };
-        let block = BlockFaults {
-            before_write: 60,
-            after_write: 60,
-            ..BlockFaults::default()
-        };
-        let faulty = server(&lake, seed, kv, block);
-        let mut tries = 0;
-        let object = loop {
-            match faulty
-                .complete_multipart(to(&repository), &id, &parts, seed % 2 == 0)
-                .await
-            {
-                Ok(object) => break object,
-                Err(error) => {
-                    let is_failure = matches!(
-                        error,
-                        Error::Storage { .. }
-                            | Error::Records(_)
-                            | Error::RecordsBusy(_)
-                            | Error::TooManyTries(_)
-                            | Error::ConcurrentChange(_)
-                    );
-                    assert!(is_failure, "seed {seed}: {error}");
-                    tries += 1;
-                    failures += 1;
-                    assert!(tries < 200, "seed {seed}: {error}");
-                }
-            }
-        };
-        lost += u32::from(tries > 0);
+        let (completed, failed) = completed_despite_failures(seed).await;
+        let (lake, repository, id, parts, object) = completed;
+        failures += failed;
+        lost += u32::from(failed > 0);
         assert_eq!(lake.read(&repository, "main", "big").await, joined(&parts));
-        assert_eq!(
-            lake.reader()
-                .stat(&repository, "main", "big")
-                .await
-                .unwrap(),
-            object
-        );
+        let staged = lake.reader().stat(&repository, "main", "big").await;
+        assert_eq!(staged.unwrap(), object, "seed {seed}");
+        let again = lake
+            .complete_multipart(to(&repository), &id, &parts, false)
+            .await;
+        assert_eq!(again.unwrap(), object, "seed {seed}");
+    }
+    assert!(failures > 50 && lost > 20, "{failures} {lost}");
+}
+
+#[tokio::test]
+async fn request_with_other_parts_fails_after_store_failures() {
+    for seed in base::testing::seeds(100, 10_000) {
+        let ((lake, repository, id, parts, _), _) = completed_despite_failures(seed).await;
         let other = lake
             .complete_multipart(to(&repository), &id, &parts[..1], false)
             .await;
         assert!(is_unknown(&other), "seed {seed}: {other:?}");
-        // Only the object and the stored result remain.
-        let again = lake
-            .complete_multipart(to(&repository), &id, &parts, false)
-            .await;
-        assert_eq!(again.unwrap(), object);
-        assert_eq!(lake.records("multiparts").await, [""; 0]);
-        assert_eq!(lake.records("weir-multiparts").await, [""; 0]);
+        assert_eq!(lake.read(&repository, "main", "big").await, joined(&parts));
+    }
+}
+
+#[tokio::test]
+async fn only_the_object_and_the_result_remain_after_store_failures() {
+    for seed in base::testing::seeds(100, 10_000) {
+        let ((lake, _, id, parts, object), _) = completed_despite_failures(seed).await;
+        assert_eq!(lake.records("multiparts").await, [""; 0], "seed {seed}");
+        assert_eq!(
+            lake.records("weir-multiparts").await,
+            [""; 0],
+            "seed {seed}"
+        );
         assert_eq!(
             data_addresses(&lake),
             std::slice::from_ref(&object.physical_address)
@@ -278,10 +340,9 @@ async fn repeated_call_completes_the_upload_despite_store_failures() {
         let forgotten = lake.block.complete_multipart(&at, &id, &parts).await;
         assert!(forgotten.is_err(), "seed {seed}");
     }
-    assert!(failures > 50 && lost > 20, "{failures} {lost}");
 }
 
-async fn completed() -> (TestCatalog, Repository, String, Vec<CompletedPart>, Object) {
+async fn completed() -> Completed {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let (id, parts) = upload(&lake, &repository).await;

@@ -84,7 +84,7 @@ fn is_refusal(error: &Error) -> bool {
 
 /// At a given scheduling turn, another server starts work or deletes the repository.
 #[derive(Debug)]
-struct At {
+struct OtherServerAt {
     turn: usize,
     turns: AtomicUsize,
     refused: AtomicUsize,
@@ -94,7 +94,7 @@ struct At {
     begins: Option<&'static str>,
 }
 
-impl FaultSchedule for At {
+impl FaultSchedule for OtherServerAt {
     fn should_fail(&self, _parts: u8) -> bool {
         false
     }
@@ -116,7 +116,7 @@ impl FaultSchedule for At {
     }
 }
 
-async fn assert_nothing_is_left(at: &At, what: &str) {
+async fn assert_nothing_is_left(at: &OtherServerAt, what: &str) {
     let partition = at.repository.partition();
     let reflog = format!("weir-reflog-{partition}");
     for records in [
@@ -135,7 +135,10 @@ async fn assert_nothing_is_left(at: &At, what: &str) {
 }
 
 /// A server, and a schedule that makes another server act at the given step of it.
-async fn beside(turn: usize, begins: Option<&'static str>) -> (Arc<At>, Catalog) {
+async fn with_other_server_at(
+    turn: usize,
+    begins: Option<&'static str>,
+) -> (Arc<OtherServerAt>, Catalog) {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.create_branch(&repository, "dev", "main", false, false, "me")
@@ -148,7 +151,7 @@ async fn beside(turn: usize, begins: Option<&'static str>) -> (Arc<At>, Catalog)
     }
     let (kv, at) = (
         Arc::<kv::MemoryStore>::clone(&lake.kv),
-        Arc::new(At {
+        Arc::new(OtherServerAt {
             turn,
             turns: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
@@ -161,7 +164,7 @@ async fn beside(turn: usize, begins: Option<&'static str>) -> (Arc<At>, Catalog)
     let schedule: Arc<dyn FaultSchedule> = Arc::clone(&at) as _;
     let store: Arc<dyn Store> =
         Arc::new(FaultyStore::with_schedule(kv, Faults::default(), schedule));
-    let server = lake.through(&store);
+    let server = lake.with_store(&store);
     (at, server)
 }
 
@@ -170,7 +173,7 @@ async fn work_started_during_a_deletion_is_refused_or_deleted() {
     for what in BEGINNINGS {
         let mut refused = 0;
         for turn in 0.. {
-            let (at, server) = beside(turn, Some(what)).await;
+            let (at, server) = with_other_server_at(turn, Some(what)).await;
             server.delete_repository("lake", false).await.unwrap();
             at.lake.drain().await;
             if at.turns.load(Ordering::Relaxed) <= turn {
@@ -188,7 +191,7 @@ async fn no_work_starts_in_a_repository_that_another_server_deleted() {
     for what in BEGINNINGS {
         let mut refused = 0;
         for turn in 0.. {
-            let (at, server) = beside(turn, None).await;
+            let (at, server) = with_other_server_at(turn, None).await;
             let begun = begin(&server, &at.repository, what).await;
             let turns = at.turns.load(Ordering::Relaxed);
             server.drain().await;

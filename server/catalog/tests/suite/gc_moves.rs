@@ -21,9 +21,9 @@ fn slow(lake: &TestCatalog) -> Catalog {
 
 /// A clock that lags behind another.
 #[derive(Debug)]
-struct Behind(Arc<ManualClock>, Duration);
+struct LaggingClock(Arc<ManualClock>, Duration);
 
-impl Clock for Behind {
+impl Clock for LaggingClock {
     fn now(&self) -> OffsetDateTime {
         self.0.now() - self.1
     }
@@ -55,7 +55,7 @@ impl Moving {
     async fn new(behind: Duration) -> Self {
         let lake = TestCatalog::new();
         let repository = lake.repository("lake").await;
-        let clock: Arc<dyn Clock> = Arc::new(Behind(Arc::clone(&lake.clock), behind));
+        let clock: Arc<dyn Clock> = Arc::new(LaggingClock(Arc::clone(&lake.clock), behind));
         let moving = Self {
             address: String::new(),
             server: lake.another_server_by(&clock),

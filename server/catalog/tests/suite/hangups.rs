@@ -227,7 +227,7 @@ async fn changes_of_clients_that_disconnected_are_limited() {
         Faults::default(),
         schedule,
     ));
-    let server = lake.through(&store);
+    let server = lake.with_store(&store);
     for _ in 0..MAX_DETACHED_REPOSITORY_CHANGES {
         let dump = server.dump_refs(&repository);
         tokio::select! {

@@ -283,70 +283,74 @@ async fn work_on_dev(lake: &TestCatalog, repository: &Repository) {
     .unwrap();
 }
 
-#[tokio::test]
-async fn diffs_before_and_after_a_commit() {
+async fn uncommitted(lake: &TestCatalog, repository: &Repository, query: DiffQuery) -> String {
+    let reader = lake.reader();
+    let page = reader.diff_uncommitted(repository, "dev", &query).await;
+    signs(&page.unwrap())
+}
+
+/// Three commits on `main`, and `dev` with a commit on top.
+async fn committed_on_dev() -> (TestCatalog, Repository) {
     let (lake, repository) = three_commits().await;
     work_on_dev(&lake, &repository).await;
-    let uncommitted = async |query| {
-        signs(
-            &lake
-                .reader()
-                .diff_uncommitted(&repository, "dev", &query)
-                .await
-                .unwrap(),
-        )
-    };
-    assert_eq!(uncommitted(diffs("")).await, "~a/1 -c +d/1");
-    assert_eq!(uncommitted(diffs("/")).await, "*a/ -c *d/");
-    assert_eq!(
-        uncommitted(DiffQuery {
-            prefix: "a/".to_owned(),
-            ..diffs("/")
-        })
-        .await,
-        "~a/1"
-    );
-
     lake.commit(&repository, "dev", "work").await;
-    let between = async |left, right, two_dot, query| {
-        signs(
-            &lake
-                .reader()
-                .diff_refs(&repository, left, right, two_dot, &query)
-                .await
-                .unwrap(),
-        )
-    };
-    assert_eq!(uncommitted(diffs("")).await, "");
-    assert_eq!(
-        between("main", "dev", false, diffs("")).await,
-        "~a/1 -c +d/1"
-    );
-    assert_eq!(between("dev", "main", false, diffs("")).await, "");
-    assert_eq!(
-        between("dev", "main", true, diffs("")).await,
-        "~a/1 +c -d/1"
-    );
+    (lake, repository)
+}
 
-    let mut paged = DiffQuery {
-        limit: 2,
+#[tokio::test]
+async fn uncommitted_changes_are_listed_until_the_commit() {
+    let (lake, repository) = three_commits().await;
+    work_on_dev(&lake, &repository).await;
+    let list = async |query| uncommitted(&lake, &repository, query).await;
+    assert_eq!(list(diffs("")).await, "~a/1 -c +d/1");
+    assert_eq!(list(diffs("/")).await, "*a/ -c *d/");
+    let below_a = DiffQuery {
+        prefix: "a/".to_owned(),
         ..diffs("/")
     };
-    let page = lake
-        .reader()
-        .diff_refs(&repository, "main", "dev", false, &paged)
-        .await
-        .unwrap();
+    assert_eq!(list(below_a).await, "~a/1");
+    lake.commit(&repository, "dev", "work").await;
+    assert_eq!(list(diffs("")).await, "");
+}
+
+#[tokio::test]
+async fn diff_of_refs_starts_at_the_merge_base_unless_it_is_two_dot() {
+    let (lake, repository) = committed_on_dev().await;
+    let between = async |left, right, two_dot| {
+        let reader = lake.reader();
+        let query = diffs("");
+        let page = reader.diff_refs(&repository, left, right, two_dot, &query);
+        signs(&page.await.unwrap())
+    };
+    assert_eq!(between("main", "dev", false).await, "~a/1 -c +d/1");
+    assert_eq!(between("dev", "main", false).await, "");
+    assert_eq!(between("dev", "main", true).await, "~a/1 +c -d/1");
+}
+
+#[tokio::test]
+async fn diff_of_refs_is_paged() {
+    let (lake, repository) = committed_on_dev().await;
+    let page = async |after: &str| {
+        let query = DiffQuery {
+            after: after.to_owned(),
+            limit: 2,
+            ..diffs("/")
+        };
+        let reader = lake.reader();
+        let page = reader.diff_refs(&repository, "main", "dev", false, &query);
+        page.await.unwrap()
+    };
+    let first = page("").await;
     assert_eq!(
         (
-            signs(&page).as_str(),
-            page.has_more,
-            page.next_offset.as_str()
+            signs(&first).as_str(),
+            first.has_more,
+            first.next_offset.as_str()
         ),
         ("*a/ -c", true, "c")
     );
-    paged.after = page.next_offset;
-    assert_eq!(between("main", "dev", false, paged).await, "*d/");
+    let last = page(&first.next_offset).await;
+    assert_eq!((signs(&last).as_str(), last.has_more), ("*d/", false));
 }
 
 #[tokio::test]

@@ -45,6 +45,28 @@ fn unknown<T: std::fmt::Debug>(result: Result<T, Error>) {
 }
 
 #[tokio::test]
+async fn upload_is_found_by_its_id() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let to = to(&repository, "big");
+    let upload = begin(&lake, to).await;
+    assert_eq!(upload.path, "main/big");
+    assert_eq!(lake.multipart(to, &upload.upload_id).await.unwrap(), upload);
+}
+
+#[tokio::test]
+async fn object_is_not_visible_before_the_completion() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let to = to(&repository, "big");
+    let id = begin(&lake, to).await.upload_id;
+    part(&lake, to, &id, 1, "one ").await;
+    part(&lake, to, &id, 3, "three").await;
+    assert_eq!(lake.list_parts(to, &id).await.unwrap().len(), 2);
+    assert_eq!(lake.paths(&repository, "main").await, "");
+}
+
+#[tokio::test]
 async fn parts_become_an_object() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
@@ -55,20 +77,11 @@ async fn parts_become_an_object() {
         ..UploadOptions::default()
     };
     let upload = lake.create_multipart(to, &options).await.unwrap();
-    assert_eq!(upload.path, "main/big");
-    assert_eq!(lake.multipart(to, &upload.upload_id).await.unwrap(), upload);
     let id = &upload.upload_id;
     let parts = [
         part(&lake, to, id, 1, "one ").await,
         part(&lake, to, id, 3, "three").await,
     ];
-    assert_eq!(lake.list_parts(to, id).await.unwrap().len(), 2);
-    assert_eq!(
-        lake.paths(&repository, "main").await,
-        "",
-        "the object is not visible before the completion"
-    );
-
     let object = lake
         .complete_multipart(to, id, &parts, false)
         .await
@@ -81,18 +94,27 @@ async fn parts_become_an_object() {
     assert_eq!(object.entry.metadata["a"], "b");
     assert!(object.entry.etag.ends_with("-2"), "{}", object.entry.etag);
     assert_eq!(lake.read(&repository, "main", "big").await, "one three");
+}
 
+#[tokio::test]
+async fn completed_upload_is_not_found() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let to = to(&repository, "big");
+    let id = &begin(&lake, to).await.upload_id;
+    let parts = [
+        part(&lake, to, id, 1, "one ").await,
+        part(&lake, to, id, 3, "three").await,
+    ];
+    lake.complete_multipart(to, id, &parts, false)
+        .await
+        .unwrap();
     unknown(lake.complete_multipart(to, id, &parts[..1], false).await);
     unknown(lake.put_part(to, id, 1, from_bytes("x".into())).await);
     unknown(lake.list_parts(to, id).await);
     unknown(lake.abort_multipart(to, id).await);
-    assert!(
-        lake.list_multiparts(&repository, "", ("", ""), 9)
-            .await
-            .unwrap()
-            .results
-            .is_empty()
-    );
+    let listed = lake.list_multiparts(&repository, "", ("", ""), 9).await;
+    assert!(listed.unwrap().results.is_empty());
 }
 
 #[tokio::test]

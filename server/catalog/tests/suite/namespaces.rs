@@ -28,7 +28,7 @@ async fn create(server: &Catalog, name: &str, namespace: &str) -> Result<()> {
 fn faulty(lake: &TestCatalog, seed: u64, faults: Faults) -> Catalog {
     let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
     let store: Arc<dyn Store> = Arc::new(FaultyStore::new(kv, seed, faults));
-    lake.through(&store)
+    lake.with_store(&store)
 }
 
 /// The text of the namespace's marker, if there is one.
@@ -175,7 +175,7 @@ async fn creation_with_lost_acknowledgement_succeeds_and_marks_the_namespace() {
 
 /// The state of a blocked operation.
 #[derive(Debug, Default)]
-struct Stuck {
+struct BlockState {
     calls: AtomicBool,
     entered: Notify,
     released: Notify,
@@ -183,7 +183,7 @@ struct Stuck {
 
 /// Blocks the first operation of the record store after the marker was written.
 #[derive(Debug)]
-struct WaitsForMarker(Arc<Stuck>, Arc<block::MemoryStore>);
+struct WaitsForMarker(Arc<BlockState>, Arc<block::MemoryStore>);
 
 impl FaultSchedule for WaitsForMarker {
     fn should_fail(&self, _parts: u8) -> bool {
@@ -205,22 +205,22 @@ impl FaultSchedule for WaitsForMarker {
 #[tokio::test]
 async fn abandoned_claim_does_not_exclude_others() {
     let lake = TestCatalog::new();
-    let stuck = Arc::new(Stuck::default());
-    let schedule = WaitsForMarker(Arc::clone(&stuck), Arc::clone(&lake.block));
+    let block_state = Arc::new(BlockState::default());
+    let schedule = WaitsForMarker(Arc::clone(&block_state), Arc::clone(&lake.block));
     let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
     let store: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(
         kv,
         Faults::default(),
         Arc::new(schedule),
     ));
-    let hanging = lake.through(&store);
+    let hanging = lake.with_store(&store);
     let creation = tokio::spawn(async move { create(&hanging, "slow", "mem://lake").await });
-    stuck.entered.notified().await;
+    block_state.entered.notified().await;
     let claimed = marker(&lake, "mem://lake").await.expect("a marker");
     assert!(claimed.contains("about to be"), "{claimed}");
 
     create(&lake, "lake", "mem://lake").await.unwrap();
-    stuck.released.notify_one();
+    block_state.released.notify_one();
     let late = creation.await.unwrap();
     assert!(is_refused_namespace(&late), "{late:?}");
     let marked = marker(&lake, "mem://lake").await.expect("a marker");
@@ -229,13 +229,13 @@ async fn abandoned_claim_does_not_exclude_others() {
 
 /// At a given scheduling turn, another creation fails and withdraws its claim.
 #[derive(Debug)]
-struct Withdrawn {
+struct WithdrawnAt {
     turn: usize,
     turns: AtomicUsize,
     block: Arc<block::MemoryStore>,
 }
 
-impl FaultSchedule for Withdrawn {
+impl FaultSchedule for WithdrawnAt {
     fn should_fail(&self, _parts: u8) -> bool {
         false
     }
@@ -258,7 +258,7 @@ async fn claim_withdrawn_during_a_creation_does_not_disturb_it() {
         let claimed = "A repository is about to be created in this storage namespace.\n";
         let claimed = block::from_bytes(claimed.into());
         lake.block.put(&at, claimed).await.unwrap();
-        let other = Arc::new(Withdrawn {
+        let other = Arc::new(WithdrawnAt {
             turn,
             turns: AtomicUsize::new(0),
             block: Arc::clone(&lake.block),

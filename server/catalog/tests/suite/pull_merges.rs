@@ -27,7 +27,7 @@ async fn merge_and_status_change_are_atomic() {
         };
         let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
         let store: Arc<dyn Store> = Arc::new(FaultyStore::new(kv, seed, faults));
-        let faulty = lake.through(&store);
+        let faulty = lake.with_store(&store);
         let outcome = faulty.merge_pull_request(&repository, &id, "me").await;
 
         let pull = lake.pull_request(&repository, &id).await.unwrap();
@@ -321,13 +321,13 @@ async fn rejection_by_a_hook_leaves_the_request_open() {
 
 /// Replaces the branch `dev` by a tag of that name at a given turn of the store.
 #[derive(Debug)]
-struct Replacing {
+struct ReplaceBranchByTag {
     lake: TestCatalog,
     repository: Repository,
     turns_left: AtomicUsize,
 }
 
-impl FaultSchedule for Replacing {
+impl FaultSchedule for ReplaceBranchByTag {
     fn should_fail(&self, _rate: u8) -> bool {
         false
     }
@@ -358,7 +358,7 @@ async fn tag_with_the_name_of_the_source_branch_is_never_merged() {
         lake.put(&repository, "other", "wrong", "1").await;
         lake.commit(&repository, "other", "wrong").await;
         let id = open(&lake, &repository).await.id;
-        let schedule = Arc::new(Replacing {
+        let schedule = Arc::new(ReplaceBranchByTag {
             lake: lake.clone(),
             repository: repository.clone(),
             turns_left: AtomicUsize::new(turn),
@@ -367,7 +367,7 @@ async fn tag_with_the_name_of_the_source_branch_is_never_merged() {
         let store = FaultyStore::with_schedule(kv, Faults::default(), schedule);
         let store: Arc<dyn Store> = Arc::new(store);
         let outcome = lake
-            .through(&store)
+            .with_store(&store)
             .merge_pull_request(&repository, &id, "me")
             .await;
         let paths = lake.paths(&repository, "main").await;

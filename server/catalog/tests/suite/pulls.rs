@@ -66,7 +66,7 @@ pub(super) async fn open(lake: &TestCatalog, repository: &Repository) -> PullReq
 pub(super) fn faulty(lake: &TestCatalog, faults: Faults) -> Catalog {
     let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
     let store: Arc<dyn Store> = Arc::new(FaultyStore::new(kv, 7, faults));
-    lake.through(&store)
+    lake.with_store(&store)
 }
 
 #[track_caller]
@@ -364,7 +364,7 @@ async fn no_request_is_opened_in_a_deleted_repository() {
         let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
         let store = FaultyStore::with_schedule(kv, Faults::default(), Arc::clone(&schedule) as _);
         let store: Arc<dyn Store> = Arc::new(store);
-        let server = lake.through(&store);
+        let server = lake.with_store(&store);
         let opened = server.create_pull_request(&repository, new("dev", "main"));
         refused += usize::from(opened.await.is_err());
         if schedule.1.load(Ordering::Relaxed) <= turn {

@@ -10,7 +10,7 @@ use kv::{Op, Predicate};
 use super::Target;
 use crate::checks::count_retry;
 use crate::commit_participant::CommitParticipant;
-use crate::queue::Turn;
+use crate::queue::ChangePermit;
 use crate::records::{Stored as _, commit_key};
 use crate::reflog::RefChange;
 use crate::refs::{StoredBranch, branch_op};
@@ -36,11 +36,11 @@ pub(crate) enum Landing {
 }
 
 impl Landing {
-    /// Ends the attempt's turn, after a backoff if another change is in progress. Returns whether
+    /// Releases the attempt's permit, after a backoff if another change is in progress. Returns whether
     /// the commit landed.
-    pub(crate) fn end(self, turn: Turn) -> bool {
+    pub(crate) fn release(self, permit: ChangePermit) -> bool {
         if self == Self::LandedContended {
-            turn.end_after_backoff();
+            permit.release_after_backoff();
         }
         self != Self::Lost
     }
@@ -175,7 +175,7 @@ impl Graveler {
             }
             self.refs.remember_commit(repository, commit);
             self.staging.retire(applied.clone());
-            // Changes on this server take turns. The newer token was therefore sealed by another
+            // This server makes one change of a branch at a time. The newer token was therefore sealed by another
             // server, or by a change on this server that slow hooks let in between.
             return Ok(match newer {
                 [] => Landing::Landed,

@@ -1,6 +1,6 @@
 //! Changes of a branch that end in a new commit: commit, merge, revert, cherry-pick.
 //!
-//! [`Graveler::apply`] is the one algorithm for all of them: take the branch's turn, build a
+//! [`Graveler::apply`] is the one algorithm for all of them: acquire the branch's permit, build a
 //! candidate tree on the head, let the hooks judge it, and land it as the new head. A [`Change`]
 //! says how its tree is built, how its commit is described and which events it has.
 //!
@@ -27,7 +27,7 @@ use crate::checks::count_retry;
 use crate::commit_participant::{CommitParticipant, CommitStep};
 use crate::committed::Merged;
 use crate::ident::commit_id;
-use crate::queue::Turn;
+use crate::queue::ChangePermit;
 use crate::refs::StoredBranch;
 use crate::{
     After, BranchId, Commit, CommitId, CommitPreparation, CommitProposal, Draft, Error,
@@ -42,9 +42,9 @@ pub(crate) use landing::MAX_SEALED_TOKENS;
 pub(crate) const MAX_TRIES: usize = 50;
 /// The version of commits made here: the first parent is the branch's previous head.
 const COMMIT_VERSION: i32 = 1;
-/// From this attempt on (counted from 0), a change keeps the branch's turn for as long as its hooks
+/// From this attempt on (counted from 0), a change keeps the branch's permit for as long as its hooks
 /// run, so that it cannot lose again to a change on the same server.
-const KEEP_TURN_FROM_ATTEMPT: usize = 2;
+const KEEP_PERMIT_FROM_ATTEMPT: usize = 2;
 
 /// A change of a branch.
 #[async_trait]
@@ -120,11 +120,11 @@ impl Graveler {
     ) -> Result<Commit> {
         let mut verdict: Option<Verdict> = None;
         let mut built: Option<Candidate> = None;
-        let mut held: Option<Turn> = None;
+        let mut held: Option<ChangePermit> = None;
         for attempt in 0..MAX_TRIES {
-            let mut turn = match held.take() {
-                Some(turn) => turn,
-                None => self.queue.turn(target.repository, target.branch).await?,
+            let mut permit = match held.take() {
+                Some(permit) => permit,
+                None => self.queue.acquire(target.repository, target.branch).await?,
             };
             let before = built.as_ref().and_then(|built| built.merged.as_ref());
             let Some(candidate) = change.candidate(self, target, before).await? else {
@@ -135,11 +135,13 @@ impl Graveler {
             {
                 let prepare = self.prepare(target, preparation, hooks);
                 let run_id;
-                (run_id, turn) = self.run_with_turn(target, turn, attempt, prepare).await?;
+                (run_id, permit) = self
+                    .run_with_permit(target, permit, attempt, prepare)
+                    .await?;
                 prepared_on = Some(candidate.head.meta_range_id.clone());
                 if run_id.is_some() {
                     // The hooks may have staged changes that the commit must contain.
-                    held = Some(turn);
+                    held = Some(permit);
                     continue;
                 }
             }
@@ -148,15 +150,15 @@ impl Graveler {
             let is_judged = |verdict: &Verdict| verdict.commit_id == commit.id;
             if !verdict.as_ref().is_some_and(is_judged) {
                 let commits = (&commit, candidate.head.as_ref());
-                let judged = self.judge(target, (turn, attempt), change, commits, hooks);
+                let judged = self.judge(target, (permit, attempt), change, commits, hooks);
                 let new;
-                (new, turn) = judged.await?;
+                (new, permit) = judged.await?;
                 verdict = Some(new);
             }
             participant.on_step(CommitStep::Judged);
             let operation = change.operation();
             let landing = self.land(target, &candidate.at, &mut commit, operation, participant);
-            if landing.await?.end(turn) {
+            if landing.await?.release(permit) {
                 let commits = (&commit, candidate.head.as_ref());
                 self.announce(target, change, commits, verdict, hooks).await;
                 return Ok(commit);
@@ -180,16 +182,16 @@ impl Graveler {
         self.run_pre_hooks(hooks, &event).await
     }
 
-    /// Runs the pre-hooks of a commit. Returns their verdict and the branch's turn, acquired again
+    /// Runs the pre-hooks of a commit. Returns their verdict and the branch's permit, acquired again
     /// if it was given up meanwhile.
     async fn judge(
         &self,
         target: Target<'_>,
-        (turn, attempt): (Turn, usize),
+        (permit, attempt): (ChangePermit, usize),
         change: &dyn Change,
         (commit, head): (&Commit, &Commit),
         hooks: &dyn Hooks,
-    ) -> Result<(Verdict, Turn)> {
+    ) -> Result<(Verdict, ChangePermit)> {
         let proposal = CommitProposal {
             branch: target.branch.clone(),
             draft: draft_of(commit),
@@ -198,33 +200,33 @@ impl Graveler {
         let details = change.pre_event(proposal, &commit.id);
         let event = self.event(target.repository, &commit.committer, details);
         let run = self.run_pre_hooks(hooks, &event);
-        let (run_id, turn) = self.run_with_turn(target, turn, attempt, run).await?;
+        let (run_id, permit) = self.run_with_permit(target, permit, attempt, run).await?;
         let commit_id = commit.id.clone();
-        Ok((Verdict { commit_id, run_id }, turn))
+        Ok((Verdict { commit_id, run_id }, permit))
     }
 
-    /// Runs `hooks`, and gives up the branch's turn if they take longer than
+    /// Runs `hooks`, and gives up the branch's permit if they take longer than
     /// [`Options::brief_hooks`](crate::Options::brief_hooks). From attempt
-    /// [`KEEP_TURN_FROM_ATTEMPT`] on, keeps the turn until they finish. Returns the turn, acquired
+    /// [`KEEP_PERMIT_FROM_ATTEMPT`] on, keeps the permit until they finish. Returns the permit, acquired
     /// again if it was given up.
-    async fn run_with_turn<T: Send>(
+    async fn run_with_permit<T: Send>(
         &self,
         target: Target<'_>,
-        turn: Turn,
+        permit: ChangePermit,
         attempt: usize,
         hooks: impl Future<Output = Result<T>> + Send,
-    ) -> Result<(T, Turn)> {
-        if attempt >= KEEP_TURN_FROM_ATTEMPT {
-            return Ok((hooks.await?, turn));
+    ) -> Result<(T, ChangePermit)> {
+        if attempt >= KEEP_PERMIT_FROM_ATTEMPT {
+            return Ok((hooks.await?, permit));
         }
         let mut hooks = std::pin::pin!(hooks);
         match tokio::time::timeout(self.brief_hooks, &mut hooks).await {
-            Ok(verdict) => Ok((verdict?, turn)),
+            Ok(verdict) => Ok((verdict?, permit)),
             Err(_) => {
-                drop(turn);
+                drop(permit);
                 let verdict = hooks.await?;
-                let turn = self.queue.turn(target.repository, target.branch);
-                Ok((verdict, turn.await?))
+                let permit = self.queue.acquire(target.repository, target.branch);
+                Ok((verdict, permit.await?))
             }
         }
     }

@@ -46,7 +46,7 @@ fn decide(base: Front<'_>, change: Option<&Change>) -> Step {
 
 /// Whose bytes to keep if a change has the same identity as the base's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BytesOf {
+pub(super) enum KeptBytes {
     Base,
     Change,
 }
@@ -68,7 +68,7 @@ pub(super) async fn apply(
     namespace: &str,
     base: &MetaRangeId,
     mut changes: Box<dyn ChangeCursor>,
-    bytes_of: BytesOf,
+    kept_bytes: KeptBytes,
 ) -> Result<Applied> {
     let mut tree = Walker::new(tables.clone(), namespace, base).await?;
     let mut writer = TreeWriter::new(tables.clone(), namespace);
@@ -118,7 +118,7 @@ pub(super) async fn apply(
                 } else if !is_same {
                     summary.changed += 1;
                 }
-                let keeps_old = is_same && (bytes_of == BytesOf::Base || old == new);
+                let keeps_old = is_same && (kept_bytes == KeptBytes::Base || old == new);
                 if is_same && !keeps_old {
                     bytes_only += 1;
                 }

@@ -1,7 +1,8 @@
-//! Compares what one tree changed since a base with another tree, and finds conflicts.
+//! Compares three trees: finds the changes from the base to the right tree, and their conflicts with
+//! the left tree.
 //!
-//! The differences between base and right drive the comparison. The left tree is only looked up at
-//! their keys, and its ranges stay closed where the base or the right has the same range.
+//! The comparison walks the differences between base and right, and looks up their keys in the left
+//! tree. It does not open a range of the left tree that the base or the right tree also has.
 
 use async_trait::async_trait;
 
@@ -16,15 +17,16 @@ use crate::{Diff, DiffKind, DiffSource, Result};
 pub(super) struct TreeComparison {
     changes: TreeDiff,
     left: Walker,
-    /// The change that is being compared; kept so that neither a dropped future nor an error loses it.
+    /// The change that is being compared. It stays here until the comparison is complete, so that it
+    /// survives errors and dropped futures.
     pending: Option<Pair>,
 }
 
-/// What the left tree has at a key.
-enum LeftState {
-    /// The same as the base, because they share the range.
+/// The left tree's value of a key.
+enum LeftValue {
+    /// Equal to the base's value, because both trees contain the range.
     Base,
-    /// The same as the right, because they share the range.
+    /// Equal to the right tree's value, because both trees contain the range.
     Right,
     Own(Option<Record>),
 }
@@ -38,18 +40,18 @@ impl TreeComparison {
         }
     }
 
-    async fn look_up(&mut self, key: &[u8]) -> Result<LeftState> {
+    async fn look_up(&mut self, key: &[u8]) -> Result<LeftValue> {
         self.left.seek(key);
         loop {
             self.left.settle().await?;
             let front = self.left.front();
             if front.is_above(key) {
-                return Ok(LeftState::Own(None));
+                return Ok(LeftValue::Own(None));
             }
             let range = match front {
-                Front::End => return Ok(LeftState::Own(None)),
+                Front::End => return Ok(LeftValue::Own(None)),
                 // The key is at or after the sought one and not above it, so it is equal.
-                Front::Record(record) => return Ok(LeftState::Own(Some(record.clone()))),
+                Front::Record(record) => return Ok(LeftValue::Own(Some(record.clone()))),
                 Front::Range(range) => range,
             };
             // The range covers the key. If the base's or right's walker is at the same range, entered or
@@ -60,7 +62,7 @@ impl TreeComparison {
                 .range()
                 .is_some_and(|base| base.id == range.id)
             {
-                return Ok(LeftState::Base);
+                return Ok(LeftValue::Base);
             }
             if self
                 .changes
@@ -68,7 +70,7 @@ impl TreeComparison {
                 .range()
                 .is_some_and(|right| right.id == range.id)
             {
-                return Ok(LeftState::Right);
+                return Ok(LeftValue::Right);
             }
             self.left.enter().await?;
         }
@@ -95,9 +97,9 @@ impl DiffSource for TreeComparison {
                 return Ok(None);
             };
             let left = match left {
-                LeftState::Base => base.clone(),
-                LeftState::Right => right.clone(),
-                LeftState::Own(record) => record,
+                LeftValue::Base => base.clone(),
+                LeftValue::Right => right.clone(),
+                LeftValue::Own(record) => record,
             };
             let kind = match compare_three_way(base.as_ref(), right.as_ref(), left.as_ref())? {
                 Verdict::Keep => {

@@ -43,7 +43,7 @@ use bytes::Bytes;
 use futures::future::{try_join, try_join3};
 
 pub(crate) use self::apply::Applied;
-use self::apply::BytesOf;
+use self::apply::KeptBytes;
 use self::compare::TreeComparison;
 use self::cursor::TreeCursor;
 use self::diff::TreeDiff;
@@ -155,7 +155,7 @@ impl Committed {
         base: &MetaRangeId,
         changes: Box<dyn ChangeCursor>,
     ) -> Result<(MetaRangeId, Summary)> {
-        let applied = apply::apply(&self.tables, namespace, base, changes, BytesOf::Base).await?;
+        let applied = apply::apply(&self.tables, namespace, base, changes, KeptBytes::Base).await?;
         Ok((applied.tree, applied.summary))
     }
 
@@ -167,7 +167,7 @@ impl Committed {
         base: &MetaRangeId,
         changes: Box<dyn ChangeCursor>,
     ) -> Result<Applied> {
-        apply::apply(&self.tables, namespace, base, changes, BytesOf::Change).await
+        apply::apply(&self.tables, namespace, base, changes, KeptBytes::Change).await
     }
 
     /// Two-way diff: the changes that turn `left` into `right`.

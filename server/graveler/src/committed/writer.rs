@@ -1,7 +1,7 @@
 //! Writes a tree from records and whole ranges, in ascending key order.
 //!
-//! A blocking thread encodes batches of records while the caller continues reading, and a few
-//! finished ranges are uploaded concurrently. The metarange is stored last, once all its ranges are
+//! A blocking thread encodes batches of records while the caller reads the next ones. A few finished
+//! ranges are uploaded concurrently. The metarange is stored last, once all its ranges are
 //! durable. Dropping a writer leaves at most some unreferenced ranges.
 
 use std::collections::{BTreeMap, VecDeque};

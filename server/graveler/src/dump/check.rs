@@ -21,7 +21,7 @@ impl Graveler {
         // tree, so an omitted tree would be lost silently.
         for (entity, tree) in dump.trees() {
             if tree.as_str().is_empty() {
-                return Err(Error::advised(
+                return Err(Error::with_advice(
                     format!(
                         "the id of the dump's metarange of kind {:?} is empty",
                         entity.name()
@@ -57,7 +57,7 @@ impl Graveler {
             .await?;
         match missing.first_key_value() {
             None => Ok(()),
-            Some((parent, child)) => Err(Error::advised(
+            Some((parent, child)) => Err(Error::with_advice(
                 format!("commit {child} names parent {parent}, which the dump does not hold"),
                 ANOTHER_DUMP,
             )),
@@ -74,7 +74,7 @@ impl Graveler {
         let namespace = &repository.storage_namespace;
         match self.committed.property(namespace, tree, ENTITY).await? {
             None => Ok(()),
-            Some(entity) => Err(Error::advised(
+            Some(entity) => Err(Error::with_advice(
                 format!(
                     "metarange {tree} is a dump of kind {:?}, not a tree of objects",
                     String::from_utf8_lossy(&entity)
@@ -96,7 +96,7 @@ impl Graveler {
         let recorded = self.committed.property(namespace, tree, ENTITY).await?;
         match recorded {
             Some(recorded) if recorded == entity.name().as_bytes() => Ok(()),
-            Some(recorded) => Err(Error::advised(
+            Some(recorded) => Err(Error::with_advice(
                 format!(
                     "metarange {tree} is a dump of kind {:?}, not of kind {:?}",
                     String::from_utf8_lossy(&recorded),
@@ -104,7 +104,7 @@ impl Graveler {
                 ),
                 "pass each of the three ids for its own kind",
             )),
-            None => Err(Error::advised(
+            None => Err(Error::with_advice(
                 format!(
                     "metarange {tree} is a tree of objects, not a dump of kind {:?}",
                     entity.name()
@@ -130,7 +130,7 @@ impl Graveler {
         if found.is_some() {
             return Ok(());
         }
-        Err(Error::advised(
+        Err(Error::with_advice(
             format!(
                 "{} {:?} names commit {commit}, which the dump does not hold",
                 entity.name(),

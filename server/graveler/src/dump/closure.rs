@@ -41,7 +41,11 @@ impl Graveler {
             let mut children = self.tree_cursor(repository, commits).await?;
             while let Some(record) = children.next().await? {
                 let child = Commit::decode(record.value.data)?;
-                for parent in child.parents.iter().filter(|parent| part.lacks(parent)) {
+                for parent in child
+                    .parents
+                    .iter()
+                    .filter(|parent| part.is_missing(parent))
+                {
                     missing
                         .entry(parent.clone())
                         .or_insert_with(|| child.id.clone());
@@ -163,7 +167,7 @@ impl Part {
     }
 
     /// Whether `id` falls into this range but the tree lacks it. A malformed id counts as missing.
-    fn lacks(&self, id: &CommitId) -> bool {
+    fn is_missing(&self, id: &CommitId) -> bool {
         let Some(id) = digest(id.as_str().as_bytes()) else {
             return true;
         };

@@ -10,7 +10,7 @@ use super::restores::RestoreData;
 use super::{CountRecords, RefsDump, RestoreRefs};
 use crate::checks::check_read_only;
 use crate::records::{BRANCHES, COMMITS, Stored as _, TAGS};
-use crate::reference_changes::sole_name_ops;
+use crate::reference_changes::require_free_name_ops;
 use crate::{
     Branch, BranchRecord, CommitId, Error, Graveler, Kind, MetaRangeId, Operation, RefName,
     Repository, Result, Tag,
@@ -182,8 +182,9 @@ impl Graveler {
         restore: &RestoreRefs<'_>,
     ) -> Result<Vec<Op>> {
         let partition = Bytes::from(repository.partition());
-        let rivals: Vec<Bytes> = missing.iter().filter_map(|r| r.other_kind_key()).collect();
-        let mut rivals = match rivals.as_slice() {
+        let other_kind_keys: Vec<Bytes> =
+            missing.iter().filter_map(|r| r.other_kind_key()).collect();
+        let mut of_other_kind = match other_kind_keys.as_slice() {
             [] => Vec::new(),
             keys => self.refs.stored(repository, keys).await?,
         }
@@ -199,8 +200,8 @@ impl Graveler {
             let Some(change) = record.change(restore.actor) else {
                 continue;
             };
-            match rivals.next().flatten() {
-                None => ops.extend(sole_name_ops(repository, change.reference)),
+            match of_other_kind.next().flatten() {
+                None => ops.extend(require_free_name_ops(repository, change.reference)),
                 // lakeFS can create a branch and a tag of the same name at the same time, so a dump
                 // may have both.
                 Some(_) => {

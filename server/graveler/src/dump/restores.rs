@@ -116,7 +116,7 @@ impl RestoreData {
         {
             return Ok(());
         }
-        Err(Error::advised(
+        Err(Error::with_advice(
             "a restore of another dump into this repository was interrupted",
             format!(
                 "repeat that restore (commits {}, tags {}, branches {}), or delete the repository and create it again",

@@ -270,7 +270,7 @@ impl Event {
     }
 
     /// The new tree: staged changes applied, or the merged, reverted or picked result. `None` in
-    /// prepare-commit events, and in those of branches and tags.
+    /// prepare-commit events and in events of branches and tags.
     #[must_use]
     pub fn candidate(&self) -> Option<&MetaRangeId> {
         self.details.facts().candidate

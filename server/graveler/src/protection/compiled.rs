@@ -84,7 +84,7 @@ impl Compiled {
 /// Checks a pattern and returns the rule that blocks all actions on matching branches.
 pub(super) fn rule(pattern: &str) -> Result<ProtectionRule> {
     if pattern.is_empty() {
-        return Err(Error::advised(
+        return Err(Error::with_advice(
             "invalid branch protection pattern \"\": it is empty",
             "use * to protect all branches",
         ));

@@ -37,7 +37,7 @@ impl Reflog {
     /// `Options::keep_staged`. Returns the number of these entries.
     pub(crate) async fn retire_kept(&self, repository: &Repository) -> Result<usize> {
         let partition = reflog_partition(repository);
-        let due = self.ago(self.keep_staged);
+        let due = self.time_before_now(self.keep_staged);
         let mut retired = 0;
         let mut next = Some(Bytes::from_static(KEPT.as_bytes()));
         while let Some(start) = next {
@@ -77,7 +77,7 @@ impl Reflog {
 
     /// Removes entries of one repository that are too old or too many. Returns their number.
     pub(crate) async fn prune(&self, repository: &Repository, max: MaxEntries) -> Result<usize> {
-        let due = self.ago(self.keep_reflog);
+        let due = self.time_before_now(self.keep_reflog);
         let oldest = format!("{TIMELINE}{:016x}", !due).into_bytes();
         let mut pruned = self.prune_from(repository, &oldest).await?;
         let (left, beyond) = self.prune_excess(repository, max.per_repository).await?;
@@ -229,7 +229,7 @@ impl Reflog {
     }
 
     /// The time `age` ago, in nanoseconds since 1970.
-    fn ago(&self, age: Duration) -> u64 {
+    fn time_before_now(&self, age: Duration) -> u64 {
         let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
         nanos(self.clock.now()).saturating_sub(age)
     }

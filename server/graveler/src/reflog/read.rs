@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::{KEPT, Reflog, StoredEntry, TIMELINE, entry_key, folder, nanos, reflog_partition};
-use crate::model::made_at;
+use crate::model::created_at;
 use crate::records::Stored as _;
 use crate::refs::{Listing, list};
 use crate::{Error, RefName, ReflogEntry, Repository, Result, StagedMove, StagingToken};
@@ -188,7 +188,7 @@ impl Reflog {
         let results: Vec<_> = page
             .results
             .into_iter()
-            .take_while(|entry| made_at(&entry.id).is_some_and(|at| at >= since))
+            .take_while(|entry| created_at(&entry.id).is_some_and(|at| at >= since))
             .map(StagedMove::of)
             .collect();
         Ok(Page {
@@ -209,7 +209,7 @@ fn check_after(after: &str) -> Result<()> {
         return Ok(());
     }
     let shown: String = after.chars().take(ENTRY_ID_BYTES).collect();
-    Err(Error::advised(
+    Err(Error::with_advice(
         format!("{shown:?} is not a reflog entry"),
         "pass the `next_offset` of the previous page as `after`",
     ))

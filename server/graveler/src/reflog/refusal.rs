@@ -12,7 +12,7 @@ const MAX_NAMED: usize = 5;
 impl Reflog {
     /// The error for an undo of a reference that changed since. It names the reference's current
     /// state, the later changes and a remedy.
-    pub(crate) async fn moved_on(
+    pub(crate) async fn explain_moved_reference(
         &self,
         repository: &Repository,
         entry: &ReflogEntry,
@@ -89,7 +89,7 @@ pub(crate) fn tokens_no_longer_staged(entry: &ReflogEntry) -> Error {
 /// The error for an undo of a creation.
 pub(crate) fn refused_creation(entry: &ReflogEntry) -> Error {
     let (kind, name) = kind_and_name(&entry.reference);
-    Error::advised(
+    Error::with_advice(
         format!(
             "{} {} created {kind} {name}, and undo deletes nothing",
             entry.operation.as_str(),

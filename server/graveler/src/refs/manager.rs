@@ -227,7 +227,11 @@ impl RefStore {
     }
 
     /// Whether a branch, a tag and a commit id with this name exist.
-    pub(crate) async fn taken(&self, repository: &Repository, name: &str) -> Result<[bool; 3]> {
+    pub(crate) async fn find_names_in_use(
+        &self,
+        repository: &Repository,
+        name: &str,
+    ) -> Result<[bool; 3]> {
         let keys = [branch_key(name), tag_key(name), commit_key(name)];
         let found = self
             .kv

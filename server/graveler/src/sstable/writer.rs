@@ -1,8 +1,8 @@
 //! Writes one table in memory: takes sorted records, returns the file and its id.
 //!
 //! The writer is CPU-bound and synchronous, and holds the whole file. Callers bound it by starting a
-//! new table at some [`Writer::estimated_size`]. All decisions are those of lakeFS's writer: when to
-//! close a block, which key to put in the index, and when to keep the compressed form.
+//! new table at some [`Writer::estimated_size`]. It makes the same decisions as lakeFS's
+//! writer: when to close a block, which key to put in the index, and when to keep the compressed form.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

@@ -1,8 +1,8 @@
 //! Removes some keys from sealed tokens without changing the tokens.
 //!
-//! The newest tokens, as long as they hold few other keys, are copied to a new token without the
-//! keys in scope. Changes of such keys in older tokens are masked: the new token has the head's
-//! value for each of them. This writes at most the keys in scope and [`MAX_FOLDED_KEYS`] others.
+//! The newest tokens that together hold at most [`MAX_FOLDED_KEYS`] other keys are copied to a new
+//! token, without the keys in scope. Changes of keys in scope in older tokens are masked: the new token
+//! has the head's value for each of them.
 //! Memory holds one batch of writes.
 //!
 //! ```text
@@ -11,9 +11,9 @@
 //!                                      (empty)
 //! ```
 //!
-//! A concurrent commit that read only the older tokens must no longer land, since it contains the
-//! masked changes. An empty token after the older ones prevents that: landing accepts tokens sealed
-//! since the commit started, which come first, but none that come after.
+//! A concurrent commit that read only the older tokens must not land, because it contains the masked
+//! changes. The empty token after the older ones prevents that: a commit lands only if its tokens are
+//! the last ones of the branch.
 
 use std::fmt;
 
@@ -81,7 +81,7 @@ impl fmt::Display for KeyScope {
 pub(crate) struct Rewritten {
     /// The tokens that the branch will name, newest first.
     pub tokens: Vec<StagingToken>,
-    /// Those of `tokens` that are new and not empty. Retire them if the branch's compare-and-set
+    /// The tokens in `tokens` that are new and not empty. Retire them if the branch's compare-and-set
     /// fails.
     pub fresh: Vec<StagingToken>,
     /// The tokens that the branch will no longer name.
@@ -89,9 +89,9 @@ pub(crate) struct Rewritten {
 }
 
 impl Graveler {
-    /// Writes replacements for a branch's sealed tokens, with which the keys in scope read as
-    /// committed. `None`: they already read so.
-    pub(crate) async fn sealed_without(
+    /// Writes replacements for a branch's sealed tokens, without the changes of keys in scope. Returns
+    /// `None` if the tokens change no key in scope.
+    pub(crate) async fn exclude_keys_from_sealed(
         &self,
         repository: &Repository,
         branch: &BranchId,

@@ -190,7 +190,7 @@ impl Graveler {
         if now.read_only || now.instance_uid != repository.instance_uid {
             return Ok(None);
         }
-        let _turn = self.queue.turn(repository, branch).await?;
+        let _permit = self.queue.acquire(repository, branch).await?;
         let at = self.refs.branch(repository, branch).await?;
         let at = self.seal(repository, branch, at).await?;
         Ok(at

@@ -50,7 +50,7 @@ impl Hooks for CommittingHooks {
                     .commit(
                         &self.server.repo,
                         &branch("main"),
-                        committing("rival"),
+                        committing("other server"),
                         &NoHooks,
                     )
                     .await
@@ -78,23 +78,23 @@ async fn diverged() -> Lake {
 #[tokio::test]
 async fn merge_that_loses_the_race_is_rebased() {
     let lake = diverged().await;
-    let rival = CommittingHooks::new(lake.other_server(), &["d=4", "e=5"]);
-    lake.merge_with("dev", "main", merging(), &rival)
+    let hooks = CommittingHooks::new(lake.other_server(), &["d=4", "e=5"]);
+    lake.merge_with("dev", "main", merging(), &hooks)
         .await
         .unwrap();
     assert_eq!(lake.show("main@").await, "a=1 b=2 c=3 d=4 e=5 n=2");
     let head = lake.head("main").await;
     assert_eq!(head.parents[1], lake.head("dev").await.id);
-    let judged = rival.judged.lock().unwrap().clone();
+    let judged = hooks.judged.lock().unwrap().clone();
     assert_eq!(judged.len(), 3, "the hooks must judge each candidate");
     assert_eq!(judged[2], head.meta_range_id.to_string());
 }
 
 #[tokio::test]
-async fn rival_change_of_the_same_key_conflicts() {
+async fn concurrent_change_of_the_same_key_conflicts() {
     let lake = diverged().await;
-    let rival = CommittingHooks::new(lake.other_server(), &["b=9"]);
-    let refused = lake.merge_with("dev", "main", merging(), &rival).await;
+    let hooks = CommittingHooks::new(lake.other_server(), &["b=9"]);
+    let refused = lake.merge_with("dev", "main", merging(), &hooks).await;
     assert!(
         matches!(&refused, Err(Error::Conflict { keys, count: 1 }) if keys == &[b"b".to_vec()]),
         "{refused:?}"
@@ -103,25 +103,26 @@ async fn rival_change_of_the_same_key_conflicts() {
 }
 
 #[tokio::test]
-async fn rival_change_of_the_same_key_loses_if_the_source_wins() {
+async fn concurrent_change_of_the_same_key_loses_if_the_source_wins() {
     let lake = diverged().await;
-    let rival = CommittingHooks::new(lake.other_server(), &["b=8 d=8"]);
+    let hooks = CommittingHooks::new(lake.other_server(), &["b=8 d=8"]);
     let params = MergeParams {
         strategy: MergeStrategy::SourceWins,
         ..merging()
     };
-    lake.merge_with("dev", "main", params, &rival)
+    lake.merge_with("dev", "main", params, &hooks)
         .await
         .unwrap();
     assert_eq!(lake.show("main@").await, "a=1 b=2 c=3 d=8 n=2");
 }
 
-/// The rival makes the same change as the merge. The candidate is rebased, and the change is kept.
+/// The other server makes the same change as the merge. The candidate is rebased, and the change is
+/// kept.
 #[tokio::test]
-async fn equal_change_by_the_rival_is_no_conflict() {
+async fn equal_concurrent_change_is_no_conflict() {
     let lake = diverged().await;
-    let rival = CommittingHooks::new(lake.other_server(), &["b=2 n=2"]);
-    lake.merge_with("dev", "main", merging(), &rival)
+    let hooks = CommittingHooks::new(lake.other_server(), &["b=2 n=2"]);
+    lake.merge_with("dev", "main", merging(), &hooks)
         .await
         .unwrap();
     assert_eq!(lake.show("main@").await, "a=1 b=2 c=3 d=1 n=2");
@@ -138,7 +139,7 @@ impl Hooks for SealingHooks {
             self.0.put("main", "z=1").await;
             let (repo, main) = (&self.0.repo, branch("main"));
             let graveler = &self.0.graveler;
-            let refused = graveler.commit(repo, &main, committing("rival"), &RefusingHooks);
+            let refused = graveler.commit(repo, &main, committing("other server"), &RefusingHooks);
             refused.await.unwrap_err();
         }
         Ok(HookOutcome::ran())
@@ -171,18 +172,18 @@ impl Hooks for RefusingHooks {
 
 /// Without the backoff, a server whose attempts take longer would lose every race.
 #[tokio::test]
-async fn winner_of_a_race_backs_off_before_the_next_turn() {
+async fn winner_of_a_race_backs_off_before_the_next_permit() {
     let lake = Lake::new().await;
     let (repo, main) = (&lake.repo, branch("main"));
-    let rival = SealingHooks(lake.other_server());
-    for (hooks, waits) in [(&NoHooks as &dyn Hooks, false), (&rival, true)] {
+    let sealing = SealingHooks(lake.other_server());
+    for (hooks, waits) in [(&NoHooks as &dyn Hooks, false), (&sealing, true)] {
         lake.put("main", if waits { "a=2" } else { "a=1" }).await;
         let graveler = &lake.graveler;
         let landed = graveler.commit(repo, &main, committing("ours"), hooks);
         landed.await.unwrap();
-        let mut next = Box::pin(graveler.queue.turn(repo, &main));
-        let turn = futures::poll!(&mut next);
-        assert_eq!(turn.is_pending(), waits);
+        let mut next = Box::pin(graveler.queue.acquire(repo, &main));
+        let permit = futures::poll!(&mut next);
+        assert_eq!(permit.is_pending(), waits);
         if waits {
             drop(next.await.unwrap());
         }
@@ -206,8 +207,8 @@ impl FaultSchedule for CommittingAt {
     fn turn(&self) -> Turn<'_> {
         Box::pin(async {
             if self.turns.fetch_add(1, Ordering::Relaxed) == self.turn {
-                self.other.put("main", "rival=1").await;
-                self.other.commit("main", "rival").await.unwrap();
+                self.other.put("main", "late=1").await;
+                self.other.commit("main", "other server").await.unwrap();
             }
         })
     }

@@ -280,7 +280,7 @@ impl crate::Hooks for InterferingHooks {
     }
 }
 
-/// Hooks during which another server interferes. This server keeps the branch's turn while brief hooks
+/// Hooks during which another server interferes. This server keeps the branch's permit while brief hooks
 /// run, so it could not.
 fn interfering(lake: &Lake, stage: &'static str, commit: bool) -> InterferingHooks {
     InterferingHooks {
@@ -303,7 +303,7 @@ fn count_events(hooks: &InterferingHooks, kind: EventKind) -> usize {
 
 /// Another commit lands first, so the merged tree changes.
 #[tokio::test]
-async fn merge_is_judged_again_after_a_rival_commit() {
+async fn merge_is_judged_again_after_a_concurrent_commit() {
     let (lake, _, _) = lake_to_merge().await;
     let hooks = interfering(&lake, "c=1", true);
     lake.merge_with("dev", "main", merging(), &hooks)
@@ -313,9 +313,9 @@ async fn merge_is_judged_again_after_a_rival_commit() {
     assert_eq!(lake.show("main@").await, "a=1 b=1 c=1");
 }
 
-/// The rival only seals a write, so the candidate stays the same and the write stays staged.
+/// The other server only seals a write, so the candidate stays the same and the write stays staged.
 #[tokio::test]
-async fn merge_is_not_judged_again_after_a_rival_seal() {
+async fn merge_is_not_judged_again_after_a_concurrent_seal() {
     let (lake, _, _) = lake_to_merge().await;
     let hooks = interfering(&lake, "e=1", false);
     lake.merge_with("dev", "main", merging(), &hooks)
@@ -327,7 +327,7 @@ async fn merge_is_not_judged_again_after_a_rival_seal() {
 }
 
 #[tokio::test]
-async fn commit_is_not_judged_again_after_a_rival_seal() {
+async fn commit_is_not_judged_again_after_a_concurrent_seal() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     let hooks = interfering(&lake, "f=1", false);
@@ -339,8 +339,8 @@ async fn commit_is_not_judged_again_after_a_rival_seal() {
     assert_eq!(lake.uncommitted("main").await, "+f:>1");
 }
 
-/// A hook that commits to the branch it gates waits for the turn that the gated commit holds. The
-/// gated commit gives the turn up after a moment, and lands after the hook's commit.
+/// A hook that commits to the branch it gates waits for the permit that the gated commit holds. The
+/// gated commit gives the permit up after a moment, and lands after the hook's commit.
 #[tokio::test]
 async fn hook_may_commit_to_the_branch_it_gates() {
     let lake = Lake::new().await;

@@ -32,7 +32,7 @@ async fn lake_with(
 }
 
 /// Three committed records, with staged changes of them and next to them.
-async fn staged_over() -> Lake {
+async fn lake_with_staged_changes() -> Lake {
     let (lake, _) = lake_with(5_000, Duration::ZERO).await;
     lake.put("main", "a=1 b=1 c=1").await;
     lake.commit("main", "first").await.unwrap();
@@ -60,7 +60,7 @@ async fn finish(lake: &Lake, sealed: BranchRecord) {
 
 #[tokio::test]
 async fn newer_changes_hide_those_of_the_tree() {
-    let lake = staged_over().await;
+    let lake = lake_with_staged_changes().await;
     lake.materialize("main").await;
     assert!(has_tree(&lake));
     assert_eq!(lake.show("main").await, "b=2 c=1 d=2");
@@ -82,7 +82,7 @@ async fn newer_changes_hide_those_of_the_tree() {
 
 #[tokio::test]
 async fn write_between_seal_and_tree_is_read() {
-    let lake = staged_over().await;
+    let lake = lake_with_staged_changes().await;
     let sealed = seal(&lake).await;
     lake.put("main", "b=late e=late").await;
     finish(&lake, sealed).await;
@@ -93,7 +93,7 @@ async fn write_between_seal_and_tree_is_read() {
 
 #[tokio::test]
 async fn tree_of_reset_tokens_is_not_used() {
-    let lake = staged_over().await;
+    let lake = lake_with_staged_changes().await;
     lake.materialize("main").await;
     lake.put("main", "e=2").await;
     let sealed = seal(&lake).await;
@@ -105,7 +105,7 @@ async fn tree_of_reset_tokens_is_not_used() {
 
 #[tokio::test]
 async fn reset_of_one_key_shows_the_committed_value() {
-    let lake = staged_over().await;
+    let lake = lake_with_staged_changes().await;
     lake.materialize("main").await;
     lake.reset("main", "b").await.unwrap();
     assert_eq!(lake.show("main").await, "b=1 c=1 d=2");
@@ -117,7 +117,7 @@ async fn reset_of_one_key_shows_the_committed_value() {
 /// The tokens are emptied while their tree is made, so the tree lacks changes.
 #[tokio::test]
 async fn tree_of_committed_tokens_is_not_remembered() {
-    let lake = staged_over().await;
+    let lake = lake_with_staged_changes().await;
     let sealed = seal(&lake).await;
     lake.commit("main", "meanwhile").await.unwrap();
     lake.graveler.sweep_tokens().await.unwrap();
@@ -145,7 +145,7 @@ async fn commit_reuses_the_tree_without_reading_rows() {
 
 #[tokio::test]
 async fn tree_without_changes_is_nothing_to_commit() {
-    let lake = staged_over().await;
+    let lake = lake_with_staged_changes().await;
     lake.commit("main", "second").await.unwrap();
     lake.put("main", "b=2 x=1").await;
     lake.delete("main", "x").await.unwrap();
@@ -158,7 +158,7 @@ async fn tree_without_changes_is_nothing_to_commit() {
 /// Reads return the staged bytes; a commit keeps the head's bytes if the identity is the same.
 #[tokio::test]
 async fn restaged_equal_value_is_read_but_not_committed() {
-    let lake = staged_over().await;
+    let lake = lake_with_staged_changes().await;
     let same_identity = Value {
         identity: Bytes::from("1"),
         data: Bytes::from("1-new"),
@@ -303,7 +303,7 @@ async fn failed_tree_is_not_retried_at_once_and_reads_continue() {
 
 #[tokio::test]
 async fn undone_reset_reads_as_before() {
-    let lake = staged_over().await;
+    let lake = lake_with_staged_changes().await;
     lake.materialize("main").await;
     lake.put("main", "e=2").await;
     let before = lake.show("main").await;

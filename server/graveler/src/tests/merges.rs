@@ -182,56 +182,65 @@ async fn merge_twice(base: &str, ours: &str, theirs: &str, params: MergeParams) 
     shown.join("; ")
 }
 
-/// A merge commit with two parents records that the source is merged, even if the tree stays the same.
-/// A squash that changes nothing records nothing.
-#[tokio::test]
-async fn merge_without_changes_depends_on_squash_and_force() {
-    use MergeStrategy::{DestWins, None};
-    let with = |strategy, squash| MergeParams {
+fn with(strategy: MergeStrategy, squash: bool) -> MergeParams {
+    MergeParams {
         strategy,
         squash,
         ..merging()
-    };
-    let plain = with(None, false);
-    let squash = with(None, true);
-    let wins = with(DestWins, false);
-    let squash_wins = with(DestWins, true);
+    }
+}
 
-    // The source has no changes.
-    expect!["no changes; no changes"]
-        .assert_eq(&merge_twice("a=1", "b=1", "", plain.clone()).await);
-    expect!["no changes; no changes"]
-        .assert_eq(&merge_twice("a=1", "b=1", "", squash.clone()).await);
-    // The source has a change.
+#[tokio::test]
+async fn merge_of_an_unchanged_source_is_refused() {
+    for squash in [false, true] {
+        let params = with(MergeStrategy::None, squash);
+        expect!["no changes; no changes"].assert_eq(&merge_twice("a=1", "b=1", "", params).await);
+    }
+}
+
+#[tokio::test]
+async fn second_merge_of_a_change_is_refused() {
+    let plain = with(MergeStrategy::None, false);
     expect!["changed, 2 parents; no changes"]
-        .assert_eq(&merge_twice("a=1", "b=1", "c=1", plain.clone()).await);
+        .assert_eq(&merge_twice("a=1", "b=1", "c=1", plain).await);
+    let squash = with(MergeStrategy::None, true);
     expect!["changed, 1 parents; no changes"]
-        .assert_eq(&merge_twice("a=1", "b=1", "c=1", squash.clone()).await);
-    // Both sides made the same change.
+        .assert_eq(&merge_twice("a=1", "b=1", "c=1", squash).await);
+}
+
+/// A merge commit with two parents records that the source is merged, even if the tree stays the same.
+/// A squash that changes nothing records nothing.
+#[tokio::test]
+async fn merge_of_a_change_that_both_sides_made_keeps_the_tree() {
+    let plain = with(MergeStrategy::None, false);
     expect!["same tree, 2 parents; no changes"]
         .assert_eq(&merge_twice("a=1", "b=1", "b=1", plain).await);
+    let squash = with(MergeStrategy::None, true);
     expect!["no changes; no changes"].assert_eq(&merge_twice("a=1", "b=1", "b=1", squash).await);
-    // All changes of the source lose to the destination.
-    expect!["same tree, 2 parents; no changes"]
-        .assert_eq(&merge_twice("a=1", "a=2", "a=3", wins).await);
-    expect!["no changes; no changes"]
-        .assert_eq(&merge_twice("a=1", "a=2", "a=3", squash_wins.clone()).await);
+}
 
-    // Empty merges, allowed explicitly. `force` allows them too, as lakeFS clients expect.
+#[tokio::test]
+async fn merge_whose_changes_all_lose_keeps_the_tree() {
+    let plain = with(MergeStrategy::DestWins, false);
+    expect!["same tree, 2 parents; no changes"]
+        .assert_eq(&merge_twice("a=1", "a=2", "a=3", plain).await);
+    let squash = with(MergeStrategy::DestWins, true);
+    expect!["no changes; no changes"].assert_eq(&merge_twice("a=1", "a=2", "a=3", squash).await);
+}
+
+/// `force` allows empty merges too, as lakeFS clients expect.
+#[tokio::test]
+async fn empty_merge_needs_allow_empty_or_force() {
     for (allow_empty, force) in [(true, false), (false, true)] {
-        let wanted = MergeParams {
+        let allowed = |squash| MergeParams {
             allow_empty,
             force,
-            ..squash_wins.clone()
+            ..with(MergeStrategy::DestWins, squash)
         };
         expect!["same tree, 1 parents; same tree, 1 parents"]
-            .assert_eq(&merge_twice("a=1", "a=2", "a=3", wanted.clone()).await);
-        let wanted = MergeParams {
-            squash: false,
-            ..wanted
-        };
+            .assert_eq(&merge_twice("a=1", "a=2", "a=3", allowed(true)).await);
         expect!["same tree, 2 parents; same tree, 2 parents"]
-            .assert_eq(&merge_twice("a=1", "b=1", "", wanted).await);
+            .assert_eq(&merge_twice("a=1", "b=1", "", allowed(false)).await);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
 
 /// What another server does to main.
 #[derive(Debug, Clone, Copy)]
-enum Rival {
+enum OtherServerChange {
     Commits(&'static str),
     Deletes(&'static str),
     ResetsTo(&'static str),
@@ -25,7 +25,7 @@ enum Rival {
 #[derive(Debug)]
 struct MovingHooks {
     server: Lake,
-    rival: Mutex<Option<Rival>>,
+    other_change: Mutex<Option<OtherServerChange>>,
     /// The trees before and after the change, each time the hooks judged it.
     judged: Mutex<Vec<[String; 2]>>,
     /// The trees before the change, each time the prepare-commit hooks ran.
@@ -35,10 +35,10 @@ struct MovingHooks {
 }
 
 impl MovingHooks {
-    fn new(lake: &Lake, rival: Rival) -> Self {
+    fn new(lake: &Lake, change: OtherServerChange) -> Self {
         Self {
             server: lake.other_server(),
-            rival: Mutex::new(Some(rival)),
+            other_change: Mutex::new(Some(change)),
             judged: Mutex::default(),
             prepared: Mutex::default(),
             commits: Mutex::default(),
@@ -82,18 +82,18 @@ impl Hooks for MovingHooks {
             .push([base.to_string(), candidate.to_string()]);
         let commit = event.commit_id().map(ToString::to_string);
         self.commits.lock().unwrap().extend(commit);
-        let rival = self.rival.lock().unwrap().take();
+        let other_change = self.other_change.lock().unwrap().take();
         let server = &self.server;
-        match rival {
-            Some(Rival::Commits(changes)) => {
+        match other_change {
+            Some(OtherServerChange::Commits(changes)) => {
                 server.put("main", changes).await;
-                server.commit("main", "rival").await.unwrap();
+                server.commit("main", "other server").await.unwrap();
             }
-            Some(Rival::Deletes(keys)) => {
+            Some(OtherServerChange::Deletes(keys)) => {
                 server.delete("main", keys).await.unwrap();
-                server.commit("main", "rival").await.unwrap();
+                server.commit("main", "other server").await.unwrap();
             }
-            Some(Rival::ResetsTo(reference)) => {
+            Some(OtherServerChange::ResetsTo(reference)) => {
                 server.hard_reset("main", reference).await.unwrap();
             }
             None => {}
@@ -118,7 +118,7 @@ async fn gate_deleted_on_dev() -> Lake {
 #[tokio::test]
 async fn merge_is_judged_again() {
     let lake = gate_deleted_on_dev().await;
-    let hooks = MovingHooks::new(&lake, Rival::Commits("gate=2"));
+    let hooks = MovingHooks::new(&lake, OtherServerChange::Commits("gate=2"));
     let params = MergeParams {
         strategy: MergeStrategy::SourceWins,
         ..merging()
@@ -132,7 +132,7 @@ async fn merge_is_judged_again() {
 #[tokio::test]
 async fn commit_of_a_given_tree_is_judged_again() {
     let lake = gate_deleted_on_dev().await;
-    let hooks = MovingHooks::new(&lake, Rival::Commits("gate=2"));
+    let hooks = MovingHooks::new(&lake, OtherServerChange::Commits("gate=2"));
     let params = CommitParams {
         source_metarange: Some(lake.head("dev").await.meta_range_id),
         ..committing("the tree of dev")
@@ -153,7 +153,7 @@ async fn commit_of_staged_changes_is_judged_again() {
     lake.commit("main", "lenient").await.unwrap();
     lake.delete("main", "gate").await.unwrap();
     lake.put("main", "bad=1").await;
-    let hooks = MovingHooks::new(&lake, Rival::ResetsTo("main~1"));
+    let hooks = MovingHooks::new(&lake, OtherServerChange::ResetsTo("main~1"));
     lake.graveler
         .commit(
             &lake.repo,
@@ -173,7 +173,7 @@ async fn revert_is_judged_again() {
     lake.commit("main", "base").await.unwrap();
     lake.put("main", "gate=1").await;
     lake.commit("main", "gate").await.unwrap();
-    let hooks = MovingHooks::new(&lake, Rival::Deletes("gate"));
+    let hooks = MovingHooks::new(&lake, OtherServerChange::Deletes("gate"));
     let params = RevertParams {
         allow_empty: true,
         ..reverting()
@@ -192,7 +192,7 @@ async fn cherry_pick_is_judged_again() {
     lake.branch_from("dev", "main").await;
     lake.put("dev", "bad=1 gate=1").await;
     lake.commit("dev", "gate").await.unwrap();
-    let hooks = MovingHooks::new(&lake, Rival::Commits("gate=1"));
+    let hooks = MovingHooks::new(&lake, OtherServerChange::Commits("gate=1"));
     lake.pick_with("main", "dev", picking(), &hooks)
         .await
         .unwrap();
@@ -212,7 +212,7 @@ async fn commit_with_another_parent_is_judged_again() {
         .commit(&lake.repo, &branch("main"), empty, &NoHooks)
         .await
         .unwrap();
-    let hooks = MovingHooks::new(&lake, Rival::ResetsTo("main~1"));
+    let hooks = MovingHooks::new(&lake, OtherServerChange::ResetsTo("main~1"));
     lake.merge_with("dev", "main", merging(), &hooks)
         .await
         .unwrap();

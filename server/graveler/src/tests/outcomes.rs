@@ -51,10 +51,10 @@ async fn assert_one_won(lake: &Lake, name: &str, made: Result<()>, tagged: Resul
 /// Hooks during which another server creates a reference of the other kind with the same name, or
 /// commits to the branch that is being deleted.
 #[derive(Debug)]
-struct RivalHooks(Lake);
+struct InterferingHooks(Lake);
 
 #[async_trait::async_trait]
-impl crate::Hooks for RivalHooks {
+impl crate::Hooks for InterferingHooks {
     async fn before(&self, event: &Event) -> std::result::Result<HookOutcome, Box<Rejection>> {
         match event.kind() {
             EventKind::PreCreateBranch => create_tag(&self.0, "b").await.unwrap(),
@@ -74,7 +74,7 @@ impl crate::Hooks for RivalHooks {
 #[tokio::test]
 async fn name_taken_while_hooks_run_is_refused() {
     let lake = Lake::new().await;
-    let (repo, hooks) = (&lake.repo, RivalHooks(lake.other_server()));
+    let (repo, hooks) = (&lake.repo, InterferingHooks(lake.other_server()));
     let refused = lake
         .graveler
         .create_branch(repo, &branch("b"), "main", false, false, "tester", &hooks)
@@ -335,7 +335,7 @@ async fn first_record_of_equal_commits_stays() {
 async fn branch_deletion_fails_if_the_head_moved_during_hooks() {
     let lake = Lake::new().await;
     create_branch(&lake, "b").await.unwrap();
-    let hooks = RivalHooks(lake.other_server());
+    let hooks = InterferingHooks(lake.other_server());
     let refused = lake
         .graveler
         .delete_branch(&lake.repo, &branch("b"), false, "tester", &hooks)

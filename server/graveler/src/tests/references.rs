@@ -107,37 +107,51 @@ async fn ambiguous_id_prefix_is_not_found() {
     assert!(ambiguous > 0);
 }
 
-#[tokio::test]
-async fn names_are_unique_over_branches_tags_and_commits() {
-    let lake = Lake::new().await;
-    let root = lake.head("main").await.id;
-    lake.new_branch("dev", "main").await.unwrap();
-    lake.new_tag("v1", "main").await.unwrap();
-    let kind = |result: crate::Result<()>| match result {
+/// The kind of reference that has the name already.
+#[track_caller]
+fn kind_of_owner<T>(refused: crate::Result<T>) -> Kind {
+    match refused.map(drop) {
         Err(Error::NotUnique { kind, .. }) => kind,
         other => panic!("{other:?}"),
-    };
-    assert_eq!(
-        kind(lake.new_branch("dev", "main").await.map(|_| ())),
-        Kind::Branch
-    );
-    assert_eq!(
-        kind(lake.new_branch("v1", "main").await.map(|_| ())),
-        Kind::Tag
-    );
-    assert_eq!(
-        kind(lake.new_branch(root.as_str(), "main").await.map(|_| ())),
-        Kind::Commit
-    );
-    assert_eq!(kind(lake.new_tag("v1", "dev").await.map(|_| ())), Kind::Tag);
-    assert_eq!(
-        kind(lake.new_tag("dev", "main").await.map(|_| ())),
-        Kind::Branch
-    );
-    assert_eq!(
-        kind(lake.new_tag(root.as_str(), "main").await.map(|_| ())),
-        Kind::Commit
-    );
+    }
+}
+
+/// A lake with the branch `dev` and the tag `v1`, and the id of its first commit.
+async fn lake_with_refs() -> (Lake, String) {
+    let lake = Lake::new().await;
+    lake.new_branch("dev", "main").await.unwrap();
+    lake.new_tag("v1", "main").await.unwrap();
+    let root = lake.head("main").await.id.to_string();
+    (lake, root)
+}
+
+#[tokio::test]
+async fn new_branch_needs_a_free_name() {
+    let (lake, root) = lake_with_refs().await;
+    for (name, kind) in [
+        ("dev", Kind::Branch),
+        ("v1", Kind::Tag),
+        (root.as_str(), Kind::Commit),
+    ] {
+        assert_eq!(kind_of_owner(lake.new_branch(name, "main").await), kind);
+    }
+}
+
+#[tokio::test]
+async fn new_tag_needs_a_free_name() {
+    let (lake, root) = lake_with_refs().await;
+    for (name, source, kind) in [
+        ("v1", "dev", Kind::Tag),
+        ("dev", "main", Kind::Branch),
+        (root.as_str(), "main", Kind::Commit),
+    ] {
+        assert_eq!(kind_of_owner(lake.new_tag(name, source).await), kind);
+    }
+}
+
+#[tokio::test]
+async fn new_branch_needs_an_existing_source() {
+    let lake = Lake::new().await;
     assert!(matches!(
         lake.new_branch("x", "none").await,
         Err(Error::NotFound {
@@ -145,6 +159,11 @@ async fn names_are_unique_over_branches_tags_and_commits() {
             ..
         })
     ));
+}
+
+#[tokio::test]
+async fn source_with_uncommitted_changes_is_refused() {
+    let lake = Lake::new().await;
     assert!(matches!(
         lake.new_branch("x", "main$").await,
         Err(Error::InvalidReference { .. })

@@ -11,7 +11,7 @@ use crate::{Condition, Error, Event, EventKind, HookOutcome, Hooks, Record, Reje
 
 /// Committed: `a=1 b=1 d/x=1 d/y=1`. Staged on top, in two sealed tokens and the writable one: `a=3`,
 /// `b` deleted, `d/x=3`, `d/y` deleted, `d/z=2`, `e=2`.
-async fn staged_over() -> Lake {
+async fn lake_with_staged_changes() -> Lake {
     let lake = Lake::new().await;
     lake.put("main", "a=1 b=1 d/x=1 d/y=1").await;
     lake.commit("main", "base").await.unwrap();
@@ -80,7 +80,7 @@ async fn reset_keys_read_as_committed_in_any_token() {
         ("\u{10ffff}*", "a=3 d/x=3 d/z=2 e=2"),
         ("*", "a=1 b=1 d/x=1 d/y=1"),
     ] {
-        let lake = staged_over().await;
+        let lake = lake_with_staged_changes().await;
         lake.reset("main", what).await.unwrap();
         assert_eq!(lake.show("main").await, shown, "{what}");
         assert!(sealed(&lake).await <= 3, "{what}");
@@ -107,7 +107,7 @@ async fn reset_of_few_keys_among_many_masks_them() {
         ("d/*", "a=3 d/x=1 d/y=1 e=2"),
         ("e", "a=3 d/x=3 d/z=2"),
     ] {
-        let lake = staged_over().await;
+        let lake = lake_with_staged_changes().await;
         stage_many(&lake).await;
         for again in 0..3 {
             lake.reset("main", what).await.unwrap();
@@ -126,7 +126,7 @@ async fn reset_of_few_keys_among_many_masks_them() {
 
 #[tokio::test]
 async fn many_resets_leave_a_bounded_number_of_tokens() {
-    let lake = staged_over().await;
+    let lake = lake_with_staged_changes().await;
     stage_many(&lake).await;
     for n in 0..40 {
         lake.put("main", "x=1 y=1").await;
@@ -159,7 +159,7 @@ async fn reset_restores_the_data_of_an_equal_value() {
 
 #[tokio::test]
 async fn resets_of_missing_protected_or_read_only_branches_are_refused() {
-    let mut lake = staged_over().await;
+    let mut lake = lake_with_staged_changes().await;
     for what in ["a", "a*", "*"] {
         let none = lake.reset("none", what).await;
         assert!(matches!(none, Err(Error::NotFound { .. })), "{none:?}");
@@ -223,7 +223,7 @@ async fn hard_reset_of_a_clean_branch_matches_the_target() {
 
 #[tokio::test]
 async fn hard_reset_keeps_staged_changes() {
-    let lake = staged_over().await;
+    let lake = lake_with_staged_changes().await;
     lake.commit("main", "second").await.unwrap();
     // Stage changes, a value that equals the head, and a change that is then reset.
     lake.put("main", "e=5 a=3 x=1").await;
@@ -267,7 +267,7 @@ async fn commit_in_flight_does_not_restore_reset_changes() {
             ("b", "a=3 b=1 d/x=3 d/z=2 e=2"),
             ("d/*", "a=3 d/x=1 d/y=1 e=2"),
         ] {
-            let lake = staged_over().await;
+            let lake = lake_with_staged_changes().await;
             if much {
                 stage_many(&lake).await;
             }
@@ -282,7 +282,7 @@ async fn commit_in_flight_does_not_restore_reset_changes() {
             assert_eq!(outside_m(&lake, "main@").await, shown, "{what}, {much}");
             assert_eq!(lake.uncommitted("main").await, "", "{what}, {much}");
         }
-        let lake = staged_over().await;
+        let lake = lake_with_staged_changes().await;
         let hooks = ResettingHooks {
             lake: lake.clone(),
             what: "*",

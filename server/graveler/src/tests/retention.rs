@@ -214,9 +214,9 @@ async fn other_records_are_not_read_as_commits() {
 }
 
 /// For each commit: its parents, as picks among earlier commits, its day, and whether it has version 1.
-type Drawn = Vec<(Vec<usize>, u32, bool)>;
+type GeneratedHistory = Vec<(Vec<usize>, u32, bool)>;
 
-fn histories() -> impl Strategy<Value = (Drawn, Vec<(usize, u8)>)> {
+fn histories() -> impl Strategy<Value = (GeneratedHistory, Vec<(usize, u8)>)> {
     let commit = (
         prop::collection::vec(any::<usize>(), 0..3),
         80_u32..100,
@@ -228,7 +228,7 @@ fn histories() -> impl Strategy<Value = (Drawn, Vec<(usize, u8)>)> {
     )
 }
 
-fn build(drawn: &Drawn, branches: &[(usize, u8)]) -> History {
+fn build(drawn: &GeneratedHistory, branches: &[(usize, u8)]) -> History {
     let mut history = History::default();
     let name = |index: usize| format!("c{index:02}");
     for (index, (picks, at, switched)) in drawn.iter().enumerate() {

@@ -316,7 +316,7 @@ async fn replay_refuses_missing_references_and_read_only_repositories() {
 }
 
 #[tokio::test]
-async fn hooks_judge_a_replay_before_it_lands() {
+async fn rejected_replay_does_not_move_the_branch() {
     let lake = four_commits().await;
     let before = lake.head("main").await;
     let refusing = Recorder::refusing(EventKind::PreRevert);
@@ -328,7 +328,13 @@ async fn hooks_judge_a_replay_before_it_lands() {
     let refused = lake.pick_with("main", "main~1", picking(), &refusing).await;
     assert!(matches!(refused, Err(Error::Rejected(_))));
     assert_eq!(lake.head("main").await, before);
+}
 
+/// The actions on the branch judge the change, and see both trees.
+#[tokio::test]
+async fn events_of_a_revert_describe_both_trees() {
+    let lake = four_commits().await;
+    let before = lake.head("main").await;
     let hooks = Recorder::default();
     let commit = lake
         .revert_with("main", "main~1", reverting(), &hooks)
@@ -339,7 +345,6 @@ async fn hooks_judge_a_replay_before_it_lands() {
         (pre.kind(), post.kind()),
         (EventKind::PreRevert, EventKind::PostRevert)
     );
-    // The actions on the branch judge the change, and see both trees.
     assert_eq!(
         pre.actions_from(),
         TreeSource::MetaRange(&before.meta_range_id)
@@ -373,7 +378,7 @@ impl crate::Hooks for InterferingHooks {
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
             == 0
         {
-            // Another server does not wait for this server's turn.
+            // Another server does not wait for this server's permit.
             let other = self.lake.graveler.fork_for_tests();
             let mut params = merging();
             params.allow_empty = true;

@@ -9,8 +9,9 @@ use super::undo::{lake_with_dev, newest, on, undo, wait_and_retire};
 use crate::testing::{Lake, branch, committing};
 use crate::{Error, Kind, NoHooks, Operation, Options};
 
-#[tokio::test]
-async fn deleted_branch_is_restored_with_its_staged_changes() {
+/// A lake with the hidden branch `quiet`, which has staged changes in a sealed and in a writable token:
+/// `a` deleted, `b=3 c=4`.
+async fn lake_with_quiet() -> Lake {
     let lake = lake_with_dev().await;
     lake.graveler
         .create_branch(
@@ -31,32 +32,38 @@ async fn deleted_branch_is_restored_with_its_staged_changes() {
     assert!(matches!(refused, Err(Error::Rejected(_))));
     lake.put("quiet", "c=4").await;
     lake.delete("quiet", "a").await.unwrap();
-    let before = lake
-        .graveler
-        .branch(&lake.repo, &branch("quiet"))
-        .await
-        .unwrap();
+    lake
+}
+
+#[tokio::test]
+async fn deletion_of_a_branch_keeps_its_tokens() {
+    let lake = lake_with_quiet().await;
     let retired = lake.retired_tokens().await;
     lake.delete_branch("quiet").await.unwrap();
-    assert_eq!(
-        lake.retired_tokens().await,
-        retired,
-        "the tokens must be kept, not retired"
-    );
+    assert_eq!(lake.retired_tokens().await, retired);
+}
 
+#[tokio::test]
+async fn deleted_branch_is_restored_with_its_staged_changes() {
+    let lake = lake_with_quiet().await;
+    let quiet = branch("quiet");
+    let before = lake.graveler.branch(&lake.repo, &quiet).await.unwrap();
+    lake.delete_branch("quiet").await.unwrap();
     let undone = undo(&lake, &on("quiet"), None).await.unwrap();
     assert_eq!(undone.entry.operation, Operation::Delete);
     assert!(undone.restored_staged);
-    let after = lake
-        .graveler
-        .branch(&lake.repo, &branch("quiet"))
-        .await
-        .unwrap();
+    let after = lake.graveler.branch(&lake.repo, &quiet).await.unwrap();
     assert_eq!(after.record.commit_id, before.record.commit_id);
     assert!(after.record.hidden);
     assert_eq!(lake.show("quiet").await, "b=3 c=4");
-    // The restored branch is an ordinary branch: its changes can be committed, and are not retired
-    // later.
+}
+
+/// The restored branch is an ordinary branch: its changes are not retired later.
+#[tokio::test]
+async fn restored_changes_can_be_committed() {
+    let lake = lake_with_quiet().await;
+    lake.delete_branch("quiet").await.unwrap();
+    undo(&lake, &on("quiet"), None).await.unwrap();
     wait_and_retire(&lake).await;
     lake.commit("quiet", "after all").await.unwrap();
     assert_eq!(lake.show("quiet@").await, "b=3 c=4");

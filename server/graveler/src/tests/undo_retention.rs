@@ -18,12 +18,16 @@ async fn kept(lake: &Lake, default: u32, dev: Option<u32>) -> BTreeSet<CommitId>
         branches: BTreeMap::from_iter(dev.map(|days| (branch("dev"), ago(days)))),
     };
     // The result must not depend on how many commits fit into memory.
-    let all = walked(lake, &retention, MAX_INDEXED_COMMITS).await;
-    assert_eq!(walked(lake, &retention, 2).await, all);
+    let all = collect_kept_commits(lake, &retention, MAX_INDEXED_COMMITS).await;
+    assert_eq!(collect_kept_commits(lake, &retention, 2).await, all);
     all
 }
 
-async fn walked(lake: &Lake, retention: &Retention, max_indexed: usize) -> BTreeSet<CommitId> {
+async fn collect_kept_commits(
+    lake: &Lake,
+    retention: &Retention,
+    max_indexed: usize,
+) -> BTreeSet<CommitId> {
     let engine = &lake.graveler;
     let kept = KeptCommits::open(engine, &lake.repo, retention, max_indexed).await;
     let (mut kept, mut ids) = (kept.unwrap(), BTreeSet::new());

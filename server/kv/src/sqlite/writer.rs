@@ -1,7 +1,7 @@
 //! The single writing connection and its group commit.
 //!
-//! Writes that arrive during a transaction share the next transaction and are acknowledged when it is
-//! durable. Each job has its own result: a failed predicate or guard undoes only that job. The jobs of a
+//! Writes that arrive during a transaction share the next transaction. They are acknowledged when that
+//! transaction is durable. Each job has its own result: a failed predicate or guard undoes only that job. The jobs of a
 //! group are applied one after the other, so each sees the effects of the jobs before it.
 
 use std::sync::Arc;

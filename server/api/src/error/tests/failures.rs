@@ -280,7 +280,7 @@ fn engine_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             "later",
             Given,
         ),
-        (E::advised("bad", "give another"), 400, "bad", Given),
+        (E::with_advice("bad", "give another"), 400, "bad", Given),
         (rejection(false), 412, "pre-merge hook aborted", Hint::None),
         (rejection(true), 400, "pre-merge hook aborted", Hint::None),
         (

@@ -496,7 +496,7 @@ async fn full_server_does_not_try_to_take_over_tasks() {
     let inner = Arc::<kv::MemoryStore>::clone(&lake.kv);
     let counting = Arc::new(CountingStore::new(inner));
     let store: Arc<dyn kv::Store> = Arc::<CountingStore>::clone(&counting);
-    let full = lake.through(&store);
+    let full = lake.with_store(&store);
     for _ in 0..MAX_OPEN_TASKS {
         let kind = TaskKind::PREPARE_GC_COMMITS;
         full.submit_task::<Nothing, _>(&repository, kind, |_| std::future::pending())

@@ -71,7 +71,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// A commit, its tree, and the numbers of its parents.
-struct Made {
+struct NewCommit {
     commit: Commit,
     tree: Tree,
     parents: Vec<usize>,
@@ -79,7 +79,7 @@ struct Made {
 
 struct History {
     lake: Lake,
-    made: Vec<Made>,
+    made: Vec<NewCommit>,
     /// The number of each branch's head commit.
     heads: [usize; BRANCHES.len()],
 }
@@ -95,7 +95,7 @@ impl History {
         for name in &BRANCHES[1..] {
             lake.branch_from(name, BRANCHES[0]).await;
         }
-        let root = Made {
+        let root = NewCommit {
             commit: lake.head(BRANCHES[0]).await,
             tree: Tree::new(),
             parents: Vec::new(),
@@ -280,7 +280,7 @@ impl History {
         prop_assert_eq!(Some(commit.generation), highest.map(|highest| highest + 1));
         let tree = read(&self.lake, BRANCHES[on]).await;
         self.heads[on] = self.made.len();
-        self.made.push(Made {
+        self.made.push(NewCommit {
             commit,
             tree,
             parents,

@@ -23,12 +23,12 @@ pub(super) struct State {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Discarded {
     content: Content,
-    since: Since,
+    since: WritesSince,
 }
 
 /// What happened to the key after it was discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Since {
+enum WritesSince {
     Nothing,
     Written,
     /// The key may have been written.
@@ -105,11 +105,11 @@ impl Effect {
     fn after(&self, call: usize, state: &State) -> Vec<State> {
         let mut discarded = state.discarded.clone();
         let since = match self {
-            Self::Write(Some(_)) | Self::WriteFirst(_) => Some(Since::Written),
-            Self::Reset(_) => Some(Since::Nothing),
+            Self::Write(Some(_)) | Self::WriteFirst(_) => Some(WritesSince::Written),
+            Self::Reset(_) => Some(WritesSince::Nothing),
             _ if self.is_read() => None,
             // This includes deletions, which may have found nothing to delete.
-            _ => Some(Since::Unknown),
+            _ => Some(WritesSince::Unknown),
         };
         for discarded in discarded.values_mut() {
             discarded.since = since.unwrap_or(discarded.since);
@@ -117,7 +117,7 @@ impl Effect {
         if let Some(held) = &state.held
             && self.discards()
         {
-            let (content, since) = (held.clone(), Since::Nothing);
+            let (content, since) = (held.clone(), WritesSince::Nothing);
             discarded.insert(call, Discarded { content, since });
         }
         let then = |held| State {
@@ -156,9 +156,9 @@ impl Effect {
             (Self::UndoReset(of), Some(held)) => match discarded(of) {
                 None => vec![Some(held.clone())],
                 Some(Discarded { content, since }) => match since {
-                    Since::Nothing => vec![Some(content.clone())],
-                    Since::Written => vec![Some(held.clone())],
-                    Since::Unknown => vec![Some(held.clone()), Some(content.clone())],
+                    WritesSince::Nothing => vec![Some(content.clone())],
+                    WritesSince::Written => vec![Some(held.clone())],
+                    WritesSince::Unknown => vec![Some(held.clone()), Some(content.clone())],
                 },
             },
             (Self::RedoReset { of, heads }, Some(held)) => {

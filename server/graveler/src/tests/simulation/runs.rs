@@ -125,7 +125,7 @@ impl Plan {
             sstable_cache_bytes: if self.is_cold { 0 } else { 1 << 20 },
             token_grace: grace,
             // Both use the wall clock, which the seed does not control.
-            max_rival_backoff: Duration::ZERO,
+            max_contention_backoff: Duration::ZERO,
             brief_hooks: Duration::MAX,
             // For half of the seeds nearly every listing triggers a tree, since each request to the
             // store counts as several skipped rows.

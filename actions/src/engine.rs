@@ -297,8 +297,12 @@ impl Actions {
             true => None,
             false => Some(self.executor.run(context, &matched_actions).await?),
         };
+        let mut warnings = preflight.texts();
+        if let Some(outcome) = &outcome {
+            warnings.extend(outcome.warnings.iter().cloned());
+        }
         Ok(EventResult {
-            warnings: preflight.texts(),
+            warnings,
             matched_actions,
             outcome,
         })
@@ -391,7 +395,7 @@ struct EventResult {
     matched_actions: Vec<MatchedAction>,
     /// `None` if no hook matches the event.
     outcome: Option<Outcome>,
-    /// Probable mistakes in the action files of the change.
+    /// Probable mistakes in the action files of the change, and those that the hooks found.
     warnings: Vec<String>,
 }
 

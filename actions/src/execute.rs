@@ -26,6 +26,8 @@ use crate::wasm::CompileWait;
 
 /// Maximum number of actions of one event that run concurrently.
 const MAX_PARALLEL_ACTIONS: usize = 8;
+/// Maximum number of warnings of hooks that are added to one run. Each is in the log of its hook too.
+const MAX_HOOK_WARNINGS: usize = 20;
 /// Maximum number of findings in one refusal.
 const MAX_FINDINGS: usize = 1_000;
 
@@ -35,6 +37,8 @@ pub(crate) struct Outcome {
     /// One entry per failed hook. If empty, the change may land.
     pub(crate) failures: Vec<FailedHook>,
     pub(crate) findings: Vec<Finding>,
+    /// Probable mistakes that the hooks found while they ran.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// A hook that failed, and why.
@@ -77,6 +81,7 @@ struct EndedHook {
     run: HookRun,
     failure: Option<HookFailure>,
     findings: Vec<Finding>,
+    warning: Option<String>,
 }
 
 impl Executor {
@@ -119,6 +124,17 @@ impl Executor {
                     let hint = failure.hint.map(|hint| format!("hook '{hook_id}': {hint}"));
                     outcome.failures.push(FailedHook { text, hint, action });
                 }
+                if let Some(warning) = result.warning
+                    && outcome.warnings.len() < MAX_HOOK_WARNINGS
+                {
+                    let HookRun {
+                        action_name,
+                        hook_id,
+                        ..
+                    } = &result.run;
+                    let text = format!("action '{action_name}' hook '{hook_id}': {warning}");
+                    outcome.warnings.push(text);
+                }
                 let room = MAX_FINDINGS - outcome.findings.len();
                 outcome
                     .findings
@@ -126,10 +142,11 @@ impl Executor {
                 hooks.push(result.run);
             }
         }
+        let texts = warnings.iter().map(|w| w.text.clone());
         let run = Run {
             end_time: self.clock.now(),
             passed: outcome.failures.is_empty(),
-            warnings: warnings.iter().map(|w| w.text.clone()).collect(),
+            warnings: texts.chain(outcome.warnings.iter().cloned()).collect(),
             ..new_run(event, start_time)
         };
         self.save(event, &run, &hooks).await?;
@@ -230,6 +247,7 @@ impl Executor {
                     run: hook_run(matched, hook, hook_run_id),
                     failure: None,
                     findings: Vec::new(),
+                    warning: None,
                 }
             };
             failed |= result.failure.is_some();
@@ -270,6 +288,7 @@ impl Executor {
             log,
             failure,
             findings,
+            warning,
         } = self.run_unless_stopped(runner, invocation, warnings).await;
         let failure = failure.map(|failure| HookFailure {
             message: format!("action failed: {}", failure.message),
@@ -294,6 +313,7 @@ impl Executor {
             run,
             failure,
             findings,
+            warning,
         })
     }
 }

@@ -213,6 +213,7 @@ impl Check<'_> {
 
     async fn hook(&self, file: &LoadedFile, hook: &Hook, found: &mut Preflight) {
         let spec = HookSpec {
+            action: &file.action,
             hook,
             event: self.event,
             tree: &self.after,

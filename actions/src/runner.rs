@@ -16,7 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use graveler::{Event, Finding};
 
-use crate::action_file::{Diagnostic, Hook};
+use crate::action_file::{Action, Diagnostic, Hook};
 use crate::env::MissingVariable;
 use crate::load::{MatchedAction, Tree};
 use crate::output::{MAX_LOG_BYTES, Output};
@@ -51,6 +51,7 @@ pub(crate) trait HookRunner: fmt::Debug + Send + Sync {
 /// A hook of an action file that a change adds or edits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HookSpec<'a> {
+    pub(crate) action: &'a Action,
     pub(crate) hook: &'a Hook,
     pub(crate) event: &'a Event,
     /// The tree after the change.
@@ -94,6 +95,8 @@ pub(crate) struct HookResult {
     /// `None` if the hook passed, or if its action file only asks for a warning.
     pub(crate) failure: Option<HookFailure>,
     pub(crate) findings: Vec<Finding>,
+    /// A probable mistake that only running the hook shows. The runner has written it to the log.
+    pub(crate) warning: Option<String>,
 }
 
 impl HookResult {
@@ -103,6 +106,7 @@ impl HookResult {
             log,
             failure: outcome.err(),
             findings: Vec::new(),
+            warning: None,
         }
     }
 }

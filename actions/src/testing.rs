@@ -12,9 +12,9 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::any;
 use base::OffsetDateTime;
 use graveler::{
-    After, BranchId, CommitId, CommitProposal, Draft, Event, EventDetails, EventKind, LandedCommit,
-    LandedMerge, MergeProposal, MergeSource, MetaRangeId, Repository, RepositoryId,
-    RepositoryState, TagChange, TagId,
+    After, BranchId, CommitId, CommitPreparation, CommitProposal, Draft, Event, EventDetails,
+    EventKind, LandedCommit, LandedMerge, MergeProposal, MergeSource, MetaRangeId, Repository,
+    RepositoryId, RepositoryState, TagChange, TagId,
 };
 use time::macros::datetime;
 
@@ -75,6 +75,10 @@ fn details(branch: &BranchId, kind: EventKind) -> EventDetails {
         meta_range_id: MetaRangeId::trusted(""),
     };
     match kind {
+        EventKind::PrepareCommit => EventDetails::PrepareCommit(CommitPreparation {
+            branch: branch.clone(),
+            draft: draft(),
+        }),
         EventKind::PreCommit => EventDetails::PreCommit(proposal),
         EventKind::PostCommit => EventDetails::PostCommit(after(landed)),
         EventKind::PreMerge => EventDetails::PreMerge(MergeProposal {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use graveler::EventKind;
 
-use super::suspicious::{warn_of_branches, warn_of_paths, warn_unknown_keys};
+use super::suspicious::{warn, warn_of_branches, warn_of_paths, warn_unknown_keys};
 use super::units::nearest;
 use super::yaml::{Diagnostic, Node};
 use crate::error::Malformed;
@@ -143,6 +143,13 @@ fn read_filters(
         glob::path_set(&on.paths)
             .map_err(|reason| Diagnostic::new(paths.at, format!("'paths': {reason}")))?;
         warn_of_paths("paths", paths, warnings);
+        if !on.paths.is_empty() && !kind.has_changed_objects() {
+            let reason = format!(
+                "'paths' has no effect in {0}, which has no changed objects: the hooks run for every {0}",
+                kind.as_str()
+            );
+            warn(warnings, Diagnostic::new(paths.at, reason));
+        }
     }
     Ok(on)
 }

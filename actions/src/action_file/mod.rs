@@ -36,7 +36,7 @@ pub(crate) use webhook_properties::{
 pub(crate) use yaml::{Diagnostic, Node, Position};
 
 use hook::{check_description, read_hook};
-use suspicious::warn_unknown_keys;
+use suspicious::{warn_of_condition, warn_unknown_keys};
 
 /// Folder of the action files in a tree.
 pub(crate) const FOLDER: &str = "_lakefs_actions/";
@@ -258,6 +258,7 @@ fn read_hooks(root: &Node, warnings: &mut Vec<Diagnostic>) -> Result<Vec<Hook>, 
                 format!("hook[{index}] duplicate ID '{}'", hook.id),
             ));
         }
+        warn_of_condition(index, node, &hook.condition, read.is_empty(), warnings);
         read.push(hook);
     }
     Ok(read)

@@ -2,6 +2,7 @@
 
 use super::units::nearest;
 use super::yaml::{Diagnostic, Node};
+use crate::condition::Condition;
 use crate::glob;
 
 /// Maximum number of warnings per file.
@@ -103,6 +104,26 @@ pub(super) fn warn_of_paths(name: &str, node: &Node, warnings: &mut Vec<Diagnost
         };
         warn(warnings, Diagnostic::new(item.at, reason));
     }
+}
+
+/// Warns of a hook whose `if` can never be true. `is_first` says that no other hook precedes it.
+pub(super) fn warn_of_condition(
+    index: usize,
+    node: &Node,
+    condition: &Condition,
+    is_first: bool,
+    warnings: &mut Vec<Diagnostic>,
+) {
+    let reason = match (condition.holds(false), condition.holds(true)) {
+        (false, false) => "its 'if' is never true",
+        (false, true) if is_first => {
+            "its 'if' is true only after a hook has failed, and no hook precedes it"
+        }
+        _ => return,
+    };
+    let at = node.get("if").map_or(node.at, |expression| expression.at);
+    let reason = format!("hook[{index}] never runs: {reason}");
+    warn(warnings, Diagnostic::new(at, reason));
 }
 
 pub(super) fn warn(warnings: &mut Vec<Diagnostic>, diagnostic: Diagnostic) {

@@ -2,6 +2,7 @@
 
 mod globs;
 mod names;
+mod no_effect;
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::events::texts;
-use super::suspicious::warn_of_paths;
+use super::suspicious::{warn, warn_of_paths};
 use super::units::{nearest, parse_size};
 use super::webhook_properties::duration;
 use super::yaml::{Diagnostic, Node, Position};
@@ -216,6 +216,10 @@ fn read_select(node: Option<&Node>, warnings: &mut Vec<Diagnostic>) -> Result<Se
     }
     if let Some(max) = node.get("max_size") {
         select.max_size_bytes = Some(size("select.max_size", max, u64::MAX)?);
+        if !select.kinds.is_empty() && select.kinds.iter().all(|kind| kind == "removed") {
+            let reason = "'select.max_size' has no effect on removed objects";
+            warn(warnings, Diagnostic::new(max.at, reason));
+        }
     }
     Ok(select)
 }

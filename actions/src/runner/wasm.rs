@@ -5,6 +5,7 @@
 //! or run records.
 
 mod components;
+mod no_effect;
 mod report;
 
 use std::sync::Arc;
@@ -177,22 +178,42 @@ impl HookRunner for WasmRunner {
             }
         };
         let host = &self.host;
-        let described = host.describe_within(&repository, &component, spec.compile_wait);
-        let failure = match described.await {
-            Ok(description) => return self.validate_config(spec, wasm, description).await,
+        let mut problems = Vec::new();
+        let world = host.world_within(&repository, &component, spec.compile_wait);
+        let described = match world.await {
+            Ok(world) => {
+                let events: Vec<_> = spec.action.on.keys().copied().collect();
+                let reasons = no_effect::reasons(world, wasm, &events);
+                problems.extend(
+                    reasons
+                        .iter()
+                        .map(|why| at_component(spec.hook, wasm, false, why)),
+                );
+                let described = host.describe_within(&repository, &component, spec.compile_wait);
+                described.await
+            }
+            Err(failure) => Err(failure),
+        };
+        let failure = match described {
+            Ok(description) => {
+                problems.extend(self.validate_config(spec, wasm, description).await);
+                return problems;
+            }
             Err(failure) => failure,
         };
         let cause = failure.cause;
         if matches!(cause, Cause::ComponentInvalid | Cause::ComponentAbi) {
             let why = format!("component {path} cannot be used: {cause}: {failure}");
-            return problem(true, &why);
+            problems.extend(problem(true, &why));
+            return problems;
         }
         // The server is busy, or the component's `describe` fails. A warning has no field for a
         // hint, so the hint becomes part of its text.
         let hint = failure.hint.as_ref().map(|hint| format!("; {hint}"));
         let hint = hint.unwrap_or_default();
         let why = format!("component {path} could not be checked: {cause}: {failure}{hint}");
-        problem(false, &why)
+        problems.extend(problem(false, &why));
+        problems
     }
 
     async fn run(&self, invocation: Invocation<'_>) -> HookResult {

@@ -11,7 +11,7 @@ use super::{nesting, outside};
 
 /// The world that a component implements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum World {
+pub(crate) enum World {
     Gate,
     ObjectGate,
 }

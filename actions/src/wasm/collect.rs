@@ -28,6 +28,8 @@ pub(super) struct Collector {
     passed: u64,
     failed: u64,
     undecided: u64,
+    /// See [`Report::has_no_objects`].
+    pub(super) has_no_objects: bool,
     first_error: Option<Failure>,
 }
 
@@ -145,6 +147,7 @@ impl Collector {
         };
         Report {
             verdict,
+            has_no_objects: self.has_no_objects,
             undecided,
             findings: self.findings,
             findings_dropped: self.findings_dropped,

@@ -179,6 +179,17 @@ impl Host {
         Ok(Value::clone(&description))
     }
 
+    /// Returns the world that a component implements. Waits for a compilation within `wait`.
+    pub(crate) async fn world_within(
+        &self,
+        repository: &str,
+        component: &Component,
+        wait: &CompileWait,
+    ) -> Result<World, Failure> {
+        let ready = self.inner.cache.get(repository, component, wait).await?;
+        Ok(ready.guest.world())
+    }
+
     pub(crate) fn computations(&self) -> &Computations {
         &self.inner.calls.computations
     }
@@ -262,6 +273,9 @@ impl Host {
     ) -> Report {
         let mut collector = Collector::default();
         match ready.guest.world() {
+            World::ObjectGate if !run.event.kind().has_changed_objects() => {
+                collector.has_no_objects = true;
+            }
             World::ObjectGate => {
                 fanout::objects(&self.inner.calls, ready, run, selection, &mut collector).await;
             }

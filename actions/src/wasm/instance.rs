@@ -350,3 +350,72 @@ pub(super) fn explain(
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::threads::Threads;
+
+    const DEADLINE: Deadline = Deadline {
+        after: Duration::from_secs(5),
+        what: "(timeout)",
+    };
+
+    fn stopper(token: &CancellationToken) -> Stopper {
+        Stopper {
+            token: token.clone(),
+            epochs: None,
+        }
+    }
+
+    /// A guest in a native copy cannot be interrupted. The caller answers after the grace period, which
+    /// is at most 5 % of the limit.
+    #[tokio::test(start_paused = true)]
+    async fn caller_does_not_wait_for_a_guest_that_cannot_stop() {
+        for (after, grace) in [
+            (DEADLINE.after, GRACE),
+            (Duration::from_millis(400), Duration::from_millis(20)),
+        ] {
+            let deadline = Deadline { after, ..DEADLINE };
+            let token = CancellationToken::new();
+            let stuck = tokio::spawn(std::future::pending::<()>());
+            let started = Instant::now();
+            let ended = supervise(stuck, stopper(&token), deadline).await;
+            assert!(ended.unwrap().is_none());
+            // The clock of the test only moves from timer to timer.
+            assert_eq!(started.elapsed(), after + grace);
+            assert!(token.is_cancelled(), "the guest must be told to stop");
+            assert!(grace.as_secs_f64() <= after.as_secs_f64() * 0.05);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn guest_that_stops_in_the_grace_period_returns_its_results() {
+        let token = CancellationToken::new();
+        let stop = token.clone();
+        let call = tokio::spawn(async move {
+            stop.cancelled().await;
+            "findings"
+        });
+        let ended = supervise(call, stopper(&token), DEADLINE).await;
+        assert_eq!(ended.unwrap(), Some("findings"));
+    }
+
+    /// The thread of a guest does not matter to its caller, even if it never gives up the CPU.
+    #[tokio::test]
+    async fn guest_that_blocks_its_thread_is_abandoned() {
+        let threads = Threads::new("blocked", 1).unwrap();
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        let call = threads.spawn(move || blocked.recv().is_err());
+        let token = CancellationToken::new();
+        let deadline = Deadline {
+            after: Duration::from_millis(1),
+            ..DEADLINE
+        };
+        let ended = supervise(call, stopper(&token), deadline).await;
+        assert!(ended.unwrap().is_none() && token.is_cancelled());
+        drop(release);
+    }
+}

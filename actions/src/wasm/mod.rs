@@ -45,6 +45,7 @@ mod tree;
 mod v0_1;
 mod wasi;
 
+pub(crate) use check::World;
 pub use compile::{CompileLimits, Compiler, compile_job};
 pub use compile_wait::CompileWait;
 pub use component::Component;

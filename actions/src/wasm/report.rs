@@ -73,6 +73,8 @@ pub enum Verdict {
 #[derive(Debug, Clone)]
 pub struct Report {
     pub verdict: Verdict,
+    /// Whether the event has no changed objects that this object gate could judge.
+    pub has_no_objects: bool,
     /// Why an object got no verdict. Set even if another object's `Fail` decided the overall
     /// verdict.
     pub undecided: Option<Failure>,
@@ -102,6 +104,7 @@ impl Report {
     pub(crate) fn not_run(failure: Failure) -> Self {
         Self {
             verdict: Verdict::Error(failure.clone()),
+            has_no_objects: false,
             undecided: Some(failure),
             findings: Vec::new(),
             findings_dropped: 0,

@@ -44,7 +44,7 @@ pub trait Trees: Debug + Send + Sync {
     ) -> Result<Page<Object>>;
 
     /// Lists up to `limit` differences (before, after) from base to candidate under a prefix, after a
-    /// path (exclusive). A missing tree is empty.
+    /// path (exclusive). Without a base or a candidate there are no differences.
     async fn diff(
         &self,
         prefix: &str,
@@ -121,8 +121,9 @@ impl Trees for SnapshotTrees {
         after: &str,
         limit: usize,
     ) -> Result<Page<(Option<Object>, Option<Object>)>> {
-        let base = self.base.as_ref().unwrap_or(&self.empty);
-        let candidate = self.candidate.as_ref().unwrap_or(&self.empty);
+        let (Some(base), Some(candidate)) = (&self.base, &self.candidate) else {
+            return Ok(Page::empty());
+        };
         base.diff(candidate, prefix, after, limit).await
     }
 

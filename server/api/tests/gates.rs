@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use axum::http::Method;
 use graveler::{Event, EventKind, Finding, HookOutcome, Hooks, Rejection};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, TestApi};
+use crate::harness::{Answer, Ask, TestApi};
 
 /// Allows all changes with a warning, except merges with the message `no`.
 #[derive(Debug)]
@@ -96,6 +97,19 @@ async fn merge_reports_hook_runs_and_warnings() {
     api.commit("lake", "dev", "work").await;
     let merge = "/repositories/lake/refs/dev/merge/main";
     let merged = api.post(merge, &json!({})).await.expect(200);
+    assert_reports(&merged, &["a warning of pre-merge"]);
+}
+
+#[tokio::test]
+async fn merge_of_a_pull_request_reports_hook_runs_and_warnings() {
+    let api = gated().await;
+    api.commit("lake", "dev", "work").await;
+    let pulls = "/repositories/lake/pulls";
+    let pull = json!({"title": "dev", "source_branch": "dev", "destination_branch": "main"});
+    let pull = api.post(pulls, &pull).await.expect(201).json();
+    let merge = format!("{pulls}/{}/merge", pull["id"].as_str().unwrap());
+    let merged = api.ask(Method::PUT, &merge, Ask::default()).await;
+    let merged = merged.expect(200);
     assert_reports(&merged, &["a warning of pre-merge"]);
 }
 

@@ -2,13 +2,15 @@
 //!
 //! It uses the stable compiler with the flags of `cargo fuzz --sanitizer none`. All crates, including libraries that
 //! parse, are built with these flags in a separate folder below the target folder. The corpus that grows there is
-//! not committed. Seeds and inputs of fixed crashes are in `tests/fuzz/corpus/TARGET`.
+//! not committed. After each run, the smallest of its inputs that together reach all of its coverage are written to
+//! `tests/fuzz/kept/TARGET`, which is committed. Seeds and inputs of fixed crashes are in `tests/fuzz/corpus/TARGET`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::kept_inputs;
 use crate::shell::{cargo, command, output, root, run, say, target_dir};
 
 /// Default fuzzing time per parser.
@@ -85,6 +87,16 @@ fn folder() -> PathBuf {
     target_dir().join("fuzz")
 }
 
+/// The folder of a target's seeds.
+fn seeds(target: &str) -> PathBuf {
+    root().join("tests/fuzz/corpus").join(target)
+}
+
+/// The file of the inputs that are kept for a target.
+fn kept(target: &str) -> PathBuf {
+    root().join("tests/fuzz/kept").join(target)
+}
+
 fn crashes() -> PathBuf {
     folder().join("crashes")
 }
@@ -117,17 +129,20 @@ fn one(program: &Path, target: &str, seconds: u64) -> Result<()> {
     std::fs::create_dir_all(&grown)?;
     std::fs::create_dir_all(crashes())?;
     remove_inputs(target)?;
+    let unpacked = folder().join("kept").join(target);
+    kept_inputs::write_folder(&unpacked, &kept_inputs::read(&kept(target))?)?;
     say(&format!("fuzzing {target} for {seconds} s"));
     let prefix = crashes().join(format!("{target}-"));
     let ended = run(fuzzer(program, target)
         // libFuzzer writes new inputs to the first folder.
         .arg(&grown)
-        .arg(root().join("tests/fuzz/corpus").join(target))
+        .args([seeds(target), unpacked])
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-artifact_prefix={}", prefix.display()))
         .args(["-verbosity=0", "-print_final_stats=1"]));
     let Err(error) = ended else {
-        return remove_inputs(target);
+        remove_inputs(target)?;
+        return keep(program, target);
     };
     let saved = inputs_of(target)?;
     let last = last_input(target);
@@ -151,6 +166,33 @@ fn one(program: &Path, target: &str, seconds: u64) -> Result<()> {
         return Ok(());
     }
     bail!("{error:#} with {}", confirmed.join(", "))
+}
+
+/// Writes the inputs to keep: a minimized corpus that reaches what the seeds, the inputs kept so far and the new ones
+/// reach. The size of the file is limited.
+fn keep(program: &Path, target: &str) -> Result<()> {
+    let of = |name: &str| folder().join(name).join(target);
+    let minimized = of("minimized");
+    kept_inputs::write_folder(&minimized, &[])?;
+    run(fuzzer(program, target)
+        .args(["-merge=1", "-verbosity=0"])
+        // libFuzzer copies the inputs that it needs to the first folder.
+        .args([minimized.clone(), seeds(target), of("kept"), of("corpus")]))
+    .context("failed to minimize the corpus")?;
+    remove_inputs(target)?;
+    let seeds = kept_inputs::read_folder(&seeds(target))?;
+    let found = kept_inputs::read_folder(&minimized)?;
+    let inputs = kept_inputs::select(found, &seeds.into_iter().collect());
+    let file = kept(target);
+    if !inputs.is_empty() {
+        kept_inputs::write(&file, &inputs)?;
+    }
+    say(&format!(
+        "{target}: {} inputs are kept in {}",
+        inputs.len(),
+        file.display()
+    ));
+    Ok(())
 }
 
 /// Returns the command that fuzzes a target. The fuzzer saves each input to a file before trying it, because a stack

@@ -8,6 +8,7 @@ mod dist;
 mod fuzz;
 mod hooks;
 mod import_cycles;
+mod kept_inputs;
 mod links;
 mod measurements;
 mod mentions;

@@ -88,6 +88,69 @@ fn used_port_fails_before_building_and_without_calling_the_other_server() {
     assert!(other.accept().is_err(), "the other server was called");
 }
 
+/// Returns a file of the repository without the marks of code.
+fn page(name: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = std::fs::read_to_string(root.join(name)).unwrap();
+    text.replace('`', "")
+}
+
+/// Regression test: the command announced another size than the README, and an earlier version printed nothing while it
+/// built for eleven minutes.
+#[test]
+fn first_build_is_announced_and_its_progress_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    let cargo = script(
+        folder,
+        "echo '   Compiling part v1.2.3' >&2; echo \"$@\"; exit 7",
+    );
+    let build = || {
+        let ended = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(["quickstart", "--check", "--listen", &free_address()])
+            .arg("--hooks")
+            .arg(folder)
+            .arg("--data")
+            .arg(folder.join("data"))
+            .env("CARGO", &cargo)
+            .env("CARGO_TARGET_DIR", folder)
+            .output()
+            .unwrap();
+        assert!(!ended.status.success());
+        ended
+    };
+    let first = build();
+    let printed = String::from_utf8_lossy(&first.stdout);
+    let (announced, rest) = printed.split_once('\n').unwrap();
+    let (time, space) = announced
+        .strip_prefix("Building the server and one hook. The first build takes ")
+        .and_then(|rest| rest.strip_suffix("; later builds take seconds."))
+        .and_then(|rest| rest.split_once(", and "))
+        .unwrap_or_else(|| panic!("{announced}"));
+    assert!(rest.contains("--package app --bin weir"), "{printed}");
+    let progress = String::from_utf8_lossy(&first.stderr);
+    assert!(progress.contains("Compiling part v1.2.3"), "{progress}");
+
+    let readme = page("README.md");
+    let row = |of: &str| {
+        let found = readme.lines().find(|line| line.starts_with(of));
+        found.unwrap_or_else(|| panic!("the README has no row {of}"))
+    };
+    assert!(row("| disk |").contains(&format!("{space} for quickstart")));
+    let minutes = time.strip_suffix(" on 2 cores").unwrap();
+    assert!(
+        row("| time of the first build, on 2 cores |")
+            .contains(&format!("{minutes} for quickstart"))
+    );
+    assert!(page("docs/get-started/install.md").contains(&format!("The first build takes {time}")));
+
+    std::fs::create_dir_all(folder.join("quickstart")).unwrap();
+    std::fs::write(folder.join("quickstart/weir"), "").unwrap();
+    let again = build();
+    let printed = String::from_utf8_lossy(&again.stdout);
+    assert!(printed.starts_with("Rebuilding the server"), "{printed}");
+}
+
 #[test]
 fn server_that_exits_at_start_is_reported_immediately() {
     let dir = tempfile::tempdir().unwrap();

@@ -65,6 +65,7 @@ time for which the status; 24 h; server/catalog/src; TASK_RETENTION
 time for which a completed; 24 h; server/catalog/src; COMPLETION_RETENTION
 commits that a pull request searches; 1,000; server/catalog/src; MAX_COMMITS_SEARCHED
 directories of symlink files; 64; server/catalog/src; MAX_NESTED_DIRECTORIES
+connections of one address; 1,024; server/app/src/config/http.rs; max_connections_per_address
 reserved connections; 64; server/app/src/serve; RESERVED_CONNECTIONS
 reserved connections; 8 of one; server/app/src/serve; RESERVED_PER_ADDRESS
 requests of one HTTP/2; 128; server/app/src/serve; MAX_STREAMS
@@ -112,6 +113,7 @@ matching the changed paths; 10 min; actions/src/load.rs; MATCH_TIME
 components that are being read; 120 s; actions/src/runner/wasm/components.rs; READ_WAIT
 warnings about the action files; 100, and; actions/src/preflight.rs; MAX_WARNINGS
 warnings about the action files; 32 KiB; actions/src/preflight.rs; MAX_WARNING_BYTES
+warnings about the action files; 20 of; actions/src/execute.rs; MAX_HOOK_WARNINGS
 checks of the action files; 100 reported; actions/src/preflight.rs; errors
 checks of the action files; 1000 hooks; actions/src/preflight.rs; hooks
 checks of the action files; 120 s; actions/src/preflight.rs; time

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fuzz::TARGETS;
 
 fn corpus() -> PathBuf {
@@ -17,6 +19,16 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// Tries an input, also truncated, as after a broken connection or on a full disk.
+fn try_input(target: &fuzz::Target, from: &str, input: &[u8]) {
+    // A stack overflow ends the process, and this is then the last line of output.
+    eprintln!("{}: {from}", target.name);
+    target.try_input(input);
+    for len in [0, 1, input.len() / 2, input.len().saturating_sub(1)] {
+        target.try_input(&input[..len.min(input.len())]);
+    }
+}
+
 #[test]
 fn every_parser_returns_on_every_saved_input() {
     for target in TARGETS {
@@ -24,15 +36,28 @@ fn every_parser_returns_on_every_saved_input() {
         assert!(inputs.len() >= 2, "{} has too few inputs", target.name);
         for path in inputs {
             let input = std::fs::read(&path).expect("failed to read the file");
-            // A stack overflow ends the process, and this is then the last line of output.
-            eprintln!("{}", path.display());
-            target.try_input(&input);
-            // Truncated input, as after a broken connection or on a full disk.
-            for len in [0, 1, input.len() / 2, input.len().saturating_sub(1)] {
-                target.try_input(&input[..len.min(input.len())]);
-            }
+            try_input(target, &path.display().to_string(), &input);
         }
     }
+}
+
+/// `cargo xtask fuzz` keeps what it found, so that every test run covers it.
+#[test]
+fn every_parser_returns_on_every_kept_input() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("kept");
+    let mut tried = 0;
+    for file in files(&kept) {
+        let name = file.file_name().and_then(|name| name.to_str());
+        let target = fuzz::find(name.unwrap_or_default());
+        let target = target.unwrap_or_else(|| panic!("{} belongs to no target", file.display()));
+        let text = std::fs::read_to_string(&file).expect("failed to read the file");
+        for line in text.lines() {
+            let input = STANDARD.decode(line).expect("each line is base64");
+            try_input(target, line, &input);
+            tried += 1;
+        }
+    }
+    assert!(tried >= 1_000, "only {tried} inputs are kept");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod wat_components;
 
 use super::*;
+use crate::wasm::Trees as _;
 
 pub(super) const GUEST: &[u8] = include_bytes!("../../../tests/fixtures/test_gate.wasm");
 
@@ -381,4 +382,62 @@ async fn hook_with_an_unchecked_config_does_not_run() {
     let message = lake.commit("main").await.unwrap_err().message;
     let why = "action failed: limit_time: component does not describe itself: hook was stopped after 1s of describe";
     assert!(message.contains(why), "{message}");
+}
+
+/// Regression test: an object gate on prepare-commit passed every change without a warning, or with
+/// `kinds: [removed]` judged every object of the branch as removed.
+#[tokio::test]
+async fn object_gate_without_changed_objects_is_a_warning() {
+    let lake = Lake::new().await;
+    let guest = include_bytes!("../../../tests/fixtures/test_object_gate.wasm");
+    put_component(&lake, "main", guest).await;
+    lake.put("main", "data/a.csv").await;
+    let gate = wasm("      select: {paths: ['data/**'], kinds: [removed]}\n")
+        .replace("pre-commit: , pre-merge: ", "prepare-commit: ");
+    lake.gate("main", "gate.yaml", &gate).await;
+    let judged_nothing = "action 'gate' hook 'guard': the object gate judged nothing, because the event has no changed objects; use pre-commit, pre-merge, pre-revert and pre-cherry-pick";
+    let gates = lake.commit_with_gates("main").await;
+    assert_eq!(
+        gates.warnings,
+        [
+            judged_nothing,
+            "_lakefs_actions/gate.yaml:7:18: hook 'guard': component hooks/gate.wasm judges changed objects, so it judges nothing in prepare-commit; use pre-commit, pre-merge, pre-revert and pre-cherry-pick",
+        ]
+    );
+    lake.put("main", "data/b.csv").await;
+    let gates = lake.commit_with_gates("main").await;
+    assert_eq!(gates.warnings, [judged_nothing]);
+    let [run_id] = &gates.run_ids[..] else {
+        panic!("{gates:?}")
+    };
+    let run = lake.actions.run(&lake.repository, run_id).await;
+    assert_eq!(run.unwrap().unwrap().warnings, [judged_nothing]);
+    let log = lake.output(run_id, "0000_0000").await.unwrap();
+    assert!(
+        log.starts_with("warning: the object gate judged nothing")
+            && log.contains("\nusage: 0 objects"),
+        "{log}"
+    );
+}
+
+/// The differences of a change without a candidate are unknown. Regression test: every object of the
+/// branch was reported as removed.
+#[tokio::test]
+async fn change_without_a_candidate_has_no_differences() {
+    let lake = Lake::new().await;
+    lake.put("main", "data/a.csv").await;
+    lake.commit("main").await.unwrap();
+    let reader = lake.catalog.reader().clone();
+    let head = reader.commit(&lake.repository, "main").await.unwrap();
+    let mut event = event(EventKind::PrepareCommit);
+    event.repository = lake.repository.clone();
+    let graveler::EventDetails::PrepareCommit(preparation) = &mut event.details else {
+        panic!("{event:?}")
+    };
+    preparation.draft.meta_range_id = head.meta_range_id;
+    let trees = crate::wasm::SnapshotTrees::new(reader, &event);
+    let base = trees.stat(crate::wasm::Side::Base, "data/a.csv").await;
+    assert!(base.unwrap().is_some());
+    let differences = trees.diff("", "", 10).await.unwrap();
+    assert!(differences.results.is_empty(), "{differences:?}");
 }

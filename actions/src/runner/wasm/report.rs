@@ -18,6 +18,9 @@ const SHORT_LOG_BYTES: usize = 16 << 10;
 /// End of a log that was shortened.
 const SHORTENED: &str = "\n[log shortened: the server was busy]\n";
 
+/// Warning of an object gate that runs for an event without changed objects.
+pub(super) const NO_OBJECTS: &str = "the object gate judged nothing, because the event has no changed objects; use pre-commit, pre-merge, pre-revert and pre-cherry-pick";
+
 /// Writes the report and decides the outcome. A report can have 16 MiB of findings and a log of the
 /// same size; long reports are written off the serving threads, or shortened if no thread is free.
 pub(super) async fn finish(
@@ -58,9 +61,14 @@ fn shorten(report: &mut Report) {
 }
 
 fn write_and_decide(report: Report, properties: &WasmProperties, mut log: Output) -> HookResult {
+    let warning = report.has_no_objects.then(|| NO_OBJECTS.to_owned());
+    if let Some(warning) = &warning {
+        log.text(&format!("warning: {warning}\n"));
+    }
     write_report(&mut log, &report);
     HookResult {
         failure: decide(&report, properties, &mut log),
+        warning,
         log,
         findings: report.findings,
     }

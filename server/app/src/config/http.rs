@@ -56,7 +56,7 @@ impl Default for Http {
     }
 }
 
-/// Loopback addresses.
+/// Loopback addresses: through a reverse proxy on the same machine, all clients have one of them.
 const LOOPBACK_NETWORKS: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
 fn network(text: &str) -> IpNetwork {

@@ -508,6 +508,14 @@ fn connection_limits_are_parsed() {
     assert!(!config.http.uncapped_addresses[0].contains("127.0.0.1".parse().unwrap()));
 }
 
+/// A server that no proxy on its own machine calls can limit loopback addresses too.
+#[test]
+fn empty_list_of_uncapped_addresses_replaces_the_default() {
+    let given = format!("{MINIMAL}http:\n  uncapped_addresses: []\n");
+    let config = Config::from_yaml(&given, &Overrides::default()).unwrap();
+    assert!(config.http.uncapped_addresses.is_empty());
+}
+
 #[test]
 fn invalid_connection_limits_are_rejected() {
     for (line, expected) in [

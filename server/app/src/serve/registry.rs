@@ -329,6 +329,25 @@ mod tests {
     }
 
     #[test]
+    fn loopback_addresses_have_a_limit_if_the_configuration_says_so() {
+        let registry = Registry::new(Http {
+            max_connections: 10,
+            max_connections_per_address: 1,
+            uncapped_addresses: vec!["192.0.2.7".parse().unwrap()],
+            ..Http::default()
+        });
+        for address in ["127.0.0.1", "::1"] {
+            let _one = served(&registry, address);
+            let another = registry.admit(address.parse().unwrap());
+            assert!(matches!(another, Admission::Reserved(_)), "{address}");
+        }
+        let _balancer = [
+            served(&registry, "192.0.2.7"),
+            served(&registry, "192.0.2.7"),
+        ];
+    }
+
+    #[test]
     fn reserved_slots_are_limited_in_total_and_per_address() {
         let registry = registry(1, 1);
         let _all = served(&registry, "192.0.2.1");

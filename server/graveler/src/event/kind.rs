@@ -47,6 +47,35 @@ impl EventKind {
         }
     }
 
+    /// Whether the event's trees differ by a known set of objects: it has a base and a candidate.
+    ///
+    /// A commit's candidate does not exist at prepare-commit, because hooks of that event may stage
+    /// further changes. Branches and tags only name existing trees.
+    #[must_use]
+    pub fn has_changed_objects(self) -> bool {
+        use EventKind::{
+            PostCherryPick, PostCommit, PostMerge, PostRevert, PreCherryPick, PreCommit, PreMerge,
+            PreRevert,
+        };
+        matches!(
+            self,
+            PreCommit
+                | PostCommit
+                | PreMerge
+                | PostMerge
+                | PreRevert
+                | PostRevert
+                | PreCherryPick
+                | PostCherryPick
+        )
+    }
+
+    /// Whether the event has a tree that hooks can read.
+    #[must_use]
+    pub fn has_trees(self) -> bool {
+        self == Self::PrepareCommit || self.has_changed_objects()
+    }
+
     /// Whether the event reports a change that already happened.
     #[must_use]
     pub fn is_post(self) -> bool {

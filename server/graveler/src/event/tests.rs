@@ -298,6 +298,18 @@ fn every_kind_is_listed_once() {
     assert_eq!(kinds.len(), KINDS.len());
 }
 
+#[test]
+fn kinds_say_which_trees_their_events_have() {
+    for kind in KINDS {
+        let event = sample().event(kind);
+        let changes = event.base().is_some() && event.candidate().is_some();
+        assert_eq!(kind.has_changed_objects(), changes, "{kind:?}");
+        let trees = [event.base(), event.candidate(), event.source()];
+        let is_readable = trees.iter().any(Option::is_some);
+        assert_eq!(kind.has_trees(), is_readable, "{kind:?}");
+    }
+}
+
 /// Servers of one version read each other's events, so these bytes never change.
 #[test]
 fn stored_bytes_of_version_1() {

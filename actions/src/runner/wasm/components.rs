@@ -71,7 +71,10 @@ impl Components {
         let read = async {
             let max_bytes = size_to_read(path, object.entry.size_bytes)?;
             booked = Some(self.book(repository, path, max_bytes).await?);
-            let bytes = self.loader.read(&object, max_bytes).await;
+            let bytes = self
+                .loader
+                .read(tree.repository(), &object, max_bytes)
+                .await;
             let bytes = bytes.map_err(|e| unreadable(path, &e))?.ok_or_else(|| {
                 let reason = format!("larger than the {max_bytes} bytes of its entry");
                 too_large(path, &reason)

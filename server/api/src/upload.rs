@@ -125,10 +125,10 @@ async fn content(request: Request) -> Result<(String, ByteStream)> {
 
 /// The first field named `content`. Skips earlier fields up to a limit.
 pub(crate) async fn content_of_form(kind: &str, body: Body) -> Result<(String, ByteStream)> {
-    let boundary = multer::parse_boundary(kind).map_err(malformed_form)?;
+    let boundary = multer::parse_boundary(kind).map_err(|e| malformed_form(&e))?;
     let reached = Arc::new(AtomicBool::new(false));
     let mut form = multer::Multipart::new(bounded_preamble(body, Arc::clone(&reached)), boundary);
-    while let Some(field) = form.next_field().await.map_err(malformed_form)? {
+    while let Some(field) = form.next_field().await.map_err(|e| malformed_form(&e))? {
         if field.name() == Some(CONTENT_FIELD) {
             reached.store(true, Ordering::Relaxed);
             let kind = field
@@ -144,8 +144,8 @@ pub(crate) async fn content_of_form(kind: &str, body: Body) -> Result<(String, B
     ))))
 }
 
-fn malformed_form(error: multer::Error) -> Error {
-    let hint = match &error {
+fn malformed_form(error: &multer::Error) -> Error {
+    let hint = match error {
         multer::Error::StreamReadFailed(cause) if is_too_long_preamble(cause.as_ref()) => {
             "send the field `content` before other fields"
         }

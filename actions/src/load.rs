@@ -80,6 +80,16 @@ pub(crate) enum Tree {
     },
 }
 
+impl Tree {
+    /// The repository of the tree.
+    pub(crate) fn repository(&self) -> &Repository {
+        match self {
+            Self::Stored(snapshot) => snapshot.repository(),
+            Self::Branch { repository, .. } => repository,
+        }
+    }
+}
+
 /// An action file that was parsed successfully.
 #[derive(Debug)]
 pub(crate) struct LoadedFile {
@@ -360,7 +370,7 @@ impl Loader {
         if let Some(file) = self.files.get(&key) {
             return Ok(file);
         }
-        let file = match self.read(object, MAX_FILE_BYTES).await? {
+        let file = match self.read(&event.repository, object, MAX_FILE_BYTES).await? {
             None => Err(FileError::without_position(
                 &object.path,
                 format!("larger than {MAX_FILE_BYTES} bytes"),
@@ -446,8 +456,13 @@ impl Loader {
     }
 
     /// Reads an object. Returns `None` if it is larger than `max` bytes.
-    pub(crate) async fn read(&self, object: &Object, max: u64) -> Result<Option<Bytes>, LoadError> {
-        let mut body = self.reader.open(object, None).await?;
+    pub(crate) async fn read(
+        &self,
+        repository: &Repository,
+        object: &Object,
+        max: u64,
+    ) -> Result<Option<Bytes>, LoadError> {
+        let mut body = self.reader.open(repository, object, None).await?;
         let mut bytes = BytesMut::new();
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|source| {

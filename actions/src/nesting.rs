@@ -119,7 +119,14 @@ fn read_agent(agent: &str) -> Option<u32> {
     words.next()?;
     words.next().filter(|word| word.starts_with("run/"))?;
     let depth = words.next().and_then(|word| word.strip_prefix("depth/"));
-    Some(depth.and_then(|depth| depth.parse().ok()).unwrap_or(0))
+    Some(depth.map_or(0, number))
+}
+
+/// Returns the number in `digits`. A number that is too large is the largest one, not 0, which would pass every limit.
+fn number(digits: &str) -> u32 {
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let otherwise = if is_number { u32::MAX } else { 0 };
+    digits.parse().unwrap_or(otherwise)
 }
 
 /// Parses nesting headers for [`crate::fuzzing`]. Each line is used as a token and as a user agent.
@@ -251,7 +258,10 @@ mod tests {
             ("my-service/1.0 weir/0.1.0 run/abc depth/2 python", 3),
             ("weir/9.9.9 run/abc", 1),
             ("weir/9.9.9 run/abc depth/many", 1),
+            ("weir/9.9.9 run/abc depth/", 1),
             ("weir/9.9.9 run/abc depth/4294967295", u32::MAX),
+            ("weir/9.9.9 run/abc depth/4294967296", u32::MAX),
+            ("weir/9.9.9 run/abc depth/99999999999999999999", u32::MAX),
             ("weir/0.1.0", 0),
             ("weir", 0),
             ("lakectl/1.84.0", 0),

@@ -8,6 +8,7 @@ mod access;
 mod compat;
 mod connections;
 mod crash;
+mod damaged;
 mod docs;
 mod hostile;
 mod lifecycle;

@@ -128,6 +128,8 @@ impl Trees for SnapshotTrees {
     }
 
     async fn open(&self, object: &Object, range: Range<u64>) -> Result<ByteStream> {
-        self.reader.open(object, Some(range)).await
+        self.reader
+            .open(self.empty.repository(), object, Some(range))
+            .await
     }
 }

@@ -15,7 +15,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::BodyExt as _;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::error::{self, Error, ErrorText};
+use crate::error::{self, Error, ErrorText, SEND_WHOLE_BODY};
 use crate::extract::ParsedBody;
 use crate::schema;
 
@@ -97,6 +97,12 @@ fn wrong(reason: &str) -> Error {
     Error::Invalid(format!("request body has an error: {reason}"))
 }
 
+/// The error for a body that broke off.
+fn unreadable(error: &axum::Error) -> Error {
+    let message = format!("request body has an error: failed to read it: {error}");
+    Error::InvalidWith(ErrorText::message(message).hint(SEND_WHOLE_BODY))
+}
+
 /// The error for a document that cannot be decoded. For a truncated one, the message is lakeFS's.
 fn undecodable(error: &serde_json::Error) -> Error {
     const WRONG: &str = "request body has an error: failed to decode request body";
@@ -126,7 +132,7 @@ async fn read(
     let mut body = std::mem::replace(request.body_mut(), Body::empty());
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| wrong(&format!("failed to read it: {error}")))?;
+        let frame = frame.map_err(|error| unreadable(&error))?;
         let Some(data) = frame.data_ref() else {
             continue;
         };

@@ -85,10 +85,14 @@ pub(crate) fn answer_commit(
 /// The header with the ids of the hook runs that allowed a change. Some of these responses have no body for them.
 const GATE_RUNS: HeaderName = HeaderName::from_static("x-weir-gate-run-ids");
 
+/// Clients and proxies limit the length of headers, often to 4 KiB.
+const MAX_GATE_RUNS_IN_HEADER: usize = 100;
+
 pub(crate) fn gate_headers(gates: &Gates) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if !gates.run_ids.is_empty() {
-        let ids = HeaderValue::try_from(gates.run_ids.join(", "));
+        let first = &gates.run_ids[..gates.run_ids.len().min(MAX_GATE_RUNS_IN_HEADER)];
+        let ids = HeaderValue::try_from(first.join(", "));
         headers.insert(GATE_RUNS, ids.expect("run ids are letters and digits"));
     }
     headers
@@ -119,4 +123,23 @@ pub(crate) async fn get_commit(
     let repository = api.reader().repository(&id).await?;
     let found = api.reader().commit(&repository, &commit).await;
     Ok(Json(convert::commit(found.during(During::GetCommit)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards against a bug: with many runs, the header was longer than clients accept.
+    #[test]
+    fn header_with_the_runs_of_gates_is_limited() {
+        let of = |count: usize| {
+            let gates = Gates {
+                run_ids: vec!["20261201000000abcdef".to_owned(); count],
+                ..Gates::default()
+            };
+            let header = gate_headers(&gates).remove(GATE_RUNS).unwrap();
+            header.to_str().unwrap().split(", ").count()
+        };
+        assert_eq!((of(1), of(100), of(1000)), (1, 100, 100));
+    }
 }

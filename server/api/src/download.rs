@@ -5,7 +5,7 @@ use std::ops::Range;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use catalog::Object;
+use catalog::{MAX_CONTENT_TYPE_BYTES, Object};
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, EXPIRES, IF_NONE_MATCH, LAST_MODIFIED, RANGE,
@@ -68,7 +68,7 @@ pub(crate) async fn get_object(
         return Ok(unsatisfiable(answer, &object));
     };
     let status = describe(&mut answer, &part, &object)?;
-    let bytes = api.reader().open(&object, part).await?;
+    let bytes = api.reader().open(&repository, &object, part).await?;
     Ok((status, answer, Body::from_stream(bytes)).into_response())
 }
 
@@ -90,10 +90,6 @@ pub(crate) async fn head_object(
     Ok((status, answer).into_response())
 }
 
-fn size(object: &Object) -> u64 {
-    u64::try_from(object.entry.size_bytes).unwrap_or(0)
-}
-
 /// The requested range: `Some(None)` for the whole object, `None` if the range is not satisfiable.
 #[expect(
     clippy::option_option,
@@ -102,7 +98,7 @@ fn size(object: &Object) -> u64 {
 fn part(headers: &HeaderMap, object: &Object) -> Option<Option<Range<u64>>> {
     match headers.get(RANGE).and_then(|value| value.to_str().ok()) {
         None => Some(None),
-        Some(given) => range::parse(given, size(object)).ok(),
+        Some(given) => range::parse(given, object.size_bytes()).ok(),
     }
 }
 
@@ -114,19 +110,26 @@ fn describe(
 ) -> Result<StatusCode> {
     answer.insert(CONTENT_TYPE, content_type(object));
     let Some(range) = part else {
-        answer.insert(CONTENT_LENGTH, HeaderValue::from(size(object)));
+        answer.insert(CONTENT_LENGTH, HeaderValue::from(object.size_bytes()));
         return Ok(StatusCode::OK);
     };
     answer.insert(CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
-    let place = format!("bytes {}-{}/{}", range.start, range.end - 1, size(object));
+    let place = format!(
+        "bytes {}-{}/{}",
+        range.start,
+        range.end - 1,
+        object.size_bytes()
+    );
     answer.insert(CONTENT_RANGE, header(&place)?);
     Ok(StatusCode::PARTIAL_CONTENT)
 }
 
 fn unsatisfiable(mut answer: HeaderMap, object: &Object) -> Response {
-    let mut response =
-        Error::from(catalog::Error::RangeNotSatisfiable { size: size(object) }).into_response();
-    if let Ok(place) = HeaderValue::from_str(&format!("bytes */{}", size(object))) {
+    let mut response = Error::from(catalog::Error::RangeNotSatisfiable {
+        size: object.size_bytes(),
+    })
+    .into_response();
+    if let Ok(place) = HeaderValue::from_str(&format!("bytes */{}", object.size_bytes())) {
         answer.insert(CONTENT_RANGE, place);
     }
     response.headers_mut().extend(answer);
@@ -153,13 +156,15 @@ fn common_headers(object: &Object) -> Result<HeaderMap> {
     Ok(HeaderMap::from_iter(pairs))
 }
 
-/// The stored content type, or the default type if none is stored or the stored one is not a valid header value.
+/// The stored content type, or the default type if none is stored, or the stored one is too long or not a valid header
+/// value. Other programs than this one have no limit for it.
 fn content_type(object: &Object) -> HeaderValue {
     let stored = &object.entry.content_type;
-    if stored.is_empty() {
-        return HeaderValue::from_static(convert::DEFAULT_CONTENT_TYPE);
+    let default = HeaderValue::from_static(convert::DEFAULT_CONTENT_TYPE);
+    if stored.is_empty() || stored.len() > MAX_CONTENT_TYPE_BYTES {
+        return default;
     }
-    HeaderValue::from_str(stored).unwrap_or(HeaderValue::from_static(convert::DEFAULT_CONTENT_TYPE))
+    HeaderValue::from_str(stored).unwrap_or(default)
 }
 
 fn header(text: &str) -> Result<HeaderValue> {

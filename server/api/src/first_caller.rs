@@ -11,11 +11,12 @@ use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, Version};
+use http::{StatusCode, Version};
 use subtle::ConstantTimeEq as _;
 
 use crate::SharedState;
-use crate::site::{host_name, hosts, is_loopback_name};
+use crate::forwarding::is_forwarded;
+use crate::site::{is_own_local_page, names_this_machine};
 
 /// The header that carries the setup token.
 pub const SETUP_TOKEN_HEADER: &str = "x-weir-setup-token";
@@ -87,77 +88,29 @@ impl FromRequestParts<SharedState> for FirstCaller {
     }
 }
 
-/// Whether the request comes from a person or program on this machine: over loopback, not forwarded by a
-/// proxy, and not sent by a web page of another site in a local browser.
+/// Whether the request comes from a person or program on this machine: over loopback, addressed to this machine, not
+/// forwarded by a proxy, and not sent by a page of another origin in a local browser.
 fn is_on_this_machine(parts: &Parts, peer: Option<&Peer>) -> bool {
-    let headers = &parts.headers;
     let is_loopback = peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());
-    let mut names = hosts(&parts.uri, headers);
-    let names_this_machine = names.all(|name| name.is_some_and(|name| is_loopback_name(&name)));
-    is_loopback && names_this_machine && !is_forwarded(parts) && !is_from_other_page(headers)
+    is_loopback
+        && names_this_machine(&parts.uri, &parts.headers)
+        && !was_forwarded(parts)
+        && is_own_local_page(&parts.uri, &parts.headers)
 }
 
 /// Whether a proxy has marked the request as forwarded, or sent it as HTTP/1.0, which is the default of nginx and no other
 /// client uses. A proxy that does neither cannot be told from a local client.
-fn is_forwarded(request: &Parts) -> bool {
-    const NAMES: &[&str] = &[
-        "forwarded",
-        "via",
-        "x-real-ip",
-        "x-real-port",
-        "x-scheme",
-        "x-client-ip",
-        "x-cluster-client-ip",
-        "x-remote-ip",
-        "x-remote-addr",
-        "x-proxyuser-ip",
-        "true-client-ip",
-        "cf-connecting-ip",
-        "cf-ray",
-        "fastly-client-ip",
-        "fly-client-ip",
-        "front-end-https",
-        "cdn-loop",
-        "max-forwards",
-    ];
-    const PREFIXES: &[&str] = &[
-        "x-forwarded",
-        "x-original-",
-        "x-envoy-",
-        "x-amzn-",
-        "x-azure-",
-        "x-arr-",
-    ];
-    request.version < Version::HTTP_11
-        || request.headers.keys().any(|name| {
-            let name = name.as_str();
-            NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-        })
-}
-
-/// Whether a browser sent the request from a page of another site.
-fn is_from_other_page(headers: &HeaderMap) -> bool {
-    let is_fetched_elsewhere = headers
-        .get_all("sec-fetch-site")
-        .iter()
-        .any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
-    let origins = headers.get_all(http::header::ORIGIN).iter();
-    let mut origins = origins.map(|origin| {
-        let (_, authority) = origin.to_str().ok()?.split_once("://")?;
-        host_name(authority)
-    });
-    is_fetched_elsewhere || origins.any(|name| !name.is_some_and(|name| is_loopback_name(&name)))
+fn was_forwarded(request: &Parts) -> bool {
+    request.version < Version::HTTP_11 || is_forwarded(&request.headers)
 }
 
 /// Parses the headers about a request's origin, for [`crate::fuzzing`].
 #[cfg(feature = "testing")]
-pub(crate) fn try_parts(uri: &http::Uri, headers: &HeaderMap) {
+pub(crate) fn try_parts(uri: &http::Uri, headers: &http::HeaderMap) {
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.uri = uri.clone();
     parts.headers = headers.clone();
     is_on_this_machine(&parts, Some(&Peer(([127, 0, 0, 1], 1).into())));
-    is_forwarded(&parts);
-    is_from_other_page(headers);
 }
 
 fn refuse(token: &SetupToken, is_wrong: bool) -> Response {
@@ -239,12 +192,46 @@ mod tests {
             ("x-envoy-external-address", "203.0.113.9"),
             // DNS rebinding: a name that temporarily resolves to this machine.
             ("host", "rebound.evil.example:8000"),
+            ("host", "demo.localhost:8000"),
             ("origin", "http://evil.example"),
             ("origin", "null"),
+            // Another program on this machine, another scheme, another name of this machine.
+            ("origin", "http://127.0.0.1:9000"),
+            ("origin", "http://127.0.0.1"),
+            ("origin", "https://127.0.0.1:8000"),
+            ("origin", "http://localhost:8000"),
+            ("sec-fetch-site", "Same-Origin"),
             ("sec-fetch-site", "cross-site"),
             ("sec-fetch-site", "same-site"),
         ] {
             assert!(!admitted("127.0.0.1:5000", &[HOST, header]), "{header:?}");
+        }
+    }
+
+    /// Guards against a bug: the names of no hosts were all names of this machine.
+    #[test]
+    fn callers_without_a_host_are_not_admitted() {
+        assert!(admitted("127.0.0.1:5000", &[HOST]));
+        assert!(!admitted("127.0.0.1:5000", &[]));
+    }
+
+    /// Guards against a bug: one of the two headers was enough.
+    #[test]
+    fn origin_and_sec_fetch_site_must_agree() {
+        let own = ("origin", "http://127.0.0.1:8000");
+        let foreign = ("origin", "http://evil.example");
+        for (origin, site, expected) in [
+            (own, "same-origin", true),
+            (own, "cross-site", false),
+            (foreign, "same-origin", false),
+            (foreign, "none", false),
+        ] {
+            let headers = [HOST, origin, ("sec-fetch-site", site)];
+            assert_eq!(
+                admitted("127.0.0.1:5000", &headers),
+                expected,
+                "{headers:?}"
+            );
         }
     }
 

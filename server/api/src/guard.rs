@@ -19,7 +19,7 @@ use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 
 use crate::body::{MAX_ANONYMOUS_BODY_BYTES, MAX_BODY_BYTES, read_json};
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, MAX_ERROR_TEXT_BYTES, Result};
 use crate::extract::{Caller, ParsedBody, Path, authenticate, session_cookie};
 use crate::generated::OPERATIONS;
 use crate::permissions::{Access, Fields};
@@ -180,6 +180,7 @@ impl Guard {
 fn unreadable_parameter(operation: &Operation, request: &Request) -> Option<Response> {
     let Params(query) = request.extensions().get()?;
     let reason = binding::unreadable(operation, query)?;
+    let reason = base::shorten(&reason, MAX_ERROR_TEXT_BYTES).into_owned();
     Some((StatusCode::BAD_REQUEST, reason).into_response())
 }
 

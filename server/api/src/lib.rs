@@ -18,6 +18,7 @@ mod dump;
 mod error;
 mod extract;
 mod first_caller;
+mod forwarding;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod fuzzing;

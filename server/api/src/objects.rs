@@ -7,7 +7,7 @@ use axum::extract::State;
 use catalog::{ListRequest, ObjectTarget, WriteOptions};
 use http::StatusCode;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, MAX_ERROR_TEXT_BYTES, Result};
 use crate::extract::{Body, Caller, Path};
 use crate::query::{
     CopyObjectQuery, DeleteObjectQuery, DeleteObjectsQuery, ListObjectsQuery, Query,
@@ -79,6 +79,7 @@ pub(crate) async fn delete_object(
     Query(query): Query<DeleteObjectQuery>,
 ) -> Result<StatusCode> {
     let path = &query.path;
+    catalog::check_path_length(path)?;
     let repository = api.reader().repository(&id).await?;
     let options = WriteOptions {
         force: query.force.unwrap_or(false),
@@ -89,7 +90,7 @@ pub(crate) async fn delete_object(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Deletes the objects that the caller may delete and lists the others as errors.
+/// Deletes the objects that the caller may delete and whose paths are not too long, and lists the others as errors.
 pub(crate) async fn delete_objects(
     State(api): State<SharedState>,
     caller: Caller,
@@ -107,12 +108,13 @@ pub(crate) async fn delete_objects(
         let permission = Permission::new("fs:DeleteObject", arn::object(&id, "*"));
         api.authorize(&caller, &[permission]).await?;
     }
-    let (allowed, errors) = split_by_permission(&api, &caller, &id, body.paths).await?;
+    let (mut allowed, mut errors) = split_by_permission(&api, &caller, &id, body.paths).await?;
     if allowed.is_empty() && !errors.is_empty() {
         // A caller without any permission must not learn whether the repository exists.
         return Ok(Json(types::ObjectErrorList { errors }));
     }
     let repository = api.reader().repository(&id).await?;
+    refuse_long_paths(&mut allowed, &mut errors);
     let options = WriteOptions {
         force: query.force.unwrap_or(false),
     };
@@ -120,6 +122,23 @@ pub(crate) async fn delete_objects(
         .delete_objects(&repository, &branch, &allowed, options)
         .await?;
     Ok(Json(types::ObjectErrorList { errors }))
+}
+
+/// Moves the paths that are too long from `paths` to `errors`.
+fn refuse_long_paths(paths: &mut Vec<String>, errors: &mut Vec<types::ObjectError>) {
+    for path in std::mem::take(paths) {
+        match catalog::check_path_length(&path) {
+            Ok(()) => paths.push(path),
+            Err(error) => {
+                let error = Error::from(error);
+                errors.push(types::ObjectError {
+                    status_code: error.status().as_u16().into(),
+                    message: error.text().message,
+                    path: Some(base::shorten(&path, MAX_ERROR_TEXT_BYTES).into_owned()),
+                });
+            }
+        }
+    }
 }
 
 async fn split_by_permission(

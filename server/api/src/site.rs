@@ -6,6 +6,8 @@
 use http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use http::uri::{Authority, Uri};
 
+use crate::forwarding::is_forwarded;
+
 /// The host names that a request is addressed to, in lowercase, without port: from its `Host` headers
 /// and from its target, if it has an authority. `None` for an invalid host name.
 pub fn hosts<'a>(
@@ -31,10 +33,11 @@ pub fn host_name(authority: &str) -> Option<String> {
     (!authority.contains('@') && !host.is_empty()).then(|| host.to_owned())
 }
 
-/// Whether a host name always refers to the machine itself: `localhost`, its subdomains, loopback addresses.
+/// Whether a host name always refers to the machine itself: `localhost` and loopback addresses. Subdomains of `localhost`
+/// do not: some resolvers ask name servers for them.
 #[must_use]
 pub fn is_loopback_name(host: &str) -> bool {
-    if host == "localhost" || host.ends_with(".localhost") {
+    if host == "localhost" {
         return true;
     }
     let address = host
@@ -52,11 +55,13 @@ pub fn is_loopback_name(host: &str) -> bool {
 /// cookie.
 #[must_use]
 pub fn is_client_using_https(headers: &HeaderMap) -> bool {
-    let value = headers.get("x-forwarded-proto");
-    let value = value.and_then(|value| value.to_str().ok());
+    forwarded_scheme(headers).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
+}
+
+fn forwarded_scheme(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get("x-forwarded-proto")?.to_str().ok()?;
     // Each proxy of a chain appends its scheme. The first scheme is the client's.
-    let first = value.and_then(|value| value.split(',').next());
-    first.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
+    value.split(',').next().map(str::trim)
 }
 
 /// Whether a browser marked the request as sent by another site's page.
@@ -68,40 +73,72 @@ pub fn is_cross_site(headers: &HeaderMap) -> bool {
         .any(|value| value.as_bytes().eq_ignore_ascii_case(b"cross-site"))
 }
 
+/// Whether all names by which a request addresses the server are names of the machine itself, and there is one.
+pub(crate) fn names_this_machine(uri: &Uri, headers: &HeaderMap) -> bool {
+    let mut names = hosts(uri, headers).peekable();
+    names.peek().is_some() && names.all(|name| name.is_some_and(|name| is_loopback_name(&name)))
+}
+
 /// Whether a request may use the session cookie: it comes from a page of this server, or from a client that is not a
-/// browser and sends no origin.
+/// browser and sends no origin. `Sec-Fetch-Site` and `Origin` must agree.
 pub(crate) fn is_own_page(uri: &Uri, headers: &HeaderMap) -> bool {
-    // Browsers send this header on secure connections. It is right even if a proxy changes the host.
-    if let Some(site) = headers.get("sec-fetch-site") {
-        match site.as_bytes() {
-            b"same-origin" => return true,
-            b"none" => {}
-            _ => return false,
-        }
-    }
-    let mut origins = headers.get_all(ORIGIN).iter().peekable();
-    if origins.peek().is_none() {
-        return true;
-    }
+    let Some(is_compared) = allowed_site(headers) else {
+        return false;
+    };
+    // A browser that states `same-origin` has compared the schemes, whatever the last of several proxies calls the scheme.
+    let scheme = match is_compared {
+        true => None,
+        false => known_scheme(uri, headers),
+    };
+    let of_header = |name: &str| {
+        let value = headers.get(name)?.to_str().ok()?;
+        // Each proxy of a chain appends its host. The first host is the one that the client sees.
+        value.split(',').next().map(str::trim)
+    };
     let own: Vec<&str> = uri
         .authority()
         .map(Authority::as_str)
         .into_iter()
-        .chain(
-            [HOST.as_str(), "x-forwarded-host"]
-                .iter()
-                .filter_map(|name| {
-                    let value = headers.get(*name)?.to_str().ok()?;
-                    // Each proxy of a chain appends its host. The first host is the one that the client sees.
-                    value.split(',').next().map(str::trim)
-                }),
-        )
+        .chain(of_header(HOST.as_str()))
+        .chain(of_header("x-forwarded-host"))
         .collect();
-    origins.all(|origin| own.iter().any(|own| is_same(origin, own)))
+    let is_own = |origin| own.iter().any(|own| is_same(origin, own, scheme));
+    headers.get_all(ORIGIN).iter().all(is_own)
 }
 
-/// Whether an origin (`https://host:port`) matches an authority (`host` or `host:port`).
-fn is_same(origin: &HeaderValue, authority: &str) -> bool {
+/// Whether no page, or a page of this server, sent a request that came without a proxy, and therefore without TLS.
+pub(crate) fn is_own_local_page(uri: &Uri, headers: &HeaderMap) -> bool {
+    let of_target = uri.authority().map(Authority::as_str);
+    let of_headers = headers.get_all(HOST).iter().map(HeaderValue::to_str);
+    let own: Vec<&str> = of_target.into_iter().chain(of_headers.flatten()).collect();
+    let is_own = |origin| own.iter().all(|own| is_same(origin, own, Some("http")));
+    allowed_site(headers).is_some() && headers.get_all(ORIGIN).iter().all(is_own)
+}
+
+/// Whether the browser states that page and server have the same origin. `None` if it states another relation.
+fn allowed_site(headers: &HeaderMap) -> Option<bool> {
+    let mut is_same_origin = false;
+    for site in headers.get_all("sec-fetch-site") {
+        match site.as_bytes() {
+            b"same-origin" => is_same_origin = true,
+            b"none" => {}
+            _ => return None,
+        }
+    }
+    Some(is_same_origin)
+}
+
+/// The scheme with which a client reached the server, if it is known. A proxy may terminate TLS without a header about it.
+fn known_scheme(uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
+    match forwarded_scheme(headers) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("https") => Some("https"),
+        Some(scheme) if scheme.eq_ignore_ascii_case("http") => Some("http"),
+        _ => (names_this_machine(uri, headers) && !is_forwarded(headers)).then_some("http"),
+    }
+}
+
+/// Whether an origin (`https://host:port`) matches an authority (`host` or `host:port`) and a scheme, if one is given.
+fn is_same(origin: &HeaderValue, authority: &str, own_scheme: Option<&str>) -> bool {
     let parse = |origin: &HeaderValue| {
         let (scheme, rest) = origin.to_str().ok()?.split_once("://")?;
         let default = match scheme {
@@ -114,7 +151,8 @@ fn is_same(origin: &HeaderValue, authority: &str) -> bool {
             Some(parsed.port_u16().unwrap_or(default))
         };
         let same_host = host_name(rest)? == host_name(authority)?;
-        Some(same_host && port_of(rest)? == port_of(authority)?)
+        let same_scheme = own_scheme.is_none_or(|own| own == scheme);
+        Some(same_scheme && same_host && port_of(rest)? == port_of(authority)?)
     };
     parse(origin).unwrap_or(false)
 }
@@ -137,7 +175,6 @@ mod tests {
             "localhost",
             "localhost:8000",
             "LOCALHOST.:80",
-            "demo.localhost:8000",
             "127.0.0.1:8000",
             "127.9.9.9",
             "[::1]:8000",
@@ -151,6 +188,7 @@ mod tests {
             "localhost.evil.example",
             "127.0.0.1.evil.example",
             "notlocalhost",
+            "demo.localhost",
             "0.0.0.0",
             "10.0.0.1",
             "[::]",
@@ -188,9 +226,28 @@ mod tests {
             vec![
                 host,
                 ("sec-fetch-site", "same-origin"),
-                ("origin", "https://lake.example"),
+                ("origin", "http://weir.example:8000"),
             ],
             vec![host, ("sec-fetch-site", "none")],
+            // A proxy that terminates TLS, without a header about it.
+            vec![host, ("origin", "https://weir.example:8000")],
+            vec![
+                host,
+                ("x-forwarded-proto", "https"),
+                ("origin", "https://weir.example:8000"),
+            ],
+            // The inner of two proxies gets the request without TLS, and says so.
+            vec![
+                host,
+                ("x-forwarded-proto", "http"),
+                ("sec-fetch-site", "same-origin"),
+                ("origin", "https://weir.example:8000"),
+            ],
+            vec![
+                ("host", "localhost:8443"),
+                ("x-forwarded-for", "203.0.113.9"),
+                ("origin", "https://localhost:8443"),
+            ],
             vec![("host", "weir.example"), ("origin", "https://weir.example")],
             vec![
                 ("host", "weir.example:443"),
@@ -252,6 +309,31 @@ mod tests {
             ],
             vec![host, ("sec-fetch-site", "same-site")],
             vec![host, ("sec-fetch-site", "cross-site")],
+            vec![
+                host,
+                ("sec-fetch-site", "same-origin"),
+                ("sec-fetch-site", "cross-site"),
+            ],
+            // Headers that contradict each other.
+            vec![
+                host,
+                ("sec-fetch-site", "same-origin"),
+                ("origin", "https://lake.example"),
+            ],
+            vec![
+                host,
+                ("x-forwarded-proto", "http"),
+                ("origin", "https://weir.example:8000"),
+            ],
+            vec![
+                host,
+                ("x-forwarded-proto", "https"),
+                ("origin", "http://weir.example:8000"),
+            ],
+            vec![
+                ("host", "127.0.0.1:8000"),
+                ("origin", "https://127.0.0.1:8000"),
+            ],
             vec![("origin", "http://weir.example:8000")],
         ] {
             assert!(

@@ -1,6 +1,7 @@
 //! Uploads of objects. The bytes are streamed, from a form field or from the whole body.
 
 use std::collections::BTreeMap;
+use std::error::Error as StdError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,7 +15,7 @@ use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 
-use crate::error::{Context as _, During, Error, ErrorText, Result};
+use crate::error::{Context as _, During, Error, ErrorText, Result, SEND_WHOLE_BODY};
 use crate::extract::Path;
 use crate::query::{Query, UploadObjectQuery};
 use crate::{SharedState, convert};
@@ -124,11 +125,10 @@ async fn content(request: Request) -> Result<(String, ByteStream)> {
 
 /// The first field named `content`. Skips earlier fields up to a limit.
 pub(crate) async fn content_of_form(kind: &str, body: Body) -> Result<(String, ByteStream)> {
-    let wrong = |error: multer::Error| Error::Invalid(format!("malformed form: {error}"));
-    let boundary = multer::parse_boundary(kind).map_err(wrong)?;
+    let boundary = multer::parse_boundary(kind).map_err(|e| malformed_form(&e))?;
     let reached = Arc::new(AtomicBool::new(false));
     let mut form = multer::Multipart::new(bounded_preamble(body, Arc::clone(&reached)), boundary);
-    while let Some(field) = form.next_field().await.map_err(wrong)? {
+    while let Some(field) = form.next_field().await.map_err(|e| malformed_form(&e))? {
         if field.name() == Some(CONTENT_FIELD) {
             reached.store(true, Ordering::Relaxed);
             let kind = field
@@ -144,6 +144,34 @@ pub(crate) async fn content_of_form(kind: &str, body: Body) -> Result<(String, B
     ))))
 }
 
+fn malformed_form(error: &multer::Error) -> Error {
+    let hint = match error {
+        multer::Error::StreamReadFailed(cause) if is_too_long_preamble(cause.as_ref()) => {
+            "send the field `content` before other fields"
+        }
+        multer::Error::StreamReadFailed(_)
+        | multer::Error::IncompleteStream
+        | multer::Error::IncompleteHeaders
+        | multer::Error::IncompleteFieldData { .. } => SEND_WHOLE_BODY,
+        _ => {
+            "send the object's bytes in the form field `content` (curl: -F content=@FILE), or as the body without a form"
+        }
+    };
+    let message = ErrorText::message(format!("malformed form: {error}"));
+    Error::InvalidWith(message.hint(hint))
+}
+
+/// The failure of a form whose content begins too late.
+#[derive(Debug, thiserror::Error)]
+#[error("too many bytes before the content")]
+struct LongPreamble;
+
+fn is_too_long_preamble(cause: &(dyn StdError + 'static)) -> bool {
+    let io = cause.downcast_ref::<std::io::Error>();
+    let inner = io.and_then(|io| io.get_ref());
+    inner.is_some_and(|inner| inner.is::<LongPreamble>())
+}
+
 /// Fails if more than [`MAX_FORM_PREAMBLE_BYTES`] precede the content, because the form's parser buffers them.
 /// `reached` is set once the content begins.
 fn bounded_preamble(
@@ -155,7 +183,7 @@ fn bounded_preamble(
         let piece = piece.map_err(std::io::Error::other)?;
         if !reached.load(Ordering::Relaxed) {
             if seen > MAX_FORM_PREAMBLE_BYTES {
-                return Err(std::io::Error::other("too many bytes before the content"));
+                return Err(std::io::Error::other(LongPreamble));
             }
             seen += piece.len();
         }

@@ -220,7 +220,8 @@ impl TestApi {
     pub(crate) async fn request(&self, method: Method, path: &str, parts: RequestParts) -> Answer {
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("/api/v1{path}"));
+            .uri(format!("/api/v1{path}"))
+            .header("host", "127.0.0.1:8000");
         if !parts.anonymous {
             let key = STANDARD.encode(format!("{ACCESS_KEY}:{SECRET_KEY}"));
             request = request.header("authorization", format!("Basic {key}"));

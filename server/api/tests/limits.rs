@@ -121,3 +121,81 @@ async fn number_of_values_in_a_body_is_limited() {
         .message();
     assert!(message.contains("100000 values"), "{message}");
 }
+
+/// Guards against a bug: the answer to a name of 9 MB contained the whole name.
+#[tokio::test]
+async fn long_values_are_not_repeated_in_errors() {
+    let api = TestApi::new().await;
+    api.repository("lake").await;
+    let long = "x".repeat(1 << 20);
+    let (tags, pulls) = ("/repositories/lake/tags", "/repositories/lake/pulls");
+    for (path, body) in [
+        (
+            "/repositories",
+            json!({"name": "l", "storage_namespace": "mem://l", "default_branch": &long}),
+        ),
+        (
+            "/repositories",
+            json!({"name": "l", "storage_namespace": format!("other://{long}")}),
+        ),
+        (
+            "/repositories",
+            json!({"name": "l", "storage_namespace": format!("mem://../{long}")}),
+        ),
+        (
+            "/repositories",
+            json!({"name": &long, "storage_namespace": "mem://l"}),
+        ),
+        (tags, json!({"id": &long, "ref": "main"})),
+        (tags, json!({"id": format!("~{long}"), "ref": "main"})),
+        (tags, json!({"id": "t", "ref": &long})),
+        (
+            pulls,
+            json!({"title": "t", "source_branch": &long, "destination_branch": "main"}),
+        ),
+        (
+            "/repositories/lake/branches",
+            json!({"name": &long, "source": "main"}),
+        ),
+        (
+            "/repositories/lake/branches",
+            json!({"name": "b", "source": &long}),
+        ),
+        (
+            "/repositories/lake/branches/main/commits",
+            json!({"message": {"x": &long}}),
+        ),
+        (
+            "/repositories/lake/branches/main/objects/copy?dest_path=b",
+            json!({"src_path": &long}),
+        ),
+        (
+            "/repositories/lake/branches/main/objects/copy?dest_path=b",
+            json!({"src_path": "a", "src_ref": &long}),
+        ),
+        (
+            "/repositories/lake/branches/main/revert",
+            json!({"ref": &long, "parent_number": 0}),
+        ),
+        (
+            "/repositories/lake/branches/main/cherry-pick",
+            json!({"ref": &long}),
+        ),
+        (
+            "/repositories/lake/refs/main/merge/main",
+            json!({"strategy": &long}),
+        ),
+    ] {
+        let refused = api.post(path, &body).await;
+        assert!(
+            (400..500).contains(&refused.status),
+            "{path}: {}",
+            refused.status
+        );
+        assert!(
+            refused.body.len() < 20 << 10,
+            "{path}: {} bytes",
+            refused.body.len()
+        );
+    }
+}

@@ -321,3 +321,48 @@ async fn several_objects_are_deleted() {
         .await
         .expect(400);
 }
+
+/// Guards against a bug: the connection broke before a status was sent, and longer bytes were cut off without a notice.
+#[tokio::test]
+async fn bytes_of_another_size_than_the_entry_says_are_an_error_of_the_server() {
+    let api = lake().await;
+    upload(&api, "a", &[], "0123").await.expect(201);
+    let repository = api.lake.reader().repository("lake").await.unwrap();
+    let object = api.lake.reader().stat(&repository, "main", "a").await;
+    let object = object.unwrap();
+    for bytes in [&b"01"[..], b"012345"] {
+        api.lake.replace_bytes(&object, bytes).await;
+        let refused = api.get(&format!("{OBJECTS}?path=a")).await.expect(500);
+        assert_eq!(refused.message(), "stored data has the wrong size");
+        let hint = refused.hint();
+        let expected = format!("has {} bytes of 'a', and its entry says 4", bytes.len());
+        assert!(hint.contains(&expected), "{hint}");
+    }
+}
+
+/// Guards against a bug: the deletion of a path that no object can have succeeded.
+#[tokio::test]
+async fn paths_that_are_too_long_are_not_deleted() {
+    let api = lake().await;
+    upload(&api, "a", &[], "x").await.expect(201);
+    let (longest, long) = ("k".repeat(1024), "k".repeat(1025));
+    let refused = api
+        .delete(&format!("{BRANCH}?path={long}"))
+        .await
+        .expect(400);
+    let message =
+        "argument path: invalid value: validation error: 1025 is above maximum length (1024)";
+    assert_eq!(refused.message(), message);
+    api.delete(&format!("{BRANCH}?path={longest}"))
+        .await
+        .expect(204);
+    let paths = json!({"paths": [long, longest, "a"]});
+    let answer = api
+        .post(&format!("{BRANCH}/delete"), &paths)
+        .await
+        .expect(200)
+        .json();
+    let expected = json!([{"status_code": 400, "message": message, "path": long}]);
+    assert_eq!(answer["errors"], expected);
+    api.get(&format!("{OBJECTS}/stat?path=a")).await.expect(404);
+}

@@ -1,10 +1,12 @@
 //! Refused requests: unknown routes, unauthenticated callers, malformed requests, operations that are not implemented.
 
 use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request};
 use serde_json::json;
 
-use crate::harness::{RequestParts, TestApi};
+use crate::harness::{ACCESS_KEY, RequestParts, SECRET_KEY, TestApi};
 
 #[tokio::test]
 async fn unknown_routes_and_methods_are_not_found() {
@@ -259,4 +261,40 @@ async fn unimplemented_operations_answer_501_with_their_name() {
     let sts = json!({"code": "c", "state": "s", "redirect_uri": "r"});
     let hint = api.post("/sts/login", &sts).await.expect(501).hint();
     assert!(hint.starts_with("stsLogin is not implemented"), "{hint}");
+}
+
+/// Guards against a bug: the answers to bodies that broke off had no hint.
+#[tokio::test]
+async fn bodies_that_break_off_are_refused_with_a_hint() {
+    let api = TestApi::new().await;
+    api.repository("lake").await;
+    let objects = "/repositories/lake/branches/main/objects?path=a";
+    let form = "multipart/form-data; boundary=B";
+    let key = STANDARD.encode(format!("{ACCESS_KEY}:{SECRET_KEY}"));
+    let field = "--B\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nx";
+    for (path, kind, sent, message) in [
+        (objects, "text/plain", "x", "failed to read the body"),
+        (objects, form, field, "malformed form: "),
+        (
+            "/repositories",
+            "application/json",
+            "{",
+            "request body has an error: failed to read it",
+        ),
+    ] {
+        let pieces = [Ok(sent), Err(std::io::Error::other("connection reset"))];
+        let body = Body::from_stream(futures::stream::iter(pieces));
+        let request = Request::post(format!("/api/v1{path}"))
+            .header("content-type", kind)
+            .header("authorization", format!("Basic {key}"))
+            .body(body);
+        let refused = api.send(request.unwrap()).await.expect(400);
+        assert!(
+            refused.message().starts_with(message),
+            "{}",
+            refused.message()
+        );
+        let hint = refused.hint();
+        assert!(hint.contains("send the whole body again"), "{path}: {hint}");
+    }
 }

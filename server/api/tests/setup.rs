@@ -132,6 +132,21 @@ async fn configured_token_is_not_required_from_local_callers() {
     set_up_from(&api, OWN, &[]).await.expect(200);
 }
 
+/// Guards against a bug: the administrator's key could never authenticate, and setup cannot be repeated.
+#[tokio::test]
+async fn key_id_that_cannot_authenticate_is_refused_with_a_hint() {
+    let api = TestApi::unset().await;
+    for id in ["a:b", "a/b", "a b", "a\u{1}b"] {
+        let key = json!({"access_key_id": id, "secret_access_key": SECRET_KEY});
+        let body = json!({"username": "admin", "key": key});
+        let refused = api.post("/setup_lakefs", &body).await.expect(400);
+        assert!(refused.message().contains("access_key_id"), "{id}");
+        assert!(refused.hint().contains("leave out `key`"), "{id}");
+    }
+    let state = api.get_anonymous("/setup_lakefs").await.expect(200).json();
+    assert_eq!(state["state"], "not_initialized");
+}
+
 /// Guards against a bug: the administrator's secret could have one byte.
 #[tokio::test]
 async fn short_secret_is_refused_with_a_hint() {

@@ -153,6 +153,7 @@ async fn make_administrator(
         Err(short @ auth::Error::ShortSecret) => anyhow::bail!(
             "installation.{short}: choose a longer one, for example with `openssl rand -hex 20`"
         ),
+        Err(id @ auth::Error::KeyIdCharacters) => anyhow::bail!("installation.{id}"),
         Err(e) => Err(e).context("failed to create the first administrator"),
     }
 }
@@ -225,6 +226,19 @@ mod tests {
         super::make_administrator(&auth, Some("me"), key("sixteen bytes, or more"))
             .await
             .unwrap();
+    }
+
+    /// Guards against a bug: the server started with a key that could never authenticate.
+    #[tokio::test]
+    async fn key_id_of_the_administrator_with_other_characters_is_refused() {
+        let auth = crate::quickstart::test_auth();
+        let key = Some(("AKIA:X".to_owned(), "sixteen bytes, or more".to_owned()));
+        let refused = super::make_administrator(&auth, Some("me"), key).await;
+        let refused = refused.unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "installation.access_key_id has a character that is not allowed: use letters and digits of ASCII, `-`, `_`, `.` and `@`"
+        );
     }
 
     #[test]

@@ -109,7 +109,6 @@ mod tests {
         for host in [
             "127.0.0.1:8000",
             "localhost:8000",
-            "demo.localhost:8000",
             "[::1]:8000",
             "lake.test:8000",
             "s3.local.lakefs.io:8000",
@@ -128,6 +127,7 @@ mod tests {
         for (uri, headers) in [
             ("/", vec![("host", "rebound.example:8000")]),
             ("/", vec![("host", "localhost.rebound.example")]),
+            ("/", vec![("host", "demo.localhost:8000")]),
             ("/", vec![("host", "evils3.local.lakefs.io")]),
             ("/", vec![("host", "10.0.0.7:8000")]),
             ("/", vec![("host", "localhost@rebound.example")]),

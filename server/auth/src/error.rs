@@ -24,6 +24,11 @@ pub enum Error {
     AlreadyExists(String),
     #[error("{0}")]
     InvalidValue(String),
+    /// The access key id for a new administrator has characters with which the key could never authenticate.
+    #[error(
+        "access_key_id has a character that is not allowed: use letters and digits of ASCII, `-`, `_`, `.` and `@`"
+    )]
+    KeyIdCharacters,
     /// The secret for a new administrator is too short.
     #[error("secret_access_key has fewer than {MIN_SECRET_BYTES} bytes and can be guessed")]
     ShortSecret,

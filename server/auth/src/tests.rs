@@ -274,6 +274,33 @@ async fn empty_names_and_keys_are_rejected() {
     assert!(!auth.setup_state().await.unwrap().initialized);
 }
 
+/// Guards against a bug: setup accepted ids with which the key could never authenticate, and cannot be repeated.
+#[tokio::test]
+async fn key_ids_that_cannot_authenticate_are_rejected() {
+    let auth = Installation::new().auth("k");
+    let setup = async |id: &str| {
+        auth.setup("admin", Some((id.into(), USER_SECRET.into())))
+            .await
+    };
+    for id in [
+        "a:b", "a/b", "a b", " ab", "a\nb", "a\0", "a\x7f", "a,b", "a=b", "a%b", "a+b", "\"a\"",
+        "a\u{e9}",
+    ] {
+        let refused = setup(id).await;
+        assert!(
+            matches!(refused, Err(Error::KeyIdCharacters)),
+            "{id:?}: {refused:?}"
+        );
+    }
+    let refused = auth.setup("ad\nmin", None).await;
+    assert!(
+        matches!(refused, Err(Error::InvalidValue(_))),
+        "{refused:?}"
+    );
+    assert!(!auth.setup_state().await.unwrap().initialized);
+    setup("AKIA-me_1.x@example").await.unwrap();
+}
+
 /// Guards against a bug: the API created an administrator whose secret had one byte.
 #[tokio::test]
 async fn short_secret_is_rejected() {

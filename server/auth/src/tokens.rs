@@ -1,6 +1,6 @@
 //! Issues and verifies session tokens: JWTs with lakeFS's claims, signed with the installation's [`SigningKey`].
 //!
-//! The expiry is checked against the service's clock instead of the JWT library's.
+//! Start and expiry are checked against the service's clock instead of the JWT library's.
 
 use base::{IdGenerator, OffsetDateTime};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -11,6 +11,8 @@ use crate::{Error, Result};
 
 const ISSUER: &str = "auth";
 const AUDIENCE: &str = "login";
+/// The only algorithm that signs tokens, and the only one that verifies them.
+const ALGORITHM: Algorithm = Algorithm::HS256;
 /// Longer tokens are rejected without parsing.
 const MAX_TOKEN_BYTES: usize = 8192;
 
@@ -27,6 +29,9 @@ struct Claims {
     #[serde(default)]
     iat: i64,
     exp: i64,
+    /// Not set in the tokens that this service issues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nbf: Option<i64>,
 }
 
 /// Issues a token for a user.
@@ -44,9 +49,10 @@ pub(crate) fn issue(
         aud: AUDIENCE.to_owned(),
         iat: now.unix_timestamp(),
         exp: expires.unix_timestamp(),
+        nbf: None,
     };
     jsonwebtoken::encode(
-        &Header::new(Algorithm::HS256),
+        &Header::new(ALGORITHM),
         &claims,
         &EncodingKey::from_secret(key.bytes()),
     )
@@ -64,8 +70,7 @@ pub(crate) fn verify(key: &SigningKey, token: &str, now: OffsetDateTime) -> Resu
     if token.len() > MAX_TOKEN_BYTES {
         return Err(Error::Unauthenticated);
     }
-    let mut validation = Validation::new(Algorithm::HS256);
-    validation.algorithms = vec![Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
+    let mut validation = Validation::new(ALGORITHM);
     validation.validate_exp = false;
     validation.validate_aud = false;
     validation.required_spec_claims = ["exp".to_owned()].into();
@@ -74,7 +79,9 @@ pub(crate) fn verify(key: &SigningKey, token: &str, now: OffsetDateTime) -> Resu
             .map_err(|_| Error::Unauthenticated)?
             .claims;
     let is_session = claims.iss == ISSUER && claims.aud == AUDIENCE;
-    if !is_session || claims.exp <= now.unix_timestamp() || claims.sub.is_empty() {
+    let now = now.unix_timestamp();
+    let is_current = claims.exp > now && claims.nbf.is_none_or(|start| start <= now);
+    if !is_session || !is_current || claims.sub.is_empty() {
         return Err(Error::Unauthenticated);
     }
     Ok(claims.sub)
@@ -139,6 +146,22 @@ mod tests {
         assert!(verify(&key("key"), unsigned, OffsetDateTime::UNIX_EPOCH).is_err());
     }
 
+    /// Guards against a bug: tokens signed with HS384 and HS512 were accepted, which nothing issues.
+    #[test]
+    fn token_signed_with_another_algorithm_is_rejected() {
+        let claims = json!({"iss": "auth", "aud": "login", "sub": "admin", "exp": 99, "nbf": 0});
+        for (algorithm, expected) in [
+            (Algorithm::HS256, true),
+            (Algorithm::HS384, false),
+            (Algorithm::HS512, false),
+        ] {
+            let header = Header::new(algorithm);
+            let token = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(b"key"));
+            let verified = verify(&key("key"), &token.unwrap(), OffsetDateTime::UNIX_EPOCH);
+            assert_eq!(verified.is_ok(), expected, "{algorithm:?}");
+        }
+    }
+
     #[test]
     fn token_with_another_issuer_or_audience_is_rejected() {
         let now = OffsetDateTime::UNIX_EPOCH;
@@ -156,6 +179,8 @@ mod tests {
             ("sub", json!("")),
             ("sub", Value::Null),
             ("exp", Value::Null),
+            ("nbf", json!(1)),
+            ("nbf", json!("soon")),
         ] {
             let mut claims = whole.clone();
             match value {

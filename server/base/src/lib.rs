@@ -1,4 +1,5 @@
-//! Utilities that all other crates use: time, identifiers, pages, bounded retries, memory budgets, bounded globs.
+//! Utilities that all other crates use: time, identifiers, pages, bounded retries, memory budgets, bounded globs,
+//! shortened text.
 //!
 //! Nothing here refers to the domain: no repositories, objects or users. Other crates read the wall
 //! clock and random numbers only through this crate.
@@ -11,6 +12,7 @@ mod joined;
 mod page;
 mod prefix;
 mod retry;
+mod shorten;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod timestamp;
@@ -22,6 +24,7 @@ pub use joined::joined;
 pub use page::Page;
 pub use prefix::prefix_end;
 pub use retry::{Backoff, Delays};
+pub use shorten::shorten;
 pub use time::OffsetDateTime;
 pub use timestamp::{from_timestamp, from_timestamp_or_epoch, to_timestamp};
 

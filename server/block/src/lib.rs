@@ -30,5 +30,5 @@ pub use location::Location;
 pub use memory::MemoryStore;
 pub use store::{
     BlockStore, ByteStream, CompletedPart, ObjectProperties, PartInfo, PutResult, StoreInfo,
-    from_bytes,
+    StoredBytes, from_bytes,
 };

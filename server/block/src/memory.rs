@@ -18,7 +18,7 @@ use crate::multipart::{check_number, multipart_etag, normalized, select_parts};
 use crate::store::{clamp_range, from_bytes};
 use crate::{
     BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, PutResult,
-    Result, StoreInfo,
+    Result, StoreInfo, StoredBytes,
 };
 
 const SCHEME: &str = "mem://";
@@ -193,15 +193,18 @@ impl BlockStore for MemoryStore {
         Ok(put)
     }
 
-    async fn get(&self, at: &Location, range: Option<Range<u64>>) -> Result<ByteStream> {
+    async fn get(&self, at: &Location, range: Option<Range<u64>>) -> Result<StoredBytes> {
         let object = self
             .object(at)?
             .ok_or_else(|| Error::NotFound(at.clone()))?;
-        let range = clamp_range(range, object.bytes.len() as u64)?;
+        let object_size_bytes = object.bytes.len() as u64;
+        let range = clamp_range(range, object_size_bytes)?;
         let bound = |at: u64| usize::try_from(at).expect("the range is within an object in memory");
-        Ok(from_bytes(
-            object.bytes.slice(bound(range.start)..bound(range.end)),
-        ))
+        let part = object.bytes.slice(bound(range.start)..bound(range.end));
+        Ok(StoredBytes {
+            object_size_bytes,
+            body: from_bytes(part),
+        })
     }
 
     async fn properties(&self, at: &Location) -> Result<Option<ObjectProperties>> {

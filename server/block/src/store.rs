@@ -14,6 +14,22 @@ use crate::{Error, Location, Result};
 /// A body as a stream of pieces, so that it is never buffered as a whole.
 pub type ByteStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
 
+/// The bytes of an object, or of a range of it.
+pub struct StoredBytes {
+    /// The size of the whole object in bytes, also if `body` is a range of it.
+    pub object_size_bytes: u64,
+    /// The requested bytes.
+    pub body: ByteStream,
+}
+
+impl Debug for StoredBytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoredBytes")
+            .field("object_size_bytes", &self.object_size_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Returns a stream of one piece.
 #[must_use]
 pub fn from_bytes(bytes: Bytes) -> ByteStream {
@@ -126,12 +142,13 @@ pub trait BlockStore: Debug + Send + Sync {
     /// [`Error::InvalidAddress`], [`Error::Body`], [`Error::Storage`].
     async fn put(&self, at: &Location, body: ByteStream) -> Result<PutResult>;
 
-    /// Streams an object or a range of it. The end of the range is exclusive and may exceed the object's size.
+    /// Streams an object or a range of it. The end of the range is exclusive and may exceed the object's size. A body
+    /// that cannot be read to the end of the range ends with an error.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::RangeNotSatisfiable`] if the range starts at or past the end;
     /// [`Error::InvalidAddress`], [`Error::Storage`].
-    async fn get(&self, at: &Location, range: Option<Range<u64>>) -> Result<ByteStream>;
+    async fn get(&self, at: &Location, range: Option<Range<u64>>) -> Result<StoredBytes>;
 
     /// Returns the properties of an object, or `None` if it does not exist.
     ///

@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 
 use crate::{
     BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, PutResult,
-    Result, StoreInfo,
+    Result, StoreInfo, StoredBytes,
 };
 
 /// How often a [`FaultyStore`] fails. Each rate is the number of affected calls out of 256.
@@ -117,12 +117,12 @@ impl BlockStore for FaultyStore {
         self.write(at, self.inner.put(at, body)).await
     }
 
-    async fn get(&self, at: &Location, range: Option<Range<u64>>) -> Result<ByteStream> {
-        let body = self.read(at, self.inner.get(at, range)).await?;
+    async fn get(&self, at: &Location, range: Option<Range<u64>>) -> Result<StoredBytes> {
+        let mut read = self.read(at, self.inner.get(at, range)).await?;
         if self.schedule.should_fail(self.faults.body) {
-            return Ok(broken(body));
+            read.body = broken(read.body);
         }
-        Ok(body)
+        Ok(read)
     }
 
     async fn properties(&self, at: &Location) -> Result<Option<ObjectProperties>> {

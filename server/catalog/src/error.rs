@@ -10,7 +10,7 @@ use std::error::Error as StdError;
 
 use graveler::{Kind, Rejection};
 
-use crate::{NamespaceProblem, ReferenceProblem};
+use crate::{NamespaceProblem, ReferenceProblem, WrongSize};
 
 pub use disk::DiskProblem;
 
@@ -165,6 +165,12 @@ pub enum Error {
     /// The entry exists, but its bytes do not.
     #[error("data of {0:?} is gone")]
     DataGone(String),
+    /// The store has fewer or more bytes than the entry says. The message is for the log.
+    #[error(
+        "object {:?} of repository {} has {} bytes in the store at {}, but {} according to its entry",
+        .0.path, .0.repository, .0.stored, .0.physical_address, .0.expected
+    )]
+    WrongSize(Box<WrongSize>),
     /// No bytes exist at a physical address that a record names.
     #[error("no object at {0}")]
     BytesMissing(String),

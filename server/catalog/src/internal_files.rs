@@ -50,7 +50,7 @@ impl Reader {
     ) -> Result<Option<ByteStream>> {
         let at = internal_location(repository, key)?;
         match self.block.get(&at, None).await {
-            Ok(body) => Ok(Some(body)),
+            Ok(stored) => Ok(Some(stored.body)),
             Err(block::Error::NotFound(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }

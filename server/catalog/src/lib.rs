@@ -14,6 +14,7 @@
 
 mod addresses;
 mod catalog;
+mod checked_body;
 mod completion;
 mod constants;
 mod dump;
@@ -62,12 +63,13 @@ pub use gc_commits::PreparedCommits;
 pub use gc_uncommitted::PreparedUncommitted;
 pub use internal_files::InternalFiles;
 pub use limits::{
-    MAX_COMMIT_METADATA_BYTES, MAX_MESSAGE_BYTES, MAX_PAGE_BYTES, MAX_PULL_DESCRIPTION_BYTES,
-    MAX_PULL_TITLE_BYTES, MAX_REPOSITORY_METADATA_BYTES, MAX_USER_METADATA_BYTES, PageRoom,
+    MAX_COMMIT_METADATA_BYTES, MAX_CONTENT_TYPE_BYTES, MAX_MESSAGE_BYTES, MAX_PAGE_BYTES,
+    MAX_PULL_DESCRIPTION_BYTES, MAX_PULL_TITLE_BYTES, MAX_REPOSITORY_METADATA_BYTES,
+    MAX_USER_METADATA_BYTES, PageRoom,
 };
 pub use model::{
     DiffQuery, Difference, DifferenceKind, ListRequest, LogQuery, MultipartUpload, Object,
-    ObjectOrPrefix, ObjectTarget, UploadOptions, WriteOptions,
+    ObjectOrPrefix, ObjectTarget, UploadOptions, WriteOptions, WrongSize,
 };
 pub use pull_records::{PullRequest, PullStatus};
 pub use pulls::{NewPullRequest, PullFilter, PullRequestUpdate};
@@ -81,7 +83,7 @@ pub use tasks::{
 };
 
 pub use constants::MAX_PATH_BYTES;
-pub use upload::check_path;
+pub use upload::{check_path, check_path_length};
 
 // Types of lower layers that `api` and `gateway` use, re-exported so that they depend on this crate only.
 pub use block::{ByteStream, CompletedPart, PartInfo, StoreInfo, from_bytes};

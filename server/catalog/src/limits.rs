@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Error, Result};
+use crate::{Error, Result, UploadOptions};
 
 /// The longest message of a commit or merge, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 64 << 10;
 /// The maximum size of a commit's or merge's metadata, keys and values, in bytes.
 pub const MAX_COMMIT_METADATA_BYTES: usize = 1 << 20;
+/// The longest content type of an object, in bytes. Clients read it in a header, whose length they limit.
+pub const MAX_CONTENT_TYPE_BYTES: usize = 1 << 10;
 /// The maximum size of an object's user metadata, keys and values, in bytes.
 pub const MAX_USER_METADATA_BYTES: usize = 64 << 10;
 /// The maximum size of a repository's metadata, keys and values, in bytes.
@@ -74,12 +76,14 @@ pub(crate) fn check_commit(message: &str, metadata: &BTreeMap<String, String>) -
     )
 }
 
-/// Checks the user metadata of an object.
+/// Checks the content type and user metadata of an object.
 ///
 /// # Errors
 /// [`Error::InvalidValue`] if it is too long.
-pub(crate) fn check_user_metadata(metadata: &BTreeMap<String, String>) -> Result<()> {
-    check("user metadata", size_of(metadata), MAX_USER_METADATA_BYTES)
+pub(crate) fn check_upload(options: &UploadOptions) -> Result<()> {
+    let (content_type, metadata) = (options.content_type.len(), size_of(&options.metadata));
+    check("content type", content_type, MAX_CONTENT_TYPE_BYTES)?;
+    check("user metadata", metadata, MAX_USER_METADATA_BYTES)
 }
 
 /// Checks the title and description of a pull request.

@@ -120,7 +120,7 @@ impl<'a> Marker<'a> {
             Err(block::Error::NotFound(_)) => return Ok(None),
             // The marker is empty.
             Err(block::Error::RangeNotSatisfiable { .. }) => return Ok(Some(Text::InUse)),
-            body => body?,
+            stored => stored?.body,
         };
         let read: Vec<Bytes> = body.try_collect().await.map_err(block::Error::Body)?;
         Ok(Some(match read.concat() == CLAIMED {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base::OffsetDateTime;
 use graveler::{Repository, Value};
 
-use crate::Entry;
+use crate::{Entry, Error};
 
 /// An object at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,46 @@ impl Object {
             entry,
         })
     }
+
+    /// The size of the object according to its entry. A negative size in a corrupt entry counts as 0.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        u64::try_from(self.entry.size_bytes).unwrap_or(0)
+    }
+
+    /// Logs that the store has another number of bytes at the object's physical address, and returns the error. Logged
+    /// here, because not every caller logs errors of single objects: a hook gets it as the failure of its read.
+    pub(crate) fn wrong_size(&self, repository: &Repository, stored: u64) -> Error {
+        tracing::error!(
+            repo.id = %repository.id,
+            path = self.path,
+            physical_address = self.physical_address,
+            "an object has {stored} bytes in the store, but {} according to its entry: restore its bytes from a backup, or upload it again",
+            self.size_bytes()
+        );
+        Error::WrongSize(Box::new(WrongSize {
+            repository: repository.id.to_string(),
+            path: self.path.clone(),
+            physical_address: self.physical_address.clone(),
+            stored,
+            expected: self.size_bytes(),
+        }))
+    }
+}
+
+/// The store has fewer or more bytes of an object than the object's entry says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrongSize {
+    /// The repository of the entry.
+    pub repository: String,
+    /// The path of the object.
+    pub path: String,
+    /// Where the store has the bytes.
+    pub physical_address: String,
+    /// How many bytes the store has.
+    pub stored: u64,
+    /// How many bytes the entry says.
+    pub expected: u64,
 }
 
 /// A row of a listing.

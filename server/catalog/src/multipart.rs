@@ -21,7 +21,7 @@ use kv::{Op, Predicate, Versioned};
 use prost::Message as _;
 use tracing::{instrument, warn};
 
-use crate::limits::{PageRoom, check_user_metadata, size_of};
+use crate::limits::{PageRoom, check_upload, size_of};
 use crate::upload::content_type;
 use crate::{Catalog, Error, MultipartUpload, ObjectTarget, Result, UploadOptions};
 
@@ -43,7 +43,7 @@ impl Catalog {
         to: ObjectTarget<'_>,
         options: &UploadOptions,
     ) -> Result<MultipartUpload> {
-        check_user_metadata(&options.metadata)?;
+        check_upload(options)?;
         self.check_write(to, options.if_absent, options.force)
             .await?;
         let address = self.shared.addresses.next();
@@ -187,7 +187,7 @@ impl Catalog {
     /// Copies an object, or a range of it (end exclusive), to a part.
     ///
     /// # Errors
-    /// The same as for [`Catalog::put_part`]; [`Error::ObjectNotFound`]; [`Error::DataGone`];
+    /// The same as for [`Catalog::put_part`]; [`Error::ObjectNotFound`]; [`Error::DataGone`]; [`Error::WrongSize`];
     /// [`Error::RangeNotSatisfiable`] for a range that is empty or exceeds the object.
     pub async fn put_part_copy(
         &self,
@@ -200,18 +200,26 @@ impl Catalog {
         check_number(number)?;
         let record = self.open_upload(to, upload_id).await?;
         let source = self.reader().stat(from.0, from.1, from.2).await?;
-        let size = u64::try_from(source.entry.size_bytes).unwrap_or(0);
+        let source_address = source.physical_address.clone();
+        let size = source.size_bytes();
         if range
             .as_ref()
             .is_some_and(|range| range.is_empty() || range.end > size)
         {
             return Err(Error::RangeNotSatisfiable { size });
         }
-        let body = self.reader().open(&source, range).await?;
-        Ok(self
-            .block
-            .put_part(&record.at(to.repository), upload_id, number, body)
-            .await?)
+        let body = self.reader().open(from.0, &source, range).await?;
+        let at = record.at(to.repository);
+        let put = self.block.put_part(&at, upload_id, number, body).await;
+        Ok(put.map_err(|error| match error {
+            // The body comes from the store, not from the client.
+            block::Error::Body(source) => block::Error::Storage {
+                operation: "copy",
+                location: source_address,
+                source,
+            },
+            error => error,
+        })?)
     }
 
     /// The stored parts, ordered by number.

@@ -11,6 +11,7 @@ use graveler::{
 };
 use tokio::sync::Semaphore;
 
+use crate::checked_body::checked_body;
 use crate::constants::{MAX_CONCURRENT_BATCHES, MAX_PATH_BYTES};
 use crate::listing::{Fold, Row, fold, text};
 use crate::object_listing::list_page;
@@ -229,15 +230,35 @@ impl Reader {
         )?))
     }
 
-    /// Streams an object's bytes, or a range of them. The end of the range may exceed the object's size.
+    /// Streams the bytes of an object of `repository`, or a range of them. The end of the range may exceed the object's
+    /// size. If the bytes cannot be read to the end, the stream ends with an error and the server's log says why.
     ///
     /// # Errors
-    /// [`Error::DataGone`] if the bytes are missing, [`Error::RangeNotSatisfiable`].
-    pub async fn open(&self, object: &Object, range: Option<Range<u64>>) -> Result<ByteStream> {
+    /// [`Error::DataGone`] if the bytes are missing, [`Error::WrongSize`] if there are fewer or more than the entry says,
+    /// [`Error::RangeNotSatisfiable`].
+    pub async fn open(
+        &self,
+        repository: &Repository,
+        object: &Object,
+        range: Option<Range<u64>>,
+    ) -> Result<ByteStream> {
         let at = Location::full(&object.physical_address);
+        let size = object.size_bytes();
+        let length = range.as_ref().map_or(size, |range| {
+            range.end.min(size).saturating_sub(range.start)
+        });
         match self.block.get(&at, range).await {
             Err(block::Error::NotFound(_)) => Err(Error::DataGone(object.path.clone())),
-            opened => Ok(opened?),
+            Err(block::Error::RangeNotSatisfiable { size: stored }) if stored != size => {
+                Err(object.wrong_size(repository, stored))
+            }
+            opened => {
+                let opened = opened?;
+                if opened.object_size_bytes != size {
+                    return Err(object.wrong_size(repository, opened.object_size_bytes));
+                }
+                Ok(checked_body(opened.body, repository, object, length))
+            }
         }
     }
 

@@ -24,6 +24,12 @@ impl Snapshot {
         &self.tree
     }
 
+    /// The repository of the tree.
+    #[must_use]
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
     /// The object at a path, or none.
     ///
     /// # Errors

@@ -26,11 +26,12 @@ impl Reader {
     pub async fn open_table(&self, repository: &Repository, id: &str) -> Result<(u64, ByteStream)> {
         let key = self.graveler.table_key(id)?;
         let at = Location::below(&repository.storage_namespace, &key);
-        let gone = || Error::DataGone(id.to_owned());
-        let properties = self.block.properties(&at).await?.ok_or_else(gone)?;
         match self.block.get(&at, None).await {
-            Err(block::Error::NotFound(_)) => Err(gone()),
-            opened => Ok((properties.size_bytes, opened?)),
+            Err(block::Error::NotFound(_)) => Err(Error::DataGone(id.to_owned())),
+            opened => {
+                let opened = opened?;
+                Ok((opened.object_size_bytes, opened.body))
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ use graveler::{
     NoHooks, Options, Repository, RepositoryId,
 };
 
+use block::BlockStore as _;
 use kv::Store as _;
 
 use crate::{
@@ -287,7 +288,21 @@ impl TestCatalog {
             .stat(repository, reference, path)
             .await
             .expect("stat");
-        text(self.reader().open(&object, None).await.expect("open")).await
+        text(
+            self.reader()
+                .open(repository, &object, None)
+                .await
+                .expect("open"),
+        )
+        .await
+    }
+
+    /// Replaces the bytes of an object in the block store, without a change of its entry.
+    pub async fn replace_bytes(&self, object: &Object, bytes: &'static [u8]) {
+        let at = block::Location::full(&object.physical_address);
+        let bytes = block::from_bytes(Bytes::from_static(bytes));
+        let put = self.block.put(&at, bytes).await;
+        put.expect("a put in memory");
     }
 
     /// All paths at a reference, in order, separated by spaces.

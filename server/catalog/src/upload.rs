@@ -10,7 +10,7 @@ use tracing::{instrument, warn};
 
 use crate::catalog::resolved;
 use crate::constants::MAX_PATH_BYTES;
-use crate::limits::check_user_metadata;
+use crate::limits::check_upload;
 use crate::{
     AddressType, Catalog, DEFAULT_CONTENT_TYPE, Entry, Error, Object, ObjectTarget, Result,
     UploadOptions, WriteOptions,
@@ -23,7 +23,7 @@ impl Catalog {
     /// is checked again when the entry is staged.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] if the path is empty or the metadata is too large; [`Error::PathTooLong`];
+    /// [`Error::InvalidValue`] if the path is empty, or content type or metadata are too large; [`Error::PathTooLong`];
     /// [`Error::Advised`] if the MD5 does not match; [`Error::PreconditionFailed`]; [`Error::Body`]; branch not found;
     /// protected; read-only.
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
@@ -33,7 +33,7 @@ impl Catalog {
         body: ByteStream,
         options: UploadOptions,
     ) -> Result<Object> {
-        check_user_metadata(&options.metadata)?;
+        check_upload(&options)?;
         self.check_write(to, options.if_absent, options.force)
             .await?;
         let address = self.shared.addresses.next();
@@ -77,7 +77,7 @@ impl Catalog {
     /// to a read-only repository.
     ///
     /// # Errors
-    /// [`Error::ObjectNotFound`] and [`Error::DataGone`] of the source; otherwise the same as for uploads.
+    /// [`Error::ObjectNotFound`], [`Error::DataGone`] and [`Error::WrongSize`] of the source; otherwise the same as for uploads.
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
     pub async fn copy(
         &self,
@@ -97,6 +97,10 @@ impl Catalog {
             Err(block::Error::NotFound(_)) => return Err(Error::DataGone(source.path)),
             copied => copied?,
         };
+        if put.size_bytes != source.size_bytes() {
+            self.delete_bytes(&at).await;
+            return Err(source.wrong_size(from.0, put.size_bytes));
+        }
         staged.owns_bytes = true;
         staged.entry.address = address;
         staged.entry.address_type = AddressType::Relative;
@@ -138,7 +142,7 @@ impl Catalog {
         let if_absent = options.as_ref().is_some_and(|options| options.if_absent);
         let force = force || options.as_ref().is_some_and(|options| options.force);
         if let Some(options) = &options {
-            check_user_metadata(&options.metadata)?;
+            check_upload(options)?;
         }
         self.check_write(to, if_absent, force).await?;
         let source = self.reader().stat(repository, reference, path).await?;
@@ -325,9 +329,19 @@ fn is_refusal(error: &graveler::Error) -> bool {
 /// # Errors
 /// [`Error::InvalidValue`] for an empty path, [`Error::PathTooLong`].
 pub fn check_path(path: &str) -> Result<()> {
+    if path.is_empty() {
+        return Err(Error::InvalidValue("the path is empty".to_owned()));
+    }
+    check_path_length(path)
+}
+
+/// Checks the path of an object to delete. Deleting the empty path succeeds, as in lakeFS.
+///
+/// # Errors
+/// [`Error::PathTooLong`].
+pub fn check_path_length(path: &str) -> Result<()> {
     match path.len() {
-        0 => Err(Error::InvalidValue("the path is empty".to_owned())),
-        1..=MAX_PATH_BYTES => Ok(()),
+        0..=MAX_PATH_BYTES => Ok(()),
         bytes => Err(Error::PathTooLong { bytes }),
     }
 }

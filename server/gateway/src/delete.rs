@@ -10,7 +10,7 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response};
 
-use crate::error::{Result, S3Error, is_missing_reference};
+use crate::error::{MAX_MESSAGE_BYTES, Result, S3Error, is_missing_reference};
 use crate::path::ObjectPath;
 use crate::service::S3Api;
 
@@ -37,6 +37,7 @@ impl S3Api {
             return Err(S3Error::not_implemented());
         }
         let repository = self.repository(&request.extensions, &input.bucket).await?;
+        catalog::check_path_length(path)?;
         self.delete(&repository, reference, &[path.to_owned()])
             .await?;
         Ok(S3Response::new(DeleteObjectOutput::default()))
@@ -72,6 +73,9 @@ impl S3Api {
                 Ok(()) if names_version(object) || has_condition(object) => {
                     refused[at] = Some(S3Error::not_implemented().batch_entry());
                 }
+                Ok(()) if catalog::check_path_length(path).is_err() => {
+                    refused[at] = Some(S3Error::KeyTooLong.batch_entry());
+                }
                 Ok(()) => by_reference.entry(reference).or_default().push(at),
                 Err(error) => refused[at] = Some(error_entry(&error)),
             }
@@ -86,18 +90,18 @@ impl S3Api {
         let is_quiet = input.delete.quiet.unwrap_or_default();
         let mut output = DeleteObjectsOutput::default();
         for (object, refused) in keys.iter().zip(refused) {
-            let key = Some(object.key.clone());
             if let Some((code, message)) = refused {
+                let key = base::shorten(&object.key, MAX_MESSAGE_BYTES).into_owned();
                 let error = Error {
                     code: Some(code.to_owned()),
-                    key,
+                    key: Some(key),
                     message: Some(message),
                     version_id: None,
                 };
                 output.errors.get_or_insert_default().push(error);
             } else if !is_quiet {
                 output.deleted.get_or_insert_default().push(DeletedObject {
-                    key,
+                    key: Some(object.key.clone()),
                     ..DeletedObject::default()
                 });
             }

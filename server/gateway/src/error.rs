@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::io;
 use std::str::FromStr as _;
 
-use catalog::{DiskProblem, Kind};
+use catalog::{DiskProblem, Kind, WrongSize};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use s3s::S3ErrorCode;
 
@@ -56,6 +56,7 @@ pub(crate) enum S3Error {
     },
     InvalidPartNumber,
     InvalidArgument(String),
+    KeyTooLong,
     InvalidRequest(Cow<'static, str>),
     InvalidPart(String),
     InvalidPartOrder,
@@ -75,6 +76,8 @@ pub(crate) enum S3Error {
     Conflict,
     /// The server's disk is full, or the server has no access to it.
     Disk(DiskProblem, Box<catalog::Error>),
+    /// The store has fewer or more bytes of an object than its entry says.
+    WrongSize(Box<WrongSize>),
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -105,6 +108,7 @@ impl S3Error {
             Self::NotModified(_) => ("NotModified", StatusCode::NOT_MODIFIED),
             Self::InvalidRange { .. } => ("InvalidRange", StatusCode::RANGE_NOT_SATISFIABLE),
             Self::InvalidPartNumber => ("InvalidPartNumber", StatusCode::RANGE_NOT_SATISFIABLE),
+            Self::KeyTooLong => ("KeyTooLongError", StatusCode::BAD_REQUEST),
             Self::InvalidArgument(_) => ("InvalidArgument", StatusCode::BAD_REQUEST),
             Self::InvalidRequest(_) => ("InvalidRequest", StatusCode::BAD_REQUEST),
             Self::InvalidPart(_) => ("InvalidPart", StatusCode::BAD_REQUEST),
@@ -121,20 +125,29 @@ impl S3Error {
             Self::EntityTooLarge => ("EntityTooLarge", StatusCode::BAD_REQUEST),
             Self::SlowDown => ("SlowDown", StatusCode::SERVICE_UNAVAILABLE),
             Self::Conflict => ("OperationAborted", StatusCode::CONFLICT),
-            Self::Disk(..) | Self::Internal(_) => {
+            Self::Disk(..) | Self::WrongSize(_) | Self::Internal(_) => {
                 ("InternalError", StatusCode::INTERNAL_SERVER_ERROR)
             }
         }
     }
 
-    /// Returns the message.
+    /// Returns the message, shortened if it contains a long value of the caller.
     fn message(&self) -> Cow<'static, str> {
+        match self.full_message() {
+            long if long.len() > MAX_MESSAGE_BYTES => {
+                Cow::Owned(base::shorten(&long, MAX_MESSAGE_BYTES).into_owned())
+            }
+            message => message,
+        }
+    }
+
+    fn full_message(&self) -> Cow<'static, str> {
         let message: &'static str = match self {
-            Self::Disk(problem, _) => {
-                return Cow::Owned(format!(
-                    "{}: {}",
-                    INTERNAL_ERROR_MESSAGE.trim_end_matches('.'),
-                    problem.explanation()
+            Self::Disk(problem, _) => return internal_because(problem.explanation()),
+            Self::WrongSize(wrong) => {
+                return internal_because(&format!(
+                    "the store has {} bytes of the object, and its entry says {}",
+                    wrong.stored, wrong.expected
                 ));
             }
             Self::InvalidArgument(message) | Self::InvalidPart(message) => {
@@ -153,6 +166,7 @@ impl S3Error {
             Self::NoSuchBucket => "The specified bucket does not exist",
             Self::NoSuchBranch => NO_SUCH_BRANCH_MESSAGE,
             Self::BucketIsApi => BUCKET_IS_API_MESSAGE,
+            Self::KeyTooLong => KEY_TOO_LONG_MESSAGE,
             Self::NoSuchKey => "The specified key does not exist.",
             Self::NoSuchVersion => "The data of the specified object no longer exists.",
             Self::NoSuchUpload => NO_SUCH_UPLOAD_MESSAGE,
@@ -226,6 +240,8 @@ impl S3Error {
     }
 }
 
+/// The longest message, in bytes.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 8 << 10;
 const NO_SUCH_BRANCH_MESSAGE: &str = "The specified bucket does not exist: a key must start with an existing branch, and the repository has no branch with this name";
 const BUCKET_IS_API_MESSAGE: &str = "Repository \"api\" not found; this can happen if your endpoint URL mistakenly ends in \"/api/v1\".";
 const NO_SUCH_UPLOAD_MESSAGE: &str = "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
@@ -236,6 +252,7 @@ const PROTECTED_MESSAGE: &str =
     "Attempted to write to a protected branch: write to another branch and merge it";
 const INVALID_PART_ORDER_MESSAGE: &str =
     "The list of parts was not in ascending order. Parts must be ordered by part number.";
+const KEY_TOO_LONG_MESSAGE: &str = "Your key is too long";
 const MALFORMED_XML_MESSAGE: &str =
     "The XML you provided was not well-formed or did not validate against our published schema";
 const DOCUMENT_TOO_LARGE_MESSAGE: &str = "Your request was too big.";
@@ -273,7 +290,7 @@ pub(crate) fn default_message(code: &str) -> &'static str {
         "AccessDenied" => "Access Denied.",
         "MalformedXML" => MALFORMED_XML_MESSAGE,
         "NotImplemented" => NOT_IMPLEMENTED_MESSAGE,
-        "KeyTooLongError" => "Your key is too long",
+        "KeyTooLongError" => KEY_TOO_LONG_MESSAGE,
         "InvalidURI" => "Couldn't parse the specified URI.",
         "IncompleteBody" => INCOMPLETE_BODY_MESSAGE,
         "MaxMessageLengthExceeded" => DOCUMENT_TOO_LARGE_MESSAGE,
@@ -322,6 +339,7 @@ impl From<auth::Error> for S3Error {
             auth::Error::NotImplemented(what) => Self::NotImplemented(what.into()),
             auth::Error::RecordsBusy(cause) => busy(cause.as_ref()),
             error @ (auth::Error::AlreadyExists(_)
+            | auth::Error::KeyIdCharacters
             | auth::Error::ShortSecret
             | auth::Error::Secret
             | auth::Error::Records(_)) => Self::Internal(Box::new(error)),
@@ -348,14 +366,15 @@ impl From<catalog::Error> for S3Error {
             },
             E::ObjectNotFound(_) => Self::NoSuchKey,
             E::DataGone(_) | E::BytesMissing(_) => Self::NoSuchVersion,
+            E::WrongSize(wrong) => Self::WrongSize(wrong),
             E::InDeletion(_) => Self::NoSuchBucket,
             E::ReadOnly(_) => Self::ReadOnly,
             E::Protected { .. } => Self::Protected,
             E::InvalidValue(message) => Self::InvalidArgument(message),
-            error @ (E::Advised { .. }
-            | E::InvalidName { .. }
-            | E::InvalidReference { .. }
-            | E::PathTooLong { .. }) => Self::InvalidArgument(error.to_string()),
+            error @ (E::Advised { .. } | E::InvalidName { .. } | E::InvalidReference { .. }) => {
+                Self::InvalidArgument(error.to_string())
+            }
+            E::PathTooLong { .. } => Self::KeyTooLong,
             E::RangeNotSatisfiable { size } => Self::InvalidRange { size },
             E::PreconditionFailed => Self::PreconditionFailed,
             E::NoSuchUpload(_) => Self::NoSuchUpload,
@@ -398,6 +417,12 @@ impl From<catalog::Error> for S3Error {
             | E::ServerDied { .. }) => Self::Internal(Box::new(error)),
         }
     }
+}
+
+/// The message of an internal error with its cause.
+fn internal_because(cause: &str) -> Cow<'static, str> {
+    let message = INTERNAL_ERROR_MESSAGE.trim_end_matches('.');
+    Cow::Owned(format!("{message}: {cause}"))
 }
 
 /// The error if the database is overloaded. Logged at `debug`: an overloaded server would log an error for each request.

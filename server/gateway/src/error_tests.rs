@@ -27,6 +27,17 @@ fn disk_failure(kind: io::ErrorKind) -> S3Error {
     .into()
 }
 
+fn wrong_size() -> S3Error {
+    let wrong = catalog::WrongSize {
+        repository: "lake".to_owned(),
+        path: "a".to_owned(),
+        physical_address: "local://lake/x".to_owned(),
+        stored: 1,
+        expected: 2,
+    };
+    catalog::Error::WrongSize(Box::new(wrong)).into()
+}
+
 /// Guards against a bug: the message was only "We encountered an internal error".
 #[test]
 fn disk_failures_name_their_cause() {
@@ -114,6 +125,7 @@ fn errors_map_to_code_and_status() {
             404,
             "NoSuchVersion",
         ),
+        (wrong_size(), 500, "InternalError"),
         (
             catalog::Error::InvalidValue(name()).into(),
             400,
@@ -201,6 +213,10 @@ fn messages_start_with_the_text_of_lakefs() {
         ),
         (
             disk_failure(io::ErrorKind::StorageFull),
+            "We encountered an internal error, please try again",
+        ),
+        (
+            wrong_size(),
             "We encountered an internal error, please try again",
         ),
     ] {

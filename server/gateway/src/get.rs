@@ -3,7 +3,7 @@
 use std::ops::Range as Bytes;
 
 use auth::arn;
-use catalog::{ByteStream, Object};
+use catalog::{ByteStream, MAX_CONTENT_TYPE_BYTES, Object, Repository};
 use futures::TryStreamExt as _;
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use http_body::Frame;
@@ -37,16 +37,17 @@ impl S3Api {
         request: S3Request<GetObjectInput>,
     ) -> Result<S3Response<GetObjectOutput>> {
         let input = request.input;
-        let object = self
-            .find(&request.extensions, &input.bucket, &input.key)
+        let (repository, object) = self
+            .find_with_repository(&request.extensions, &input.bucket, &input.key)
             .await?;
         Conditions::from(&input).check(&object.entry.etag, object.entry.last_modified)?;
         let requested = RequestedRange::new(&object, input.range, input.part_number)?;
         let bytes = self
             .catalog
             .reader()
-            .open(&object, requested.range.clone())
+            .open(&repository, &object, requested.range.clone())
             .await?;
+        let (metadata, missing_meta) = metadata::from_stored(&object.entry.metadata);
         let output = GetObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
             body: Some(streaming_blob(bytes)),
@@ -55,7 +56,8 @@ impl S3Api {
             content_type: Some(content_type(&object)),
             e_tag: Some(ETag::Strong(object.entry.etag)),
             last_modified: Some(Timestamp::from(object.entry.last_modified)),
-            metadata: metadata::from_stored(&object.entry.metadata),
+            metadata,
+            missing_meta,
             ..GetObjectOutput::default()
         };
         let headers = SAFETY_HEADERS.map(|(name, value)| {
@@ -97,6 +99,7 @@ impl S3Api {
             ("response-cache-control", &input.response_cache_control),
         ])?;
         let requested = RequestedRange::new(&object, input.range, input.part_number)?;
+        let (metadata, missing_meta) = metadata::from_stored(&object.entry.metadata);
         let output = HeadObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
             content_length: Some(requested.length()),
@@ -113,7 +116,8 @@ impl S3Api {
             expires: input.response_expires,
             e_tag: Some(ETag::Strong(object.entry.etag)),
             last_modified: Some(Timestamp::from(object.entry.last_modified)),
-            metadata: metadata::from_stored(&object.entry.metadata),
+            metadata,
+            missing_meta,
             ..HeadObjectOutput::default()
         };
         let mut response = S3Response::new(output);
@@ -169,6 +173,16 @@ impl S3Api {
         bucket: &str,
         key: &str,
     ) -> Result<Object> {
+        let (_, object) = self.find_with_repository(request, bucket, key).await?;
+        Ok(object)
+    }
+
+    async fn find_with_repository(
+        &self,
+        request: &Extensions,
+        bucket: &str,
+        key: &str,
+    ) -> Result<(Repository, Object)> {
         let ObjectPath { reference, path } = ObjectPath::parse(key);
         self.allow(request, "fs:ReadObject", arn::object(bucket, path))
             .await?;
@@ -176,15 +190,17 @@ impl S3Api {
         if path.is_empty() {
             return Err(S3Error::NoSuchKey);
         }
-        self.catalog
+        let found = self
+            .catalog
             .reader()
             .stat(&repository, reference, path)
-            .await
-            .map_err(|error| match error {
-                // The path is invalid, so no object can have it.
-                catalog::Error::InvalidValue(_) => S3Error::NoSuchKey,
-                error => read_error(error),
-            })
+            .await;
+        let object = found.map_err(|error| match error {
+            // The path is invalid, so no object can have it.
+            catalog::Error::InvalidValue(_) => S3Error::NoSuchKey,
+            error => read_error(error),
+        })?;
+        Ok((repository, object))
     }
 }
 
@@ -262,10 +278,11 @@ fn check_overrides<'a>(
 }
 
 /// Returns the content type to send: the default for objects without one, such as imported objects, and for
-/// content types that are not valid header values.
+/// content types that are too long or not valid header values.
 fn content_type(object: &Object) -> String {
     let stored = &object.entry.content_type;
-    if stored.is_empty() || HeaderValue::from_str(stored).is_err() {
+    let fits = stored.len() <= MAX_CONTENT_TYPE_BYTES && HeaderValue::from_str(stored).is_ok();
+    if stored.is_empty() || !fits {
         DEFAULT_CONTENT_TYPE.to_owned()
     } else {
         stored.clone()

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use http::{HeaderName, HeaderValue};
 use s3s::dto::Metadata;
 
 use crate::error::{Result, S3Error};
@@ -34,19 +35,29 @@ pub(crate) fn to_stored(metadata: Option<Metadata>) -> Result<BTreeMap<String, S
     Ok(metadata.into_iter().map(stored).collect())
 }
 
-/// Converts stored metadata to response headers. Returns `None` if there are none.
-pub(crate) fn from_stored(stored: &BTreeMap<String, String>) -> Option<Metadata> {
-    let shown: Metadata = stored
-        .iter()
-        .filter_map(|(name, value)| {
-            let (prefix, name) = name.split_at_checked(STORED_PREFIX.len())?;
-            // Skip names that are not valid header names, which the REST API accepts.
-            let fits = prefix.eq_ignore_ascii_case(STORED_PREFIX)
-                && http::HeaderName::from_bytes(name.as_bytes()).is_ok();
-            fits.then(|| (name.to_ascii_lowercase(), value.clone()))
-        })
-        .collect();
-    (!shown.is_empty()).then_some(shown)
+/// Converts stored metadata to response headers. Returns `None` if there are none, and how many entries are left out because
+/// they are not valid headers or exceed S3's limit. The REST API accepts both.
+pub(crate) fn from_stored(stored: &BTreeMap<String, String>) -> (Option<Metadata>, Option<i32>) {
+    let (mut shown, mut missing, mut bytes) = (Metadata::new(), 0, 0);
+    for (name, value) in stored {
+        let Some((prefix, name)) = name.split_at_checked(STORED_PREFIX.len()) else {
+            continue;
+        };
+        if !prefix.eq_ignore_ascii_case(STORED_PREFIX) {
+            continue;
+        }
+        let is_valid =
+            HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok();
+        let room = MAX_METADATA_BYTES - bytes;
+        if is_valid && name.len() + value.len() <= room {
+            bytes += name.len() + value.len();
+            shown.insert(name.to_ascii_lowercase(), value.clone());
+        } else {
+            missing += 1;
+        }
+    }
+    let metadata = (!shown.is_empty()).then_some(shown);
+    (metadata, (missing > 0).then_some(missing))
 }
 
 #[cfg(test)]
@@ -63,7 +74,7 @@ mod tests {
         );
         assert_eq!(
             from_stored(&stored),
-            Some([("owner".to_owned(), "Me".to_owned())].into())
+            (Some([("owner".to_owned(), "Me".to_owned())].into()), None)
         );
     }
 
@@ -71,8 +82,25 @@ mod tests {
     fn metadata_without_the_prefix_is_not_sent() {
         assert_eq!(
             from_stored(&[("key".to_owned(), "v".to_owned())].into()),
-            None
+            (None, None)
         );
+    }
+
+    /// Guards against a bug: metadata of the REST API could have 64 KiB, and clients failed on such headers.
+    #[test]
+    fn metadata_that_headers_cannot_have_is_counted_as_missing() {
+        let stored = [
+            ("X-Amz-Meta-a", "v".repeat(1500)),
+            ("X-Amz-Meta-b", "v".repeat(1500)),
+            ("X-Amz-Meta-c", "two\nlines".to_owned()),
+            ("X-Amz-Meta-no name", "v".to_owned()),
+            ("X-Amz-Meta-z", "v".repeat(500)),
+        ];
+        let stored = stored.map(|(name, value)| (name.to_owned(), value)).into();
+        let (shown, missing) = from_stored(&stored);
+        let mut names: Vec<_> = shown.unwrap().into_keys().collect();
+        names.sort();
+        assert_eq!((names.join(" ").as_str(), missing), ("a z", Some(3)));
     }
 
     #[test]

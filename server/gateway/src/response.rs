@@ -5,7 +5,7 @@ use axum::body::Body;
 use base::IdGenerator;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
-use crate::error::{default_message, lakefs_message};
+use crate::error::{MAX_MESSAGE_BYTES, default_message, lakefs_message};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 /// The server sets this header before it calls the gateway. With the same id in the response, operators
@@ -75,6 +75,8 @@ impl RequestContext {
         let text = std::str::from_utf8(document).ok()?;
         let code = element(text, "Code")?;
         let message = match element(text, "Message") {
+            // Escaped text cannot be shortened.
+            Some(message) if message.len() > 6 * MAX_MESSAGE_BYTES => escape(default_message(code)),
             Some(message) => {
                 lakefs_message(code, message).map_or_else(|| message.to_owned(), escape)
             }
@@ -84,7 +86,7 @@ impl RequestContext {
         Some(format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message>\
              <Resource>{}</Resource><RequestId>{}</RequestId><HostId></HostId></Error>",
-            escape(&self.path),
+            escape(&base::shorten(&self.path, MAX_MESSAGE_BYTES)),
             escape(id),
         ))
     }

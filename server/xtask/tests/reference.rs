@@ -50,6 +50,10 @@ branch protection rules; 10,240 [steps]; server/graveler/src/protection.rs; MAX_
 parents of a commit; 16; server/graveler/src/commit_record.rs; MAX_PARENTS
 parts of a multipart upload; 10,000; server/catalog/src; MAX_PARTS
 JSON and XML bodies of all requests; 128 KiB; server/gateway/src/chunked.rs; MAX_FREE_CHUNK_BYTES
+content type of an object; 1 KiB; server/catalog/src; MAX_CONTENT_TYPE_BYTES
+message and hint of an error; 8 KiB; server/api/src; MAX_ERROR_TEXT_BYTES
+hook runs in the header; 100; server/api/src; MAX_GATE_RUNS_IN_HEADER
+user name, access key id and secret; 256 bytes; server/auth/src; MAX_NAME_BYTES
 secret of a new administrator; 16 bytes; server/auth/src; MIN_SECRET_BYTES
 setup token; 16 characters; server/app/src; MIN_SETUP_TOKEN_BYTES
 secret key; 16 bytes; server/auth/src; MIN_SECRET_KEY_BYTES

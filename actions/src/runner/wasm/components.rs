@@ -74,7 +74,10 @@ impl Components {
                 self.acquire_read_permit(repository, path, max_bytes)
                     .await?,
             );
-            let bytes = self.loader.read(&object, max_bytes).await;
+            let bytes = self
+                .loader
+                .read(tree.repository(), &object, max_bytes)
+                .await;
             let bytes = bytes.map_err(|e| unreadable(path, &e))?.ok_or_else(|| {
                 let reason = format!("larger than the {max_bytes} bytes of its entry");
                 too_large(path, &reason)

@@ -9,7 +9,7 @@
 use catalog::{Error, Kind, NamespaceProblem, ReferenceProblem};
 
 use super::during::During;
-use super::error_text::ErrorText;
+use super::error_text::{ErrorText, SEND_WHOLE_BODY};
 
 pub(super) fn of_catalog(error: &Error, during: During<'_>) -> ErrorText {
     use Error as E;
@@ -33,11 +33,11 @@ pub(super) fn of_catalog(error: &Error, during: During<'_>) -> ErrorText {
             message: rejection.message.clone(),
             hint: rejection.hint.clone(),
         },
+        E::Body(_) => ErrorText::of(error).hint(SEND_WHOLE_BODY),
         E::InvalidValue(_)
         | E::InvalidAddress { .. }
         | E::NoSuchUpload(_)
         | E::InvalidPart(_)
-        | E::Body(_)
         | E::Corrupt { .. } => ErrorText::of(error),
         E::Records(_) | E::StoredData(_) | E::Storage { .. } => ErrorText {
             message: error.to_string(),
@@ -69,6 +69,7 @@ pub(super) fn of_catalog(error: &Error, during: During<'_>) -> ErrorText {
         E::ObjectNotFound(_)
         | E::DataGone(_)
         | E::BytesMissing(_)
+        | E::WrongSize(_)
         | E::RangeNotSatisfiable { .. }
         | E::PathTooLong { .. }
         | E::WrongCommitId { .. }
@@ -163,6 +164,10 @@ fn of_item(error: &Error) -> ErrorText {
         )),
         E::BytesMissing(at) => ErrorText::message("No data").hint(format!(
             "the bytes at {at} are missing in the block store: restore them there"
+        )),
+        E::WrongSize(wrong) => ErrorText::message("stored data has the wrong size").hint(format!(
+            "the block store has {} bytes of '{}', and its entry says {}: restore the bytes there, or upload the object again",
+            wrong.stored, wrong.path, wrong.expected
         )),
         E::RangeNotSatisfiable { size } => ErrorText::message("Requested Range Not Satisfiable")
             .hint(format!("the object has {size} bytes, counted from 0")),

@@ -24,7 +24,7 @@ mod text;
 
 pub(crate) use details::{conflicting, finding};
 pub(crate) use during::{Context, During};
-pub(crate) use error_text::ErrorText;
+pub(crate) use error_text::{ErrorText, MAX_ERROR_TEXT_BYTES, SEND_WHOLE_BODY};
 pub(crate) use failure::{Conflicts, Error, Result};
 use status::{of_auth, of_catalog};
 
@@ -49,13 +49,23 @@ impl Error {
     }
 
     /// Message and hint.
-    fn text(&self) -> ErrorText {
-        text::of(self, During::Any)
+    pub(crate) fn text(&self) -> ErrorText {
+        self.text_during(During::Any)
+    }
+
+    /// Message and hint for the given operation. Only findings of hooks, which have their own limits, may be longer than
+    /// [`MAX_ERROR_TEXT_BYTES`]: other long texts contain a value of the caller.
+    fn text_during(&self, during: During<'_>) -> ErrorText {
+        let text = text::of(self, during);
+        match self.cause() {
+            Self::Catalog(catalog::Error::Rejected(_)) => text,
+            _ => text.shortened(),
+        }
     }
 
     /// Fixes the text of the failure for the given operation.
     pub(crate) fn described(self, during: During<'_>) -> Self {
-        let text = text::of(&self, during);
+        let text = self.text_during(during);
         Self::Described {
             error: Box::new(self),
             text,
@@ -119,7 +129,11 @@ pub fn describe_failure(error: &catalog::Error, operation: &TaskOperation) -> De
         TaskOperation::Merge { destination } => During::Merge { destination },
         TaskOperation::Other => During::Any,
     };
-    let ErrorText { message, hint } = catalog_text::of_catalog(error, during);
+    let text = catalog_text::of_catalog(error, during);
+    let ErrorText { message, hint } = match error {
+        catalog::Error::Rejected(_) => text,
+        _ => text.shortened(),
+    };
     let status = of_catalog(error);
     Description {
         code: status.as_u16().into(),

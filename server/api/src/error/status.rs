@@ -56,6 +56,7 @@ pub(super) fn of_catalog(error: &catalog::Error) -> StatusCode {
         E::Records(_)
         | E::StoredData(_)
         | E::Storage { .. }
+        | E::WrongSize(_)
         | E::Corrupt { .. }
         | E::TaskPanicked => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -69,7 +70,7 @@ pub(super) fn of_auth(error: &auth::Error) -> StatusCode {
         E::Unauthenticated | E::Forbidden(_) => StatusCode::UNAUTHORIZED,
         E::NotFound(_) => StatusCode::NOT_FOUND,
         E::AlreadyExists(_) => StatusCode::CONFLICT,
-        E::InvalidValue(_) | E::ShortSecret => StatusCode::BAD_REQUEST,
+        E::InvalidValue(_) | E::KeyIdCharacters | E::ShortSecret => StatusCode::BAD_REQUEST,
         E::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
         E::RecordsBusy(_) => StatusCode::SERVICE_UNAVAILABLE,
         E::Records(cause) if DiskProblem::of(cause.as_ref()) == Some(DiskProblem::NoSpace) => {

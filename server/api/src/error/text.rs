@@ -85,6 +85,8 @@ fn of_auth(error: &auth::Error, during: During<'_>) -> ErrorText {
         E::InvalidValue(_) if during == During::CreateCredentials => ErrorText::of(error).hint(
             "the administrator has an access key, and this version creates no second one: use the existing key",
         ),
+        E::KeyIdCharacters => ErrorText::of(error)
+            .hint("choose another access key id, or leave out `key`: the server then generates one"),
         E::ShortSecret => ErrorText::of(error).hint(
             "choose a longer secret, for example with `openssl rand -hex 20`, or leave out `key`: the server then generates one",
         ),

@@ -44,8 +44,9 @@ impl Auth {
     /// Creates the administrator with the given access key (id and secret) or a new one.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] if the name or key is empty or too long; [`Error::ShortSecret`] if the given secret has
-    /// fewer than [`MIN_SECRET_BYTES`]; [`Error::AlreadyExists`] if there is an administrator.
+    /// [`Error::InvalidValue`] if the name or key is empty or too long, or the name has control characters;
+    /// [`Error::KeyIdCharacters`]; [`Error::ShortSecret`] if the given secret has fewer than [`MIN_SECRET_BYTES`];
+    /// [`Error::AlreadyExists`] if there is an administrator.
     pub async fn setup(
         &self,
         username: &str,
@@ -124,6 +125,11 @@ fn check_administrator(username: &str, access_key_id: &str, secret_access_key: &
             "the user name must have 1 to {MAX_NAME_BYTES} bytes"
         )));
     }
+    if username.chars().any(char::is_control) {
+        return Err(Error::InvalidValue(
+            "the user name must not have control characters".to_owned(),
+        ));
+    }
     for (name, value) in [
         ("access_key_id", access_key_id),
         ("secret_access_key", secret_access_key),
@@ -134,10 +140,19 @@ fn check_administrator(username: &str, access_key_id: &str, secret_access_key: &
             )));
         }
     }
+    if !access_key_id.chars().all(is_of_key_id) {
+        return Err(Error::KeyIdCharacters);
+    }
     if secret_access_key.len() < MIN_SECRET_BYTES {
         return Err(Error::ShortSecret);
     }
     Ok(())
+}
+
+/// Whether an access key id may have a character. In Basic authentication, `:` ends the id; in S3 signatures, `/` and `,`
+/// do, and headers have no control characters. Clients encode some other characters differently.
+fn is_of_key_id(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.' | '@')
 }
 
 /// Returns the writes of a setup. The user comes first, so that two concurrent setups cannot both succeed even if the

@@ -40,7 +40,7 @@ pub(crate) use self::{parts::try_upload_file, paths::try_address};
 use crate::store::clamp_range;
 use crate::{
     BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, PutResult,
-    Result, StoreInfo,
+    Result, StoreInfo, StoredBytes,
 };
 
 /// Number of bytes read from a file in one step.
@@ -212,14 +212,17 @@ impl BlockStore for LocalStore {
         })
     }
 
-    async fn get(&self, at: &Location, range: Option<Range<u64>>) -> Result<ByteStream> {
+    async fn get(&self, at: &Location, range: Option<Range<u64>>) -> Result<StoredBytes> {
         let at = at.clone();
         self.run(move |inner| {
             let (file, metadata) = inner.open_object(&at)?;
             let mut range = clamp_range(range, metadata.len())?;
             let first = read_chunk(&file, &mut range)
                 .map_err(|source| Error::failed("read", &at, source))?;
-            Ok(stream_range(file, first, range))
+            Ok(StoredBytes {
+                object_size_bytes: metadata.len(),
+                body: stream_range(file, first, range),
+            })
         })
         .await
     }
@@ -261,7 +264,7 @@ impl BlockStore for LocalStore {
     }
 
     async fn copy(&self, from: &Location, to: &Location) -> Result<PutResult> {
-        let body = self.get(from, None).await?;
+        let body = self.get(from, None).await?.body;
         // The body is read from the store, so an error of the body is a storage error.
         self.put(to, body).await.map_err(|error| match error {
             Error::Body(source) => Error::failed("copy", from, source),

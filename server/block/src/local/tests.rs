@@ -51,6 +51,7 @@ pub(super) async fn read(store: &LocalStore, address: &str) -> crate::Result<Vec
     let pieces: Vec<Bytes> = store
         .get(&at(address), None)
         .await?
+        .body
         .try_collect()
         .await
         .unwrap();

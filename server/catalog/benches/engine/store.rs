@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use block::{
     BlockStore, ByteStream, CompletedPart, Location, ObjectProperties, PartInfo, PutResult, Result,
-    StoreInfo,
+    StoreInfo, StoredBytes,
 };
 use futures::StreamExt as _;
 
@@ -55,16 +55,18 @@ impl BlockStore for CountingBlocks {
         Ok(put)
     }
 
-    async fn get(&self, at: &Location, range: Option<Range<u64>>) -> Result<ByteStream> {
+    async fn get(&self, at: &Location, range: Option<Range<u64>>) -> Result<StoredBytes> {
         let read = Arc::clone(&self.read);
-        let body = self.inner.get(at, range).await?;
-        Ok(body
+        let mut stored = self.inner.get(at, range).await?;
+        stored.body = stored
+            .body
             .inspect(move |piece| {
                 if let Ok(piece) = piece {
                     read.fetch_add(piece.len() as u64, Ordering::Relaxed);
                 }
             })
-            .boxed())
+            .boxed();
+        Ok(stored)
     }
 
     async fn properties(&self, at: &Location) -> Result<Option<ObjectProperties>> {

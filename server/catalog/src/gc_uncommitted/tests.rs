@@ -37,7 +37,7 @@ async fn files(bounds: Bounds) -> Vec<StoredFile> {
         if !at.as_str().starts_with(&prepared.location) {
             continue;
         }
-        let body = lake.block.get(&at, None).await.expect("a file");
+        let body = lake.block.get(&at, None).await.expect("a file").body;
         let pieces: Vec<Bytes> = body.try_collect().await.expect("a body in memory");
         let file = Bytes::from(pieces.concat());
         let bytes = file.len();

@@ -30,7 +30,8 @@ pub(super) async fn read(lake: &TestCatalog, address: &str) -> String {
         lake.block
             .get(&Location::full(address), None)
             .await
-            .unwrap(),
+            .unwrap()
+            .body,
     )
     .await
 }
@@ -188,7 +189,7 @@ async fn files(lake: &TestCatalog, prepared: &PreparedUncommitted) -> Vec<Bytes>
     let mut files = Vec::new();
     for at in lake.block.addresses() {
         if at.as_str().starts_with(&format!("{}/", prepared.location)) {
-            let body = lake.block.get(&at, None).await.unwrap();
+            let body = lake.block.get(&at, None).await.unwrap().body;
             let pieces: Vec<Bytes> = body.try_collect().await.unwrap();
             files.push(Bytes::from(pieces.concat()));
         }

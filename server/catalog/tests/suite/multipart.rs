@@ -1,7 +1,9 @@
 //! Multipart uploads: parts, completion, abort, listing, and failures.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use base::testing::SeededFaults;
 use catalog::testing::TestCatalog;
 use catalog::{
     CompletedPart, Error, Kind, MultipartUpload, ObjectTarget, PartInfo, Repository, UploadOptions,
@@ -337,4 +339,33 @@ async fn uploads_without_a_record_are_not_listed() {
     let (listed, ..) = list_uploads(&lake, &repository, "", ("", ""), 2).await;
     assert_eq!(listed, all[1..3]);
     unknown(lake.multipart(to(&repository, "a"), &all[0]).await);
+}
+
+/// Guards against a bug: a part whose source was damaged or could not be read had the error of a client's broken body.
+#[tokio::test]
+async fn part_is_not_copied_from_bytes_that_cannot_be_read() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let source = lake.put(&repository, "main", "src", "0123456789").await;
+    let (to, from) = (to(&repository, "big"), (&repository, "main", "src"));
+    let id = begin(&lake, to).await.upload_id;
+    let faults = block::testing::Faults {
+        body: 255,
+        ..block::testing::Faults::default()
+    };
+    let bytes: Arc<dyn block::BlockStore> = Arc::new(block::testing::FaultyStore::with_schedule(
+        Arc::<block::MemoryStore>::clone(&lake.block),
+        faults,
+        Arc::new(SeededFaults::new(1, 0)),
+    ));
+    let failing = lake.over_blocks(&bytes);
+    let copied = failing.put_part_copy(to, &id, 1, from, None).await;
+    assert!(matches!(copied, Err(Error::Storage { .. })), "{copied:?}");
+
+    lake.replace_bytes(&source, b"0123").await;
+    for range in [None, Some(0..2), Some(5..10)] {
+        let copied = lake.put_part_copy(to, &id, 1, from, range).await;
+        assert!(matches!(copied, Err(Error::WrongSize(_))), "{copied:?}");
+    }
+    assert!(lake.list_parts(to, &id).await.unwrap().is_empty());
 }

@@ -34,7 +34,7 @@ fn faulty(lake: &TestCatalog, seed: u64, faults: Faults) -> Catalog {
 /// The text of the namespace's marker, if there is one.
 async fn marker(lake: &TestCatalog, namespace: &str) -> Option<String> {
     let at = Location::below(namespace, "_lakefs/dummy");
-    let body = lake.block.get(&at, None).await.ok()?;
+    let body = lake.block.get(&at, None).await.ok()?.body;
     let read: Vec<bytes::Bytes> = body.try_collect().await.unwrap();
     Some(String::from_utf8(read.concat()).unwrap())
 }

@@ -9,8 +9,8 @@ use block::{BlockStore as _, Location};
 use bytes::Bytes;
 use catalog::testing::{COMMITTER, START_UNIX_SECS, TestCatalog, creation, path_of, text};
 use catalog::{
-    AddressType, ByteStream, Catalog, Error, Kind, ListRequest, Object, ObjectTarget, Reader,
-    Repository, UploadOptions, WriteOptions, from_bytes,
+    AddressType, ByteStream, Catalog, Error, Kind, ListRequest, MAX_CONTENT_TYPE_BYTES, Object,
+    ObjectTarget, Reader, Repository, UploadOptions, WriteOptions, from_bytes,
 };
 use futures::StreamExt as _;
 use graveler::{Graveler, NoHooks, Options};
@@ -94,10 +94,16 @@ async fn uploaded_object_is_read_whole_and_in_ranges() {
     let (lake, repository, object) = lake_with_an_object().await;
     assert_eq!(lake.read(&repository, "main", "a/one.txt").await, "one\n");
     assert_eq!(
-        text(lake.reader().open(&object, Some(1..3)).await.unwrap()).await,
+        text(
+            lake.reader()
+                .open(&repository, &object, Some(1..3))
+                .await
+                .unwrap()
+        )
+        .await,
         "ne"
     );
-    let outside = lake.reader().open(&object, Some(9..10)).await;
+    let outside = lake.reader().open(&repository, &object, Some(9..10)).await;
     let error = outside.err().unwrap();
     assert!(
         matches!(error, Error::RangeNotSatisfiable { size: 4 }),
@@ -185,6 +191,31 @@ async fn upload_to_an_invalid_path_is_refused_before_the_body_is_read() {
     );
     lake.put(&repository, "main", &"x".repeat(1024), "fits")
         .await;
+}
+
+/// Guards against a bug: clients failed on the header of an object with a content type of 120,000 bytes.
+#[tokio::test]
+async fn content_type_that_is_too_long_is_refused_before_the_body_is_read() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let of = |bytes: usize| UploadOptions {
+        content_type: "t".repeat(bytes),
+        ..UploadOptions::default()
+    };
+    let at = to(&repository, "x");
+    let error = refused_upload(&lake, at, of(MAX_CONTENT_TYPE_BYTES + 1)).await;
+    assert_eq!(
+        error.to_string(),
+        "content type has 1025 bytes; at most 1024 are allowed"
+    );
+    let long = of(MAX_CONTENT_TYPE_BYTES + 1);
+    assert!(lake.create_multipart(at, &long).await.is_err());
+    let source = (&repository, "main", "source");
+    lake.put(&repository, "main", "source", "x").await;
+    assert!(lake.copy(source, at, Some(long), false).await.is_err());
+    lake.create_multipart(at, &of(MAX_CONTENT_TYPE_BYTES))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -382,7 +413,12 @@ async fn lake_with_missing_bytes() -> (TestCatalog, Repository) {
 async fn reading_missing_bytes_differs_from_reading_a_missing_object() {
     let (lake, repository) = lake_with_missing_bytes().await;
     let found = lake.reader().stat(&repository, "main", "a").await.unwrap();
-    let error = lake.reader().open(&found, None).await.err().unwrap();
+    let error = lake
+        .reader()
+        .open(&repository, &found, None)
+        .await
+        .err()
+        .unwrap();
     assert!(
         matches!(&error, Error::DataGone(path) if path == "a"),
         "{error}"

@@ -271,7 +271,11 @@ async fn sample_lakes_are_a_parquet_file() {
         .stat(&repository, "main", "lakes.parquet")
         .await
         .unwrap();
-    let body = lake.reader().open(&object, None).await.unwrap();
+    let body = lake
+        .reader()
+        .open(&repository, &object, None)
+        .await
+        .unwrap();
     let read: Vec<bytes::Bytes> = futures::TryStreamExt::try_collect(body).await.unwrap();
     let file = SerializedFileReader::new(bytes::Bytes::from(read.concat())).unwrap();
     let (mut rows, mut in_denmark, mut deepest) = (0_i64, 0, 0.0_f64);

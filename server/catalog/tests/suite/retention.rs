@@ -22,7 +22,7 @@ fn rules(default_retention_days: i32, branches: &[(&str, i32)]) -> GcRules {
 
 async fn stored(lake: &TestCatalog, repository: &Repository) -> Vec<u8> {
     let at = Location::below(&repository.storage_namespace, STORED_AT);
-    let body = lake.block.get(&at, None).await.unwrap();
+    let body = lake.block.get(&at, None).await.unwrap().body;
     body.try_collect::<Vec<Bytes>>().await.unwrap().concat()
 }
 

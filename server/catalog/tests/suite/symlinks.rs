@@ -6,7 +6,7 @@ use catalog::{Error, MAX_NESTED_DIRECTORIES, Repository};
 
 async fn file(lake: &TestCatalog, key: &str) -> Option<Vec<String>> {
     let at = Location::full(&format!("mem://lake/symlinks/lake/{key}"));
-    let body = lake.block.get(&at, None).await.ok()?;
+    let body = lake.block.get(&at, None).await.ok()?.body;
     Some(text(body).await.lines().map(str::to_owned).collect())
 }
 

@@ -126,3 +126,23 @@ async fn oversized_document_is_an_error_of_the_client() {
         );
     }
 }
+
+/// Guards against a bug: the deletion of a key that no object can have seemed to succeed.
+#[tokio::test]
+async fn keys_that_are_too_long_are_not_deleted() {
+    let lake = Lake::new().await;
+    lake.put("/lake/main/a", "x").await;
+    let longest = format!("main/{}", "k".repeat(1024));
+    let long = format!("{longest}k");
+    let response = lake
+        .send(delete(&lake, &[&long, &longest, "main/a"], false))
+        .await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.all("Code"), "KeyTooLongError");
+    assert_eq!(response.all("Key").split(' ').count(), 3);
+    assert_eq!(lake.paths().await, "");
+    let single = lake
+        .send(lake.call("DELETE", &format!("/lake/{long}")))
+        .await;
+    assert_eq!(single.outcome(), "400 KeyTooLongError");
+}

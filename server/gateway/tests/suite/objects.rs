@@ -421,3 +421,27 @@ async fn conditions_of_copies_are_honored() {
     );
     assert_eq!(lake.paths().await, "a");
 }
+
+/// Guards against a bug: the connection broke before a status was sent, and longer bytes were cut off without a notice.
+#[tokio::test]
+async fn bytes_of_another_size_than_the_entry_says_are_an_internal_error() {
+    let lake = csv().await;
+    let reader = lake.catalog.reader();
+    let object = reader.stat(&lake.repository, "main", "a/two.csv").await;
+    let object = object.unwrap();
+    for bytes in [&b"x"[..], b"x,y\n1,2\n"] {
+        lake.catalog.replace_bytes(&object, bytes).await;
+        let get = lake.call("GET", CSV);
+        let get = lake.send(get).await;
+        assert_eq!(get.outcome(), "500 InternalError");
+        let message = get.all("Message");
+        let expected = format!(
+            "the store has {} bytes of the object, and its entry says 4",
+            bytes.len()
+        );
+        assert!(message.ends_with(&expected), "{message}");
+        let copy = lake.call("PUT", "/lake/main/copy.csv");
+        let copy = lake.send(copy.header("x-amz-copy-source", CSV)).await;
+        assert_eq!(copy.outcome(), "500 InternalError");
+    }
+}

@@ -64,7 +64,8 @@ impl Source for StoreSource {
                 &self.location,
                 Some(offset..offset.saturating_add(len as u64)),
             )
-            .await?;
+            .await?
+            .body;
         let mut read = BytesMut::new();
         while let Some(piece) = body.next().await {
             let piece = piece.map_err(|source| block::Error::Storage {

@@ -415,7 +415,7 @@ fn service_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             "invalid part: 1",
             Hint::None,
         ),
-        (E::Body(io()), 400, "failed to read the body", Hint::None),
+        (E::Body(io()), 400, "failed to read the body", Given),
         (
             E::InvalidAddress {
                 address: x(),
@@ -426,6 +426,18 @@ fn service_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             Hint::None,
         ),
         (E::BytesMissing(x()), 410, "No data", Given),
+        (
+            E::WrongSize(Box::new(catalog::WrongSize {
+                repository: x(),
+                path: x(),
+                physical_address: x(),
+                stored: 1,
+                expected: 2,
+            })),
+            500,
+            "stored data has the wrong size",
+            Given,
+        ),
         (
             E::Storage {
                 message: "failed to write l".to_owned(),

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use block::{
     BlockStore, ByteStream, CompletedPart, Location, ObjectProperties, PartInfo, PutResult,
-    StoreInfo, from_bytes,
+    StoreInfo, StoredBytes, from_bytes,
 };
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
@@ -176,7 +176,7 @@ impl BlockStore for CountingStore {
         })
     }
 
-    async fn get(&self, at: &Location, range: Option<Range<u64>>) -> block::Result<ByteStream> {
+    async fn get(&self, at: &Location, range: Option<Range<u64>>) -> block::Result<StoredBytes> {
         if self.must_wait(at, range.as_ref()) {
             futures::pending!();
         }
@@ -187,8 +187,12 @@ impl BlockStore for CountingStore {
             .ok_or_else(|| block::Error::NotFound(at.clone()))?;
         let range = range.expect("tables are read in ranges");
         let bytes = object.slice(range.start as usize..(range.end as usize).min(object.len()));
+        let object_size_bytes = object.len() as u64;
         state.reads.push((id_of(at), bytes.len()));
-        Ok(from_bytes(bytes))
+        Ok(StoredBytes {
+            object_size_bytes,
+            body: from_bytes(bytes),
+        })
     }
 
     async fn properties(&self, at: &Location) -> block::Result<Option<ObjectProperties>> {

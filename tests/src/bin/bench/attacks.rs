@@ -19,6 +19,11 @@ const CALM: &str = "calm";
 const HOSTILE: &str = "hostile";
 /// Time limit of each hostile hook.
 const LIMIT: Duration = Duration::from_secs(5);
+/// Bound of the longest request of another user while hostile hooks run.
+const OTHERS_WITHIN: Duration = Duration::from_millis(100);
+/// Bound of a commit of another repository, with its gate, while hostile components are compiled. Its
+/// delay is shorter than the commit.
+const GATE_WITHIN: Duration = Duration::from_secs(1);
 /// Bound of the time after which a change is refused, as a multiple of [`LIMIT`].
 const REFUSED_WITHIN: f64 = 1.1;
 /// Measuring time. Shorter than [`LIMIT`], so that all hostile hooks run throughout.
@@ -34,12 +39,36 @@ struct Attack {
     memory_mib: u32,
     /// Number of hooks that run at the same time.
     hooks: usize,
+    /// Number of repositories to which the hooks belong. The hooks of one repository get half of the
+    /// memory, and a hook that waits for memory is refused later.
+    repositories: usize,
+}
+
+impl Attack {
+    /// Returns the repository of a hook.
+    fn repository(&self, hook: usize) -> String {
+        format!("{HOSTILE}-{}", hook % self.repositories)
+    }
+}
+
+/// Whose gate runs when, and in which branch.
+struct Gate<'a> {
+    repository: &'a str,
+    branch: &'a str,
+    event: &'a str,
+    component: Vec<u8>,
+    /// Lines below `properties`.
+    properties: &'a str,
 }
 
 pub(crate) async fn run() -> Result<()> {
     let server = Arc::new(Server::start(Database::Sqlite).await?);
+    let attacks = attacks();
     server.repository(CALM).await?;
-    server.repository(HOSTILE).await?;
+    let most = attacks.iter().map(|attack| attack.repositories).max();
+    for n in 0..most.unwrap_or_default() {
+        server.repository(&format!("{HOSTILE}-{n}")).await?;
+    }
     server.put(CALM, "main", "sea", vec![b'x'; 1024]).await?;
     server.commit(CALM, "main").await?;
 
@@ -47,24 +76,32 @@ pub(crate) async fn run() -> Result<()> {
     say("|---|---|--:|--:|--:|");
     latencies(&server, "nothing").await?;
     let mut stopped = Vec::new();
-    let attacks = attacks();
+    let mut longest = [Duration::ZERO; REQUESTS.len()];
     for attack in &attacks {
+        compile(&server, attack).await?;
         let branches = prepare(&server, attack).await?;
-        // The first commit compiles the component. It is refused by the time limit.
-        refused_after(&server, &branches[0]).await?;
         let running: Vec<JoinHandle<Result<Duration>>> = branches
-            .iter()
-            .map(|branch| {
-                let (server, branch) = (Arc::clone(&server), branch.clone());
-                tokio::spawn(async move { refused_after(&server, &branch).await })
+            .into_iter()
+            .map(|(repository, branch)| {
+                let server = Arc::clone(&server);
+                tokio::spawn(async move { refused_after(&server, &repository, &branch).await })
             })
             .collect();
-        latencies(&server, &format!("{} {}", attack.hooks, attack.name)).await?;
+        let measured = latencies(&server, &format!("{} {}", attack.hooks, attack.name)).await?;
+        for (longest, measured) in longest.iter_mut().zip(measured) {
+            *longest = measured.max(*longest);
+        }
         for run in running {
             stopped.push((attack.name, run.await??));
         }
     }
 
+    say("");
+    say("| request of another user, during all attacks | longest ms | bound ms | verdict |");
+    say("|---|--:|--:|---|");
+    for (request, longest) in REQUESTS.into_iter().zip(longest) {
+        say(&bounded_row(request, longest, OTHERS_WITHIN));
+    }
     say("");
     say("| hook with `time_per_object: 5s` | change refused after s | bound s | verdict |");
     say("|---|--:|--:|---|");
@@ -75,6 +112,16 @@ pub(crate) async fn run() -> Result<()> {
     }
     say("");
     measure_during_compilation(&server).await
+}
+
+/// Returns the row of a duration in milliseconds with its bound.
+fn bounded_row(what: &str, longest: Duration, bound: Duration) -> String {
+    format!(
+        "| {what} | {} | {} | {} |",
+        milliseconds(longest),
+        bound.as_millis(),
+        verdict(longest <= bound)
+    )
 }
 
 /// Returns the row of an attack, whose hooks were refused after these seconds.
@@ -95,6 +142,7 @@ fn attacks() -> Vec<Attack> {
             component: component("(loop (br 0))"),
             memory_mib: 16,
             hooks: 8,
+            repositories: 1,
         },
         Attack {
             name: "hooks that fill 125 MiB again and again",
@@ -103,35 +151,56 @@ fn attacks() -> Vec<Attack> {
             ),
             memory_mib: 256,
             hooks: 8,
+            repositories: 1,
         },
         Attack {
             name: "pairs of nested components that pass 500 MB",
             component: passing_text(500),
-            memory_mib: 2048,
+            memory_mib: 1536,
             hooks: 2,
+            repositories: 2,
         },
     ]
 }
 
-/// Creates a branch for each hook of an attack, with its gate and a staged change.
-async fn prepare(server: &Server, attack: &Attack) -> Result<Vec<String>> {
+/// Has the server compile the component of an attack without running it, so that no instance is left
+/// when the attack starts.
+async fn compile(server: &Server, attack: &Attack) -> Result<()> {
+    let repository = attack.repository(0);
+    let branch = format!("{}-compiled", attack.name.replace(' ', "-"));
+    new_branch(server, &repository, &branch).await?;
+    let gate = Gate {
+        repository: &repository,
+        branch: &branch,
+        event: "pre-merge",
+        component: attack.component.to_vec(),
+        properties: "",
+    };
+    gate.stage(server).await?;
+    server.commit(&repository, &branch).await
+}
+
+/// Creates a branch for each hook of an attack, with its gate and a staged change. Returns the
+/// repository and the branch of each.
+async fn prepare(server: &Server, attack: &Attack) -> Result<Vec<(String, String)>> {
     let mut branches = Vec::new();
     for n in 0..attack.hooks {
+        let repository = attack.repository(n);
         let branch = format!("{}-{n}", attack.name.replace(' ', "-"));
-        new_branch(server, HOSTILE, &branch).await?;
-        gate(
-            server,
-            HOSTILE,
-            &branch,
-            attack.component.to_vec(),
-            &format!(
+        new_branch(server, &repository, &branch).await?;
+        let gate = Gate {
+            repository: &repository,
+            branch: &branch,
+            event: "pre-commit",
+            component: attack.component.to_vec(),
+            properties: &format!(
                 "      limits: {{ memory: {}MiB, time_per_object: {}s }}\n",
                 attack.memory_mib,
                 LIMIT.as_secs()
             ),
-        )
-        .await?;
-        branches.push(branch);
+        };
+        gate.stage(server).await?;
+        branches.push((repository, branch));
     }
     Ok(branches)
 }
@@ -147,32 +216,44 @@ async fn new_branch(server: &Server, repository: &str, branch: &str) -> Result<(
         .map(|_| ())
 }
 
-async fn gate(
+impl Gate<'_> {
+    /// Stages the component and its action file.
+    async fn stage(self, server: &Server) -> Result<()> {
+        let (repository, branch) = (self.repository, self.branch);
+        let path = "hooks/gate.wasm";
+        server.put(repository, branch, path, self.component).await?;
+        let action = format!(
+            "name: gate\non:\n  {}:\nhooks:\n  - id: gate\n    type: wasm\n    properties:\n      component: {path}\n{}",
+            self.event, self.properties
+        );
+        let path = "_lakefs_actions/gate.yaml";
+        server
+            .put(repository, branch, path, action.into_bytes())
+            .await
+    }
+}
+
+/// Stages a gate for commits to a branch of the calm repository.
+async fn calm_gate(
     server: &Server,
-    repository: &str,
     branch: &str,
     component: Vec<u8>,
     properties: &str,
 ) -> Result<()> {
-    server
-        .put(repository, branch, "hooks/gate.wasm", component)
-        .await?;
-    let action = format!(
-        "name: gate\non:\n  pre-commit:\nhooks:\n  - id: gate\n    type: wasm\n    properties:\n      component: hooks/gate.wasm\n{properties}"
-    );
-    server
-        .put(
-            repository,
-            branch,
-            "_lakefs_actions/gate.yaml",
-            action.into_bytes(),
-        )
-        .await
+    new_branch(server, CALM, branch).await?;
+    let gate = Gate {
+        repository: CALM,
+        branch,
+        event: "pre-commit",
+        component,
+        properties,
+    };
+    gate.stage(server).await
 }
 
 /// Commits to a branch with a hostile gate and checks that the gate's time limit stops it. Returns how long the commit took.
-async fn refused_after(server: &Server, branch: &str) -> Result<Duration> {
-    let (taken, status, text) = commit_hostile(server, branch).await?;
+async fn refused_after(server: &Server, repository: &str, branch: &str) -> Result<Duration> {
+    let (taken, status, text) = commit_hostile(server, repository, branch).await?;
     ensure!(
         status == 412 && text.contains("limit_time"),
         "the hostile hook of {branch} was not stopped by its time limit: {status} {text}"
@@ -183,13 +264,14 @@ async fn refused_after(server: &Server, branch: &str) -> Result<Duration> {
 /// Commits to a branch with a hostile gate. Returns how long the commit took, and the status and body of the response.
 async fn commit_hostile(
     server: &Server,
+    repository: &str,
     branch: &str,
 ) -> Result<(Duration, reqwest::StatusCode, String)> {
     let started = Instant::now();
     let answer = server
         .request(
             Method::POST,
-            &format!("/repositories/{HOSTILE}/branches/{branch}/commits"),
+            &format!("/repositories/{repository}/branches/{branch}/commits"),
         )
         .json(&json!({ "message": "attack" }))
         .send()
@@ -197,8 +279,12 @@ async fn commit_hostile(
     Ok((started.elapsed(), answer.status(), answer.text().await?))
 }
 
+/// The requests of other users that are measured.
+const REQUESTS: [&str; 2] = ["`/_health`", "GET of another repository"];
+
 /// Measures requests of other users and prints a row for each kind. `meanwhile` names what runs at the same time.
-async fn latencies(server: &Arc<Server>, meanwhile: &str) -> Result<()> {
+/// Returns the longest request of each kind.
+async fn latencies(server: &Arc<Server>, meanwhile: &str) -> Result<[Duration; REQUESTS.len()]> {
     let health = async |server: Arc<Server>, _n: u64| {
         let url = format!("{}/_health", server.url);
         server.http.get(url).send().await?.error_for_status()?;
@@ -213,10 +299,11 @@ async fn latencies(server: &Arc<Server>, meanwhile: &str) -> Result<()> {
         measure(server, 1, WINDOW, health),
         measure(server, 1, WINDOW, read)
     )?;
-    for (request, measured) in [("`/_health`", health), ("GET of another repository", read)] {
-        row(meanwhile, request, &measured);
+    let measured = [health, read];
+    for (request, measured) in REQUESTS.into_iter().zip(&measured) {
+        row(meanwhile, request, measured);
     }
-    Ok(())
+    Ok(measured.map(|measured| measured.longest))
 }
 
 fn row(meanwhile: &str, request: &str, measured: &Measured) {
@@ -242,59 +329,38 @@ async fn measure_during_compilation(server: &Arc<Server>) -> Result<()> {
         read("format_allow_list.wasm")?,
         read("parquet_guard.wasm")?,
     );
-    new_branch(server, CALM, "known").await?;
-    gate(server, CALM, "known", known, "").await?;
+    calm_gate(server, "known", known, "").await?;
     let first = commit_gated(server, "known", 0).await?;
     let before = commits(server, "before").await?;
 
     say("| commit of another repository | median ms | longest ms |");
     say("|---|--:|--:|");
     delay("compiled gate, no attack", &before);
-    new_branch(server, CALM, "alone").await?;
     // The gate has no formats configured, so it must not see an object.
     let no_objects = "      select:\n        paths: ['none/**']\n";
-    gate(server, CALM, "alone", alone, no_objects).await?;
+    calm_gate(server, "alone", alone, no_objects).await?;
     let alone = commit_gated(server, "alone", 0).await?;
     delay("new gate (commit-metadata), no attack", &[first]);
     delay("new gate (format-allow-list), no attack", &[alone]);
 
-    let mut hostile = Vec::new();
-    for loops in [300, 301] {
-        let branch = format!("loops-{loops}");
-        new_branch(server, HOSTILE, &branch).await?;
-        gate(
-            server,
-            HOSTILE,
-            &branch,
-            nested_loops(loops, 3000).to_vec(),
-            "",
-        )
-        .await?;
-        let server = Arc::clone(server);
-        hostile.push(tokio::spawn(async move {
-            commit_hostile(&server, &branch).await
-        }));
-    }
+    let hostile = commit_slow_components(server).await?;
     // The first tick is immediate. After the second one, the compiler has received the components.
     let mut ticks = tokio::time::interval(Duration::from_millis(500));
     ticks.tick().await;
     ticks.tick().await;
     let during = commits(server, "during").await?;
-    new_branch(server, CALM, "meanwhile").await?;
-    gate(server, CALM, "meanwhile", meanwhile, "").await?;
+    calm_gate(server, "meanwhile", meanwhile, "").await?;
     let meanwhile = commit_gated(server, "meanwhile", 0).await?;
     ensure!(
         hostile.iter().any(|h| !h.is_finished()),
         "the hostile components were compiled before the measurement ended"
     );
-    delay(
+    let (compiled, new) = (
         "compiled gate, two hostile components in the compiler",
-        &during,
-    );
-    delay(
         "new gate (parquet-guard), two hostile components in the compiler",
-        &[meanwhile],
     );
+    delay(compiled, &during);
+    delay(new, &[meanwhile]);
     for component in hostile {
         let (after, status, text) = component.await??;
         ensure!(
@@ -306,7 +372,39 @@ async fn measure_during_compilation(server: &Arc<Server>) -> Result<()> {
             milliseconds(after)
         ));
     }
+    say("");
+    say("| commit of another repository | longest ms | bound ms | verdict |");
+    say("|---|--:|--:|---|");
+    let longest = during.last().copied().unwrap_or_default();
+    say(&bounded_row(compiled, longest, GATE_WITHIN));
+    say(&bounded_row(new, meanwhile, GATE_WITHIN));
     Ok(())
+}
+
+/// A hostile commit that is still running.
+type HostileCommit = JoinHandle<Result<(Duration, reqwest::StatusCode, String)>>;
+
+/// Commits two components that take long to compile, to different branches.
+async fn commit_slow_components(server: &Arc<Server>) -> Result<Vec<HostileCommit>> {
+    let repository = format!("{HOSTILE}-0");
+    let mut hostile = Vec::new();
+    for loops in [300, 301] {
+        let branch = format!("loops-{loops}");
+        new_branch(server, &repository, &branch).await?;
+        let gate = Gate {
+            repository: &repository,
+            branch: &branch,
+            event: "pre-commit",
+            component: nested_loops(loops, 3000).to_vec(),
+            properties: "",
+        };
+        gate.stage(server).await?;
+        let (server, repository) = (Arc::clone(server), repository.clone());
+        hostile.push(tokio::spawn(async move {
+            commit_hostile(&server, &repository, &branch).await
+        }));
+    }
+    Ok(hostile)
 }
 
 /// Makes [`COMMITS`] commits on the branch `known`. Returns how long each took, in ascending order.

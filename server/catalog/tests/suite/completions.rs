@@ -279,7 +279,7 @@ async fn completed_despite_failures(seed: u64) -> (Completed, u32) {
     let faulty = server(&lake, seed, kv, block);
     for failures in 0..200 {
         let ended = faulty
-            .complete_multipart(to(&repository), &id, &parts, seed % 2 == 0)
+            .complete_multipart(to(&repository), &id, &parts, seed.is_multiple_of(2))
             .await;
         match ended {
             Ok(object) => return ((lake, repository, id, parts, object), failures),

@@ -4,8 +4,8 @@
 //! [`blocks`] describes how blocks are marked, [`output`] how shown output is compared. Every page
 //! runs on a separate server, and then all pages run on one server in the order of the book. Every
 //! command must succeed, except the last one of a block `sh run fails`, which must fail. JSON output
-//! must end with a line break. If a command prints nothing and the page shows no output, the text after its block
-//! must say "prints nothing". If a block `sh run alone` prints keys, the other blocks use them.
+//! must end with a line break. An `output` block must follow each block that prints something. If the commands of
+//! a block print nothing, the text after the block must say "prints nothing". If a block `sh run alone` prints keys, the other blocks use them.
 //!
 //! Placeholders of the pages ([`Placeholders`]) are replaced by the values of the test.
 
@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use system_tests::{Backend, Museum, Setup, TestServer, hooks};
 
-use self::blocks::{Block, blocks, is_quiet_by_nature};
-use self::shell::{BASH, Ran, Shell, ZSH, run};
+use self::blocks::{Block, blocks};
+use self::shell::{BASH, CommandResult, Shell, ZSH, run};
 
 #[path = "docs/airflow.rs"]
 mod airflow;
@@ -216,7 +216,12 @@ fn run_pages(pages: &[&Page], server: &TestServer, shell: Shell) -> Vec<String> 
     errors
 }
 
-fn run_filled(commands: &[String], values: &Placeholders, folder: &Path, shell: Shell) -> Vec<Ran> {
+fn run_filled(
+    commands: &[String],
+    values: &Placeholders,
+    folder: &Path,
+    shell: Shell,
+) -> Vec<CommandResult> {
     let filled: Vec<String> = commands.iter().map(|c| values.fill(c)).collect();
     let filled: Vec<&str> = filled.iter().map(String::as_str).collect();
     run(shell, folder, &filled)
@@ -226,13 +231,12 @@ fn run_filled(commands: &[String], values: &Placeholders, folder: &Path, shell: 
 fn check_block(
     file: &str,
     block: &Block,
-    ran: &[Ran],
+    ran: &[CommandResult],
     values: &Placeholders,
     shell: Shell,
 ) -> Vec<String> {
     let at = format!("{file}:{}: {}", block.line, shell.0);
     let mut errors = Vec::new();
-    let mut is_any_silent = false;
     for (number, (command, ran)) in block.commands.iter().zip(ran).enumerate() {
         let must_fail = block.fails && number + 1 == block.commands.len();
         if (ran.status != "0") != must_fail {
@@ -252,17 +256,16 @@ fn check_block(
                 "{at}: `{command}`: the output has no line break at its end; pass `-w '\\n'` to curl"
             ));
         }
-        is_any_silent |= ran.output.is_empty() && !is_quiet_by_nature(command);
     }
     match &block.shown {
         Some(shown) => errors.extend(compare(&at, shown, ran, values)),
-        None => errors.extend(check_silence(&at, block, ran, is_any_silent)),
+        None => errors.extend(check_silence(&at, block, ran, values)),
     }
     errors
 }
 
 /// Compares the output that the page shows.
-fn compare(at: &str, shown: &str, ran: &[Ran], values: &Placeholders) -> Option<String> {
+fn compare(at: &str, shown: &str, ran: &[CommandResult], values: &Placeholders) -> Option<String> {
     let printed: Vec<String> = ran
         .iter()
         .filter(|r| !r.output.is_empty())
@@ -274,28 +277,25 @@ fn compare(at: &str, shown: &str, ran: &[Ran], values: &Placeholders) -> Option<
     })
 }
 
-/// Checks that the page says so if a command prints nothing.
-fn check_silence(at: &str, block: &Block, ran: &[Ran], is_any_silent: bool) -> Option<String> {
-    let text: Vec<&str> = block.text_behind.split_whitespace().collect();
-    let text = text.join(" ");
-    let is_stated = text.contains("print nothing") || text.contains("prints nothing");
-    (is_any_silent != is_stated).then(|| {
-        let silent: Vec<&String> = block
-            .commands
-            .iter()
-            .zip(ran)
-            .filter(|(_, r)| r.output.is_empty())
-            .map(|(c, _)| c)
-            .collect();
-        format!(
-            "{at}: the text after the block {} \"prints nothing\"; silent: {silent:?}",
-            if is_stated {
-                "must not say"
-            } else {
-                "must say"
-            },
-        )
-    })
+/// Checks a block without shown output: its commands must print nothing.
+fn check_silence(
+    at: &str,
+    block: &Block,
+    ran: &[CommandResult],
+    values: &Placeholders,
+) -> Option<String> {
+    if ran.iter().all(|result| result.output.is_empty()) {
+        return (!block.explains_output())
+            .then(|| format!("{at}: the text after the block must say \"prints nothing\""));
+    }
+    let printed: Vec<String> = ran
+        .iter()
+        .map(|result| values.hide(&result.output))
+        .collect();
+    let printed = printed.join("\n");
+    Some(format!(
+        "{at}: an `output` block must follow, because the commands print:\n{printed}"
+    ))
 }
 
 /// Reads a file relative to the root of the project.
@@ -344,6 +344,21 @@ fn examples_work_one_after_another_in_bash() {
 #[test]
 fn examples_work_one_after_another_in_zsh() {
     examples_work_one_after_another(ZSH);
+}
+
+/// Needs no server.
+#[test]
+fn pages_show_what_each_block_prints() {
+    let mut errors = Vec::new();
+    for page in pages() {
+        let blocks = blocks(&page.text).run;
+        let unexplained = blocks.iter().filter(|block| !block.explains_output());
+        errors.extend(unexplained.map(|block| format!("{}:{}", page.file, block.line)));
+    }
+    assert!(
+        errors.is_empty(),
+        "an `output` block or the words \"prints nothing\" must follow: {errors:?}"
+    );
 }
 
 #[test]

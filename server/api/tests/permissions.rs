@@ -57,6 +57,7 @@ async fn deleting_no_objects_tells_nothing_without_permission() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table with one row per case")]
 async fn operations_require_the_permissions_of_lakefs() {
     let api = TestApi::new().await;
     let message = || json!({"message": "m"});

@@ -29,6 +29,19 @@ pub(super) struct Block {
     pub(super) text_behind: String,
 }
 
+impl Block {
+    /// Reports whether the page shows what the block prints, or says that it prints nothing. Commands
+    /// that print nothing by design need no such sentence.
+    pub(super) fn explains_output(&self) -> bool {
+        let text: Vec<&str> = self.text_behind.split_whitespace().collect();
+        let text = text.join(" ");
+        self.shown.is_some()
+            || text.contains("print nothing")
+            || text.contains("prints nothing")
+            || self.commands.iter().all(|c| is_quiet_by_nature(c))
+    }
+}
+
 /// The blocks of a page.
 #[derive(Debug, Default)]
 pub(super) struct Blocks {
@@ -125,7 +138,7 @@ fn commands(lines: &[&str]) -> Vec<String> {
 
 /// Reports whether a command prints nothing by design: assignments, definitions, redirections,
 /// programs in the background.
-pub(super) fn is_quiet_by_nature(command: &str) -> bool {
+fn is_quiet_by_nature(command: &str) -> bool {
     let name_ends = command
         .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .unwrap_or(command.len());
@@ -159,6 +172,20 @@ fn blocks_have_continuations_and_following_text() {
         assert!(is_quiet_by_nature(quiet), "{quiet}");
     }
     assert!(!is_quiet_by_nature("curl -X PUT a=b"));
+}
+
+#[test]
+fn output_must_be_shown_or_excluded() {
+    for (page, expected) in [
+        ("```sh run\ncurl x\n```\ntext\n", false),
+        ("```sh run\ncurl x\n```\ntext\n```output\nx\n```\n", true),
+        ("```sh run\ncurl x\n```\nThis prints\nnothing.\n", true),
+        ("```sh run\nA=b\n```\n", true),
+        ("```sh run\nA=b\ncurl x\n```\n", false),
+        ("```yaml save=a.yaml\na: b\n```\n", true),
+    ] {
+        assert_eq!(blocks(page).run[0].explains_output(), expected, "{page}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub(super) const ZSH: Shell = ("zsh", "-f");
 
 /// Result of a command.
 #[derive(Debug)]
-pub(super) struct Ran {
+pub(super) struct CommandResult {
     pub(super) status: String,
     pub(super) output: String,
     /// Whether the output ends with a line break.
@@ -22,7 +22,7 @@ pub(super) struct Ran {
 
 /// Runs commands in one shell, in `folder`. Programs that they start in the background end with
 /// the shell.
-pub(super) fn run(shell: Shell, folder: &Path, commands: &[&str]) -> Vec<Ran> {
+pub(super) fn run(shell: Shell, folder: &Path, commands: &[&str]) -> Vec<CommandResult> {
     // Makes curl fail on error statuses, although examples do not pass that option.
     let mut script = "set -u\ncurl() { command curl --fail-with-body \"$@\"; }\n".to_owned();
     for command in commands {
@@ -62,12 +62,12 @@ pub(super) fn run(shell: Shell, folder: &Path, commands: &[&str]) -> Vec<Ran> {
         .stderr(Stdio::null())
         .status();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let ran: Vec<Ran> = printed
+    let ran: Vec<CommandResult> = printed
         .split("\n@@begin\n")
         .skip(1)
         .map(|part| {
             let (output, rest) = part.split_once("\n@@end ").unwrap_or((part, "none"));
-            Ran {
+            CommandResult {
                 status: rest.trim().to_owned(),
                 ends_line: output.ends_with('\n'),
                 output: output.trim().to_owned(),

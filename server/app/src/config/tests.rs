@@ -75,6 +75,7 @@ fn data_folder_that_is_a_file_is_refused() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table with one row per case")]
 fn errors_name_key_value_and_remedy() {
     for (yaml, expected) in [
         (

@@ -6,6 +6,7 @@ use super::failures::{conflict, malformed, not_found, taken, x};
 use crate::error::{Context as _, During, Error, ErrorText};
 
 /// Texts of failures in specific operations, each with the expected message.
+#[expect(clippy::too_many_lines, reason = "a table with one row per case")]
 pub(super) fn in_context() -> Vec<(ErrorText, &'static str)> {
     use catalog::Error as E;
     let no_changes = || E::NoChanges("why".to_owned());

@@ -3,6 +3,7 @@
 use super::failures::{Hint, io, x};
 use crate::error::{Error, ErrorText};
 
+#[expect(clippy::too_many_lines, reason = "a table with one row per case")]
 pub(super) fn own_failures() -> Vec<(Error, u16, &'static str, Hint)> {
     use Hint::Given;
     use auth::Error as Auth;

@@ -10,7 +10,7 @@ use std::error::Error as StdError;
 
 use graveler::{Kind, Rejection};
 
-use crate::{NamespaceProblem, ReferenceProblem, WrongSize};
+use crate::{NamespaceProblem, ReferenceProblem};
 
 pub use disk::DiskProblem;
 
@@ -226,6 +226,21 @@ pub enum Error {
         /// The number of the attempt, from 1. Tasks that cannot be retried have only one.
         attempt: u32,
     },
+}
+
+/// The store has fewer or more bytes of an object than the object's entry says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrongSize {
+    /// The repository of the entry.
+    pub repository: String,
+    /// The path of the object.
+    pub path: String,
+    /// Where the store has the bytes.
+    pub physical_address: String,
+    /// How many bytes the store has.
+    pub stored: u64,
+    /// How many bytes the entry says.
+    pub expected: u64,
 }
 
 impl Error {

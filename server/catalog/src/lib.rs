@@ -57,7 +57,7 @@ mod upload;
 pub use catalog::{Catalog, MAX_DETACHED_CHANGES, MAX_DETACHED_REPOSITORY_CHANGES};
 pub use completion::COMPLETION_RETENTION;
 pub use entry::{AddressType, DEFAULT_CONTENT_TYPE, Entry};
-pub use error::{Cause, DiskProblem, Error, Result};
+pub use error::{Cause, DiskProblem, Error, Result, WrongSize};
 pub use gates::{GateLog, Gates};
 pub use gc_commits::PreparedCommits;
 pub use gc_uncommitted::PreparedUncommitted;
@@ -69,7 +69,7 @@ pub use limits::{
 };
 pub use model::{
     DiffQuery, Difference, DifferenceKind, ListRequest, LogQuery, MultipartUpload, Object,
-    ObjectOrPrefix, ObjectTarget, UploadOptions, WriteOptions, WrongSize,
+    ObjectOrPrefix, ObjectTarget, UploadOptions, WriteOptions,
 };
 pub use pull_records::{PullRequest, PullStatus};
 pub use pulls::{NewPullRequest, PullFilter, PullRequestUpdate};

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use base::OffsetDateTime;
 use graveler::{Repository, Value};
 
-use crate::{Entry, Error};
+use crate::Entry;
+use crate::error::{Error, WrongSize};
 
 /// An object at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,21 +61,6 @@ impl Object {
             expected: self.size_bytes(),
         }))
     }
-}
-
-/// The store has fewer or more bytes of an object than the object's entry says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WrongSize {
-    /// The repository of the entry.
-    pub repository: String,
-    /// The path of the object.
-    pub path: String,
-    /// Where the store has the bytes.
-    pub physical_address: String,
-    /// How many bytes the store has.
-    pub stored: u64,
-    /// How many bytes the entry says.
-    pub expected: u64,
 }
 
 /// A row of a listing.

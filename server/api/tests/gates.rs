@@ -108,7 +108,9 @@ async fn merge_of_a_pull_request_reports_hook_runs_and_warnings() {
     let pull = json!({"title": "dev", "source_branch": "dev", "destination_branch": "main"});
     let pull = api.post(pulls, &pull).await.expect(201).json();
     let merge = format!("{pulls}/{}/merge", pull["id"].as_str().unwrap());
-    let merged = api.request(Method::PUT, &merge, RequestParts::default()).await;
+    let merged = api
+        .request(Method::PUT, &merge, RequestParts::default())
+        .await;
     let merged = merged.expect(200);
     assert_reports(&merged, &["a warning of pre-merge"]);
 }

@@ -47,8 +47,8 @@ const MAX_HOOK_HINTS: usize = 5;
 /// Maximum number of warnings in the hint of one refusal. The run record has all of them.
 const MAX_HINT_WARNINGS: usize = 5;
 
-/// How long a change waits until it is recorded that its post hooks did not run. The change has landed, so
-/// its client must get a response.
+/// Maximum time that a change waits for the record that its post hooks did not run. The change has landed, so its
+/// client must get a response.
 const RECORD_WAIT: Duration = Duration::from_secs(10);
 
 /// Options of [`Actions::new`].

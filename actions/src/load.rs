@@ -33,7 +33,7 @@ const ENTRY_BYTES: u64 = 1 << 10;
 pub(crate) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// Objects per listing request.
 const LIST_PAGE: usize = 1_000;
-/// Maximum time for matching the changed paths of one event, with the time that it waits for threads.
+/// Maximum time for matching the changed paths of one event, including the time that it waits for threads.
 const MATCH_TIME: Duration = Duration::from_secs(600);
 /// Maximum number of listing requests of one search for action files.
 const MAX_PAGES: usize = 1_000;
@@ -282,8 +282,8 @@ impl Loader {
         Ok(identity(self.stat(one, path).await?) != identity(self.stat(other, path).await?))
     }
 
-    /// Reports whether all objects that an event changes are at the given paths. Returns false for
-    /// an event without both trees.
+    /// Reports whether all objects that an event changes are at the given paths. Returns false for an event that lacks
+    /// one of the trees.
     pub(crate) async fn changes_only(
         &self,
         event: &Event,

@@ -210,7 +210,7 @@ fn regions(mut prefixes: Vec<(&str, usize)>) -> Vec<Region> {
         }
     }
     if let ([first, .., last], true) = (regions.as_slice(), regions.len() > MAX_REGIONS) {
-        // The regions are sorted, so what the first and the last have in common, all have.
+        // The regions are sorted, so all of them share the common prefix of the first and the last.
         let prefix = common_prefix(&first.prefix, &last.prefix).to_owned();
         let filters = regions.into_iter().flat_map(|r| r.filters).collect();
         regions = vec![Region { prefix, filters }];

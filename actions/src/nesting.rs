@@ -122,7 +122,8 @@ fn read_agent(agent: &str) -> Option<u32> {
     Some(depth.map_or(0, number))
 }
 
-/// Returns the number in `digits`. A number that is too large is the largest one, not 0, which would pass every limit.
+/// Returns the number in `digits`. A number that is too large becomes the largest possible number. It must not become
+/// 0, which would pass every limit.
 fn number(digits: &str) -> u32 {
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let otherwise = if is_number { u32::MAX } else { 0 };

@@ -17,7 +17,7 @@ use crate::runner::HookSpec;
 use crate::runner::registry::Runners;
 use crate::wasm::{COMPILE_WAIT, CompileWait};
 
-/// Maximum number of warnings per event. Further warnings are only counted, here and at the next limit.
+/// Maximum number of warnings per event. Warnings beyond this limit or the next one are only counted.
 const MAX_WARNINGS: usize = 100;
 /// Maximum total size of the warnings of one event in bytes. They are stored with its run.
 const MAX_WARNING_BYTES: usize = 32 << 10;

@@ -241,7 +241,8 @@ mod tests {
         );
     }
 
-    /// Regression test: two jobs that ended at the same moment each took the other for unfinished, and the queue stayed.
+    /// Regression test: two jobs that ended at the same moment each treated the other as unfinished, and the queue was
+    /// never removed.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn queues_of_finished_jobs_are_removed() {
         let queue = Queue::new();

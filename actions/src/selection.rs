@@ -170,8 +170,7 @@ impl Candidates {
         loader: &Loader,
         event: &Event,
     ) -> Result<Self, LoadError> {
-        // An event without both trees has no set of changed objects, so the path filters do not
-        // apply.
+        // An event that lacks one of the trees has no set of changed objects, so the path filters do not apply.
         let (Some(base), Some(candidate)) = (event.base(), event.candidate()) else {
             return Ok(self);
         };

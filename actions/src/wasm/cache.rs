@@ -142,7 +142,7 @@ impl Cache {
             return Err(failure);
         }
         // Waits for a slot of this repository even if another repository is about to load the component,
-        // because that repository may wait long for its slot. Requests that join a load keep their own slot
+        // because that repository may wait for its slot for a long time. Requests that join a load keep their own slot
         // until it ends.
         let slot = self.inner.options.computations.slot(repository).await?;
         let (cache, mut slot) = (self.clone(), Some(slot));

@@ -384,7 +384,7 @@ mod tests {
             let started = Instant::now();
             let ended = supervise(stuck, stopper(&token), deadline).await;
             assert!(ended.unwrap().is_none());
-            // The clock of the test only moves from timer to timer.
+            // The test's clock jumps from one timer to the next.
             assert_eq!(started.elapsed(), after + grace);
             assert!(token.is_cancelled(), "the guest must be told to stop");
             assert!(grace.as_secs_f64() <= after.as_secs_f64() * 0.05);
@@ -403,7 +403,7 @@ mod tests {
         assert_eq!(ended.unwrap(), Some("findings"));
     }
 
-    /// The thread of a guest does not matter to its caller, even if it never gives up the CPU.
+    /// A guest does not block its caller, even if the guest never gives up the CPU.
     #[tokio::test]
     async fn guest_that_blocks_its_thread_is_abandoned() {
         let threads = Threads::new("blocked", 1).unwrap();

@@ -29,7 +29,7 @@ pub(super) const COMPILE_MEMORY_PER_MIB: u64 = 64 << 20;
 pub(super) const COMPILE_MEMORY: u64 = 256 << 20;
 /// Minimum wall-clock limit of a compilation, including waiting for a CPU.
 pub(super) const COMPILE_TIME: Duration = Duration::from_secs(120);
-/// Maximum size of compiled code, and of the error output that is kept of a compiler.
+/// Maximum size of compiled code, and of the part of a compiler's error output that is kept.
 pub(super) const CODE_BYTES: u64 = 512 << 20;
 pub(super) const COMPILER_WORDS: u64 = 16 << 10;
 /// Difference in nice value between a compiler and the server.

@@ -158,7 +158,7 @@ pub struct Chunks {
     object: Arc<Object>,
     at: u64,
     body: Option<ByteStream>,
-    /// Fetched bytes that are paid from the budget but not yet returned.
+    /// Fetched bytes that are already taken from the budget but not yet returned.
     rest: BytesMut,
 }
 
@@ -214,8 +214,8 @@ impl Chunks {
             });
             let (body, pieces, refused) = more.await?;
             if let Some(refusal) = refused {
-                // The guest gets the bytes that are paid. The stream has lost the refused piece, so
-                // a further call opens the object again.
+                // The guest gets the bytes that were taken from the budget. The stream has lost the refused piece, so
+                // the next call opens the object again.
                 self.at += pieces.len() as u64;
                 self.rest.unsplit(pieces);
                 if self.rest.is_empty() {
@@ -372,7 +372,8 @@ mod tests {
         }
     }
 
-    /// Regression test: if the budget ended inside a chunk, the paid pieces before that were lost.
+    /// Regression test: if the budget ended inside a chunk, the earlier pieces, which were already taken from the
+    /// budget, were lost.
     #[tokio::test]
     async fn paid_bytes_are_returned_before_the_refusal() {
         let run = Arc::new(run(Arc::new(Pieces), 5));

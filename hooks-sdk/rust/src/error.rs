@@ -11,7 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum TreeError {
     /// There is no object at this path.
     NotFound,
-    /// The action does not grant access to this path. The text names what would grant it.
+    /// The action does not grant access to this path. The text says what would grant access.
     Denied(String),
     /// The span lies outside of the object.
     OutOfRange,

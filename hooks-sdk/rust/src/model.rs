@@ -53,7 +53,7 @@ pub struct Span {
 pub struct Event {
     /// The name of the event in action files: `pre-commit`, `pre-merge`, ...
     pub kind: String,
-    /// The id of the run: of all hooks that judge this event.
+    /// The id of the run. All hooks that judge this event share it.
     pub run_id: String,
     /// The name of the action that contains this hook.
     pub action: String,

@@ -9,7 +9,7 @@ use crate::{Chunks, Object, Result};
 /// Bytes requested from the host in one call.
 const CHUNK_BYTES: u32 = 256 << 10;
 
-/// Reads the bytes of an object in order. Needs no `BufReader`: it holds up to 256 KiB in memory.
+/// Reads the bytes of an object in order. The reader needs no `BufReader`, because it buffers up to 256 KiB itself.
 ///
 /// A failed read returns an [`io::Error`] that holds an [`Error`](crate::Error). `Error::from` restores it.
 #[derive(Debug)]

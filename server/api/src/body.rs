@@ -97,13 +97,13 @@ fn wrong(reason: &str) -> Error {
     Error::Invalid(format!("request body has an error: {reason}"))
 }
 
-/// The error for a body that broke off.
+/// The error for a body that ended early.
 fn unreadable(error: &axum::Error) -> Error {
     let message = format!("request body has an error: failed to read it: {error}");
     Error::InvalidWith(ErrorText::message(message).hint(SEND_WHOLE_BODY))
 }
 
-/// The error for a document that cannot be decoded. For a truncated one, the message is lakeFS's.
+/// The error for a document that cannot be decoded. For a truncated document, the message is that of lakeFS.
 fn undecodable(error: &serde_json::Error) -> Error {
     const WRONG: &str = "request body has an error: failed to decode request body";
     if error.is_eof() {

@@ -82,7 +82,8 @@ pub(crate) fn answer_commit(
     )
 }
 
-/// The header with the ids of the hook runs that allowed a change. Some of these responses have no body for them.
+/// The header with the ids of the hook runs that allowed a change. It exists because some responses have no body that
+/// could contain these ids.
 const GATE_RUNS: HeaderName = HeaderName::from_static("x-weir-gate-run-ids");
 
 /// Clients and proxies limit the length of headers, often to 4 KiB.

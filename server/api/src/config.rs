@@ -12,7 +12,8 @@ use crate::{ApiState, CONTRACT_VERSION, SharedState};
 
 /// The version context of a compatible server. Clients print a warning for any other value.
 const VERSION_CONTEXT: &str = "lakeFS";
-/// How long garbage collection spares bytes without an entry, in seconds. An upload may be linked within the same time.
+/// How long garbage collection keeps bytes that no entry refers to, in seconds. An upload can be linked within this
+/// time.
 const GRACE_PERIOD_SECS: i64 = 24 * 60 * 60;
 
 /// A function of the router: returns whether this server implements an operation, by operation id.

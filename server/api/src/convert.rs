@@ -172,8 +172,8 @@ pub(crate) fn content_type(given: String) -> String {
     }
 }
 
-/// A row of a diff. Its size is that of the right side. A removed object has its former size with `sized_by_left`, and
-/// otherwise 0.
+/// A row of a diff. Its size is the size of the right side. For a removed object, it is the size of the left side if
+/// `sized_by_left` is set, and otherwise 0.
 pub(crate) fn difference(
     difference: Difference,
     sized_by_left: bool,

@@ -156,8 +156,8 @@ fn common_headers(object: &Object) -> Result<HeaderMap> {
     Ok(HeaderMap::from_iter(pairs))
 }
 
-/// The stored content type, or the default type if none is stored, or the stored one is too long or not a valid header
-/// value. Other programs than this one have no limit for it.
+/// The stored content type. Returns the default type if none is stored, or if the stored type is too long or not a
+/// valid header value. Other programs can store content types of any length.
 fn content_type(object: &Object) -> HeaderValue {
     let stored = &object.entry.content_type;
     let default = HeaderValue::from_static(convert::DEFAULT_CONTENT_TYPE);

@@ -1,7 +1,8 @@
-//! Extractors for handlers: the caller, the path, a JSON body. `query` has those for query parameters.
+//! Extractors for handlers: the caller, the path, a JSON body. The module `query` contains the extractors for query
+//! parameters.
 //!
-//! The guard authenticates the caller and validates the body before the handler runs. The extractors of both only
-//! read its results.
+//! The guard authenticates the caller and validates the body before the handler runs. The extractors for the caller and
+//! the body only read the results of the guard.
 
 use std::sync::Arc;
 

@@ -42,7 +42,7 @@ impl SetupToken {
         }
     }
 
-    /// Creates a token of the configuration, which is not logged.
+    /// Creates a token from the configured value. A configured token is not logged.
     #[must_use]
     pub fn configured(token: String) -> Self {
         Self {
@@ -98,8 +98,8 @@ fn is_on_this_machine(parts: &Parts, peer: Option<&Peer>) -> bool {
         && is_own_local_page(&parts.uri, &parts.headers)
 }
 
-/// Whether a proxy has marked the request as forwarded, or sent it as HTTP/1.0, which is the default of nginx and no other
-/// client uses. A proxy that does neither cannot be told from a local client.
+/// Whether a proxy has marked the request as forwarded, or has sent it as HTTP/1.0. HTTP/1.0 is the default of nginx,
+/// and no other client uses it. A proxy that does neither cannot be distinguished from a local client.
 fn was_forwarded(request: &Parts) -> bool {
     request.version < Version::HTTP_11 || is_forwarded(&request.headers)
 }
@@ -208,14 +208,14 @@ mod tests {
         }
     }
 
-    /// Guards against a bug: the names of no hosts were all names of this machine.
+    /// Guards against a bug: a request without a host name counted as addressed to this machine.
     #[test]
     fn callers_without_a_host_are_not_admitted() {
         assert!(admitted("127.0.0.1:5000", &[HOST]));
         assert!(!admitted("127.0.0.1:5000", &[]));
     }
 
-    /// Guards against a bug: one of the two headers was enough.
+    /// Guards against a bug: a request was accepted if only one of the two headers named this server.
     #[test]
     fn origin_and_sec_fetch_site_must_agree() {
         let own = ("origin", "http://127.0.0.1:8000");
@@ -235,8 +235,8 @@ mod tests {
         }
     }
 
-    /// Guards against a bug: a proxy on this machine with these settings looked local, because it passes on the host that
-    /// the client chose.
+    /// Guards against a bug: requests through a proxy on this machine with these settings looked local, because the
+    /// proxy passes on the host that the client chose.
     #[test]
     fn documented_proxy_is_not_admitted() {
         let page = include_str!("../../../docs/guides/load-balancer.md");

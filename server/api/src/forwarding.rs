@@ -1,5 +1,5 @@
-//! Recognizes requests that a proxy, load balancer or content delivery network has forwarded, by the headers that these
-//! add. A proxy that adds none cannot be told from a client.
+//! Recognizes requests that a proxy, load balancer or content delivery network has forwarded, by the headers that such
+//! intermediaries add. A proxy that adds no headers cannot be distinguished from a client.
 
 use http::HeaderMap;
 
@@ -110,7 +110,7 @@ pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
 /// Whether proxies add a header. `name` is in lowercase.
 fn is_of_proxy(name: &str) -> bool {
     let name = name.replace('_', "-");
-    // Gateways that hand headers on as CGI variables write `HTTP_X_FORWARDED_FOR`.
+    // Gateways that pass headers on as CGI variables write `HTTP_X_FORWARDED_FOR`.
     let name = name.strip_prefix("http-").unwrap_or(&name);
     NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }

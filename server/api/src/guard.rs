@@ -1,9 +1,9 @@
 //! The middleware before every handler: validates the request, authenticates the caller, reads the JSON body, and
 //! checks the permissions of the route.
 //!
-//! The order is: parameters, caller, body, permissions. The caller precedes the body, so that unauthenticated
-//! callers cannot make the server read large bodies. Permissions come last, because the body may name their
-//! resources. The guard also counts and times every operation.
+//! The order is: parameters, caller, body, permissions. The caller is authenticated before the body is read, so that
+//! unauthenticated callers cannot make the server read large bodies. Permissions come last, because the body may name
+//! their resources. The guard also counts and times every operation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,7 @@ use crate::{SharedState, binding, site};
 /// The operation that `curl -T` calls by mistake: it has the path of `uploadObject`, but the method PUT.
 const STAGE_OBJECT: &str = "stageObject";
 
-/// The guard of one route. Each route has its own, so that requests need no lookup of their operation.
+/// The guard of one route. Each route has its own guard, so that requests do not have to look up their operation.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     pub(crate) api: SharedState,

@@ -80,13 +80,13 @@ pub struct ApiState {
     pub options: Arc<Options>,
 }
 
-/// The version of lakeFS with which this server is compatible. Clients choose their features by it.
+/// The version of lakeFS with which this server is compatible. Clients decide from this version which features to use.
 pub const CONTRACT_VERSION: &str = "1.84.0";
 
 /// The configuration that the API depends on.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The version of Weir. Clients choose their features by [`CONTRACT_VERSION`] instead.
+    /// The version of Weir. Clients decide from [`CONTRACT_VERSION`] instead which features to use.
     pub version: String,
     pub login_cookie_names: Vec<String>,
     pub login_failed_message: String,
@@ -98,8 +98,8 @@ pub struct Options {
     pub bodies: BodyBudgets,
 }
 
-/// The state of the router. axum clones it several times for each request, which would cost a tenth of a small
-/// request if every service was cloned on its own.
+/// The state of the router. axum clones it several times for each request. If every service were cloned separately,
+/// this would take a tenth of the time of a small request.
 type SharedState = Arc<ApiState>;
 
 impl ApiState {

@@ -20,7 +20,7 @@ use crate::{ApiState, SharedState};
 const KINDS: &[&str] = &["range", "meta_range"];
 
 /// The address of a range or metarange. Both kinds are in one folder and share a set of ids, so one handler serves
-/// both. It does not check that the file exists.
+/// both. The handler does not check that the file exists.
 pub(crate) async fn get_table_address(
     State(api): State<SharedState>,
     Path((id, table)): Path<(String, String)>,

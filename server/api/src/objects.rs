@@ -168,7 +168,7 @@ async fn split_by_permission(
     Ok((allowed, errors))
 }
 
-/// Copies the bytes, also if `shallow` is set. Clients see the difference only in the physical address.
+/// Copies the bytes even if `shallow` is set. Clients see the difference only in the physical address.
 pub(crate) async fn copy_object(
     State(api): State<SharedState>,
     Path((id, branch)): Path<(String, String)>,

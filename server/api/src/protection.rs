@@ -10,7 +10,7 @@ use crate::SharedState;
 use crate::error::Result;
 use crate::extract::{Body, Path};
 
-/// The rules and their `ETag`. As in lakeFS, it has no quotes, and is empty if rules were never set.
+/// The rules and their `ETag`. As in lakeFS, the `ETag` has no quotes, and is empty if rules were never set.
 pub(crate) async fn get_rules(
     State(api): State<SharedState>,
     Path(id): Path<String>,

@@ -111,8 +111,8 @@ pub(crate) async fn delete_metadata(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Answers whether the caller may change settings of a repository: the guard has checked the permission, so only the
-/// repository has to exist.
+/// Answers whether the caller may change settings of a repository. The guard has already checked the permission, so
+/// this handler only checks that the repository exists.
 pub(crate) async fn may_set(
     State(api): State<SharedState>,
     Path(id): Path<String>,

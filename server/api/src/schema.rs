@@ -78,7 +78,7 @@ pub(crate) enum Schema {
     /// An object with arbitrary keys and values of one schema.
     Map(&'static Schema),
     Object(&'static [Property]),
-    /// An object that allows no other members. A misspelled member would change the effect of the operation.
+    /// An object that allows no other members, because a misspelled member would change the effect of the operation.
     Closed(&'static [Property]),
     /// Any JSON object.
     Free,

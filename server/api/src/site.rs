@@ -73,7 +73,7 @@ pub fn is_cross_site(headers: &HeaderMap) -> bool {
         .any(|value| value.as_bytes().eq_ignore_ascii_case(b"cross-site"))
 }
 
-/// Whether all names by which a request addresses the server are names of the machine itself, and there is one.
+/// Whether a request contains at least one host name, and all its host names refer to this machine.
 pub(crate) fn names_this_machine(uri: &Uri, headers: &HeaderMap) -> bool {
     let mut names = hosts(uri, headers).peekable();
     names.peek().is_some() && names.all(|name| name.is_some_and(|name| is_loopback_name(&name)))
@@ -85,7 +85,8 @@ pub(crate) fn is_own_page(uri: &Uri, headers: &HeaderMap) -> bool {
     let Some(is_compared) = allowed_site(headers) else {
         return false;
     };
-    // A browser that states `same-origin` has compared the schemes, whatever the last of several proxies calls the scheme.
+    // A browser that states `same-origin` has already compared the schemes. The scheme in a header may be wrong,
+    // because the last of several proxies may have set it.
     let scheme = match is_compared {
         true => None,
         false => known_scheme(uri, headers),
@@ -106,7 +107,8 @@ pub(crate) fn is_own_page(uri: &Uri, headers: &HeaderMap) -> bool {
     headers.get_all(ORIGIN).iter().all(is_own)
 }
 
-/// Whether no page, or a page of this server, sent a request that came without a proxy, and therefore without TLS.
+/// Whether a request was sent by a page of this server or by no page. For requests that came without a proxy, and
+/// therefore without TLS.
 pub(crate) fn is_own_local_page(uri: &Uri, headers: &HeaderMap) -> bool {
     let of_target = uri.authority().map(Authority::as_str);
     let of_headers = headers.get_all(HOST).iter().map(HeaderValue::to_str);
@@ -115,7 +117,8 @@ pub(crate) fn is_own_local_page(uri: &Uri, headers: &HeaderMap) -> bool {
     allowed_site(headers).is_some() && headers.get_all(ORIGIN).iter().all(is_own)
 }
 
-/// Whether the browser states that page and server have the same origin. `None` if it states another relation.
+/// Returns true if the browser states that page and server have the same origin, and false if it states nothing or
+/// `none`. Returns `None` for any other value.
 fn allowed_site(headers: &HeaderMap) -> Option<bool> {
     let mut is_same_origin = false;
     for site in headers.get_all("sec-fetch-site") {
@@ -128,7 +131,8 @@ fn allowed_site(headers: &HeaderMap) -> Option<bool> {
     Some(is_same_origin)
 }
 
-/// The scheme with which a client reached the server, if it is known. A proxy may terminate TLS without a header about it.
+/// The scheme with which a client reached the server, if it is known. A proxy may terminate TLS without adding a header
+/// that says so.
 fn known_scheme(uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
     match forwarded_scheme(headers) {
         Some(scheme) if scheme.eq_ignore_ascii_case("https") => Some("https"),
@@ -229,14 +233,14 @@ mod tests {
                 ("origin", "http://weir.example:8000"),
             ],
             vec![host, ("sec-fetch-site", "none")],
-            // A proxy that terminates TLS, without a header about it.
+            // A proxy that terminates TLS and adds no header that says so.
             vec![host, ("origin", "https://weir.example:8000")],
             vec![
                 host,
                 ("x-forwarded-proto", "https"),
                 ("origin", "https://weir.example:8000"),
             ],
-            // The inner of two proxies gets the request without TLS, and says so.
+            // The inner of two proxies receives the request without TLS, and says so in its header.
             vec![
                 host,
                 ("x-forwarded-proto", "http"),

@@ -16,8 +16,8 @@ static JSON: LazyLock<Option<Bytes>> = LazyLock::new(|| {
     Some(serde_json::to_vec(&contract).ok()?.into())
 });
 
-/// Response extension: all responses of the route share the bytes of their body, so that a further response takes no
-/// memory for it.
+/// Response extension: all responses of the route share the bytes of one body, so that another response takes no
+/// additional memory for its body.
 #[derive(Debug, Clone, Copy)]
 pub struct SharedBody;
 

@@ -16,10 +16,10 @@ use crate::extract::{Body, Caller, MaybeBody, Path};
 use crate::query::{CommitAsyncQuery, Query};
 use crate::{ApiState, SharedState, commits, convert, diff};
 
-/// How many runs are read at a time in the search for a commit's gates.
+/// Number of runs that are read at a time to find a commit's gates.
 const RUNS_PER_PAGE: usize = 1_000;
-/// How many pages are searched. Runs are listed newest first and gates are the oldest, so that the gates of a commit with
-/// more runs, such as one from which many branches were created, are not found.
+/// Maximum number of pages that are searched. Runs are listed newest first, and gates are the oldest runs of a commit.
+/// Therefore the gates of a commit with more runs are not found, for example if many branches were created from it.
 const MAX_RUN_PAGES: usize = 10;
 /// Events whose hooks can reject a commit or merge and whose runs store the commit id.
 const GATES: [&str; 2] = ["pre-commit", "pre-merge"];

@@ -1,6 +1,6 @@
-//! The first administrator of an installation. The start creates it if its keys are configured or
-//! the server is a quickstart. Otherwise a caller on this machine, or one with the setup token,
-//! creates it through the API. This module also logs how to get access.
+//! The first administrator of an installation. The server creates the administrator at start if its keys are configured
+//! or the server is a quickstart. Otherwise a caller on this machine, or one with the setup token, creates it through
+//! the API. This module also logs how to get access.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -178,8 +178,8 @@ fn how_to_set_up(address: SocketAddr, token: Option<&str>) -> String {
     )
 }
 
-/// Logs how to create the first administrator. If the log shows only errors, prints it instead, so that the token can be
-/// seen.
+/// Logs how to create the first administrator. If the log level hides all but errors, prints the text instead, so that
+/// the operator sees the token.
 fn announce_setup(text: &str) {
     if tracing::enabled!(tracing::Level::WARN) {
         tracing::warn!("{text}");

@@ -28,7 +28,7 @@ enum Schedule {
     Once,
     /// At the start, and again after each interval.
     Every(Duration),
-    /// Like `Every`, but the first run is later than the start, when the server has other work.
+    /// Like `Every`, but the first run is delayed, because the server has other work at the start.
     EveryAfter { first: Duration, interval: Duration },
 }
 

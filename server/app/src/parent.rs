@@ -1,8 +1,8 @@
 //! Integration with the program that started this server.
 //!
 //! The program finds the server by a ready file, which contains the server's process id and address.
-//! On request, the server stops when its standard input closes, which the operating system does
-//! however the program exits. Neither needs signals or fixed ports.
+//! On request, the server stops when its standard input closes. The operating system closes it no matter how the
+//! program exits. Neither mechanism needs signals or fixed ports.
 
 use std::io::Read as _;
 use std::net::SocketAddr;

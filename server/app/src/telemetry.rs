@@ -151,7 +151,8 @@ pub(crate) async fn catch_panics(
     interface: Interface,
     handler: impl Future<Output = Response>,
 ) -> Response {
-    // A request shares with others only state that stays consistent if a handler is dropped, and so if it panics.
+    // Requests share only state that stays consistent if a handler is dropped. Such state also stays consistent if a
+    // handler panics.
     match AssertUnwindSafe(handler).catch_unwind().await {
         Ok(response) => response,
         Err(panic) => {

@@ -2,7 +2,7 @@
 //!
 //! Closing a connection with unread bytes resets it, and the reset can overtake the response. A
 //! client that is still sending would then see a broken connection instead of status 401 or 405.
-//! Bodies with a length above [`MAX_BYTES`] are not read, and of chunked bodies only that much is.
+//! Bodies with a length above [`MAX_BYTES`] are not read. Of chunked bodies, at most [`MAX_BYTES`] are read.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -55,7 +55,7 @@ pub(crate) struct CredentialData {
     pub(crate) secret_access_key_encrypted: Vec<u8>,
     #[prost(message, optional, tag = "3")]
     pub(crate) issued_date: Option<Timestamp>,
-    /// Contains the user name, despite its own name.
+    /// Contains the user name, despite the name of the field.
     #[prost(bytes = "vec", tag = "4")]
     pub(crate) user_id: Vec<u8>,
 }

@@ -47,13 +47,13 @@ impl Installation {
     }
 }
 
-/// It was reported as the caller's mistake.
+/// Guards against a bug: a damaged administrator record was reported as the caller's mistake.
 #[test]
 fn damaged_administrator_is_a_failure_of_the_store() {
     assert!(matches!(user_of(b"\xff"), Err(Error::Records(_))));
 }
 
-/// Two concurrent requests could both store the preferences, and the second overwrote the first.
+/// Guards against a bug: two concurrent requests could both store the preferences, and the second overwrote the first.
 #[tokio::test]
 async fn communication_preferences_are_stored_once() {
     let installation = Installation::new();
@@ -274,7 +274,7 @@ async fn empty_names_and_keys_are_rejected() {
     assert!(!auth.setup_state().await.unwrap().initialized);
 }
 
-/// Guards against a bug: setup accepted ids with which the key could never authenticate, and cannot be repeated.
+/// Guards against a bug: setup, which cannot be repeated, accepted key ids that could never authenticate.
 #[tokio::test]
 async fn key_ids_that_cannot_authenticate_are_rejected() {
     let auth = Installation::new().auth("k");

@@ -146,7 +146,7 @@ mod tests {
         assert!(verify(&key("key"), unsigned, OffsetDateTime::UNIX_EPOCH).is_err());
     }
 
-    /// Guards against a bug: tokens signed with HS384 and HS512 were accepted, which nothing issues.
+    /// Guards against a bug: tokens signed with HS384 and HS512 were accepted, although no server issues such tokens.
     #[test]
     fn token_signed_with_another_algorithm_is_rejected() {
         let claims = json!({"iss": "auth", "aud": "login", "sub": "admin", "exp": 99, "nbf": 0});

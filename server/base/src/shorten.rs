@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// Returns `text` with at most about `limit` bytes: its beginning and its end, and between them how many bytes are missing.
-/// The end stays, because a message that contains a value often says after it what is wrong.
+/// Shortens `text` to about `limit` bytes: its beginning, the number of omitted bytes, and its end. The end is kept,
+/// because a message often states the problem after the value.
 #[must_use]
 pub fn shorten(text: &str, limit: usize) -> Cow<'_, str> {
     if text.len() <= limit {

@@ -128,9 +128,9 @@ pub trait BlockStore: Debug + Send + Sync {
 
     /// Returns the canonical forms of namespaces, without trailing slashes and in the same order.
     ///
-    /// Two namespaces are the same location if their canonical forms are equal. One is inside the other if
-    /// its canonical form continues the other's with a slash. Namespaces of other stores are returned without
-    /// their trailing slashes.
+    /// Two namespaces are the same location if their canonical forms are equal. A namespace is inside another if its
+    /// canonical form starts with that of the other, followed by a slash. Namespaces of other stores are returned
+    /// without their trailing slashes.
     async fn canonical_namespaces(&self, namespaces: Vec<String>) -> Vec<String>;
 
     /// Stores a body, replacing any existing object. Computes its MD5 while streaming.

@@ -24,10 +24,11 @@ use crate::pending::Pending;
 use crate::tasks::{DescribeFailure, Tasks, describe_by_message};
 use crate::{Error, InternalFiles, Reader, Result};
 
-/// How many changes of one server run detached from their requests. Clients that disconnect cannot exceed it.
+/// Maximum number of changes that one server runs detached from their requests. Clients cannot exceed it by
+/// disconnecting.
 pub const MAX_DETACHED_CHANGES: usize = 4_096;
-/// How many dumps, restores and additions of sample data of one server run detached from their requests. Each reads or
-/// writes a whole repository, without limit of time. Tasks do not count.
+/// Maximum number of dumps, restores and additions of sample data that one server runs detached from their requests.
+/// Each reads or writes a whole repository, without a time limit. Tasks do not count.
 pub const MAX_DETACHED_REPOSITORY_CHANGES: usize = 16;
 
 /// The write operations. [`Catalog::reader`] has the read operations. Cheap to clone.
@@ -274,7 +275,7 @@ impl Catalog {
     /// Runs a change to completion even if the caller is cancelled.
     ///
     /// # Errors
-    /// [`Error::TooManyChanges`] if [`MAX_DETACHED_CHANGES`] are running; otherwise the change's.
+    /// [`Error::TooManyChanges`] if [`MAX_DETACHED_CHANGES`] are running; otherwise any error of the change.
     pub(crate) async fn run_detached<T: Send + 'static>(
         &self,
         change: impl Future<Output = Result<T>> + Send + 'static,
@@ -285,7 +286,7 @@ impl Catalog {
     /// Runs a change that reads or writes a whole repository, like [`Self::run_detached`].
     ///
     /// # Errors
-    /// [`Error::TooManyChanges`] if [`MAX_DETACHED_REPOSITORY_CHANGES`] are running; otherwise the change's.
+    /// [`Error::TooManyChanges`] if [`MAX_DETACHED_REPOSITORY_CHANGES`] are running; otherwise any error of the change.
     pub(crate) async fn run_repository_change<T: Send + 'static>(
         &self,
         change: impl Future<Output = Result<T>> + Send + 'static,

@@ -1,5 +1,5 @@
 //! Checks an object's bytes while they are sent: a body that fails, or has another length than announced, is logged and
-//! ends with an error, so that the client does not take it for complete.
+//! ends with an error, so that the client does not mistake it for a complete body.
 
 use std::io;
 use std::pin::Pin;

@@ -224,7 +224,7 @@ impl Catalog {
     /// Safe to run concurrently on several servers. Skips records that it cannot read, with a warning.
     ///
     /// # Errors
-    /// The record store's; the next call tries again.
+    /// Any error of the record store; the next call tries again.
     pub async fn prune_completions(&self) -> Result<usize> {
         let before = (self.shared.clock.now() - COMPLETION_RETENTION).unix_timestamp();
         let (mut next, mut pruned) = (Some(Bytes::new()), 0);

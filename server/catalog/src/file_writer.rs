@@ -44,7 +44,7 @@ impl FileWriter {
     /// Appends bytes. Waits while the store is slower than the caller.
     ///
     /// # Errors
-    /// The store's. The writer must not be used after an error.
+    /// Any error of the store. The writer must not be used after an error.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.gathered.extend_from_slice(bytes);
         if self.gathered.len() >= PIECE_BYTES {
@@ -57,7 +57,7 @@ impl FileWriter {
     /// Completes the file and makes it visible.
     ///
     /// # Errors
-    /// The store's. No file is stored then.
+    /// Any error of the store. No file is stored then.
     pub(crate) async fn finish(mut self) -> Result<()> {
         let piece = self.gathered.split().freeze();
         self.send(Some(piece)).await?;

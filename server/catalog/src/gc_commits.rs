@@ -36,7 +36,7 @@ impl Catalog {
     /// Writes `commits.csv`, the list of commits whose objects are kept, into the folder of a new run.
     ///
     /// # Errors
-    /// [`Error::NoGcRules`]; read-only; a missing or corrupt commit record; the stores'.
+    /// [`Error::NoGcRules`]; read-only; a missing or corrupt commit record; any error of the stores.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn prepare_gc_commits(&self, repository: &Repository) -> Result<PreparedCommits> {
         self.write_kept_commits(repository, &Progress::default())

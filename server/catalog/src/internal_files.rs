@@ -30,7 +30,7 @@ impl InternalFiles {
     /// Stores a file below `_lakefs/`. Replaces an existing file.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for a key that would leave the folder; the block store's.
+    /// [`Error::InvalidValue`] for a key that would leave the folder; any error of the block store.
     pub async fn put(&self, repository: &Repository, key: &str, body: Bytes) -> Result<()> {
         let at = internal_location(repository, key)?;
         self.block.put(&at, block::from_bytes(body)).await?;
@@ -42,7 +42,7 @@ impl Reader {
     /// Reads an internal file. Returns none if it does not exist.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for a key that would leave the folder; the block store's.
+    /// [`Error::InvalidValue`] for a key that would leave the folder; any error of the block store.
     pub async fn get_internal(
         &self,
         repository: &Repository,

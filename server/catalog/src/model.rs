@@ -43,8 +43,9 @@ impl Object {
         u64::try_from(self.entry.size_bytes).unwrap_or(0)
     }
 
-    /// Logs that the store has another number of bytes at the object's physical address, and returns the error. Logged
-    /// here, because not every caller logs errors of single objects: a hook gets it as the failure of its read.
+    /// Logs that the store has another number of bytes at the object's physical address, and returns the error. The
+    /// error is logged here, because not every caller logs errors of single objects. A hook, for example, gets it as
+    /// the failure of its read.
     pub(crate) fn wrong_size(&self, repository: &Repository, stored: u64) -> Error {
         tracing::error!(
             repo.id = %repository.id,

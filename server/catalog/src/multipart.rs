@@ -104,7 +104,7 @@ impl Catalog {
     /// path. The offset of a page is the path of its last upload.
     ///
     /// # Errors
-    /// The record store's.
+    /// Any error of the record store.
     pub async fn list_multiparts(
         &self,
         repository: &Repository,

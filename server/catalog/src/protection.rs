@@ -9,7 +9,7 @@ impl Reader {
     /// Returns the rules of a repository and their `ETag`.
     ///
     /// # Errors
-    /// The record store's.
+    /// Any error of the record store.
     pub async fn branch_protection(&self, repository: &Repository) -> Result<BranchProtection> {
         Ok(self.graveler.branch_protection(repository).await?)
     }

@@ -151,7 +151,8 @@ impl Catalog {
         let kv = self.shared.kv.as_ref();
         let is_later = match destination_at_opening(kv, repository, &pull.id).await? {
             Some(opening) => {
-                // If this search ends at its limit, it is unknown whether the merge is later, so it does not count.
+                // If this search ends at its limit, it is unknown whether the merge came later, so the merge does not
+                // count.
                 let is_not_newer = |commit: &Commit| commit.generation <= merge.generation;
                 let found = self.find_first(repository, opening, is_not_newer).await?;
                 found.is_some_and(|commit| commit.id != merge.id)

@@ -83,7 +83,7 @@ pub(crate) fn opening_op(repository: &Repository, id: &str, destination: &Commit
 /// The head of the destination when a request was opened, or none if lakeFS or an old version of Weir opened it.
 ///
 /// # Errors
-/// The record store's; [`Error::Corrupt`].
+/// Any error of the record store; [`Error::Corrupt`].
 pub(crate) async fn destination_at_opening(
     kv: &dyn kv::Store,
     repository: &Repository,

@@ -131,7 +131,7 @@ impl Catalog {
     /// A page ends early after [`MAX_PULLS_SCANNED`] records. Such a page may be empty although more requests follow.
     ///
     /// # Errors
-    /// The record store's.
+    /// Any error of the record store.
     pub async fn list_pull_requests(
         &self,
         repository: &Repository,

@@ -65,7 +65,7 @@ impl Reader {
     /// Repositories whose names start with `prefix` and contain `search`, in order of name from `after` (exclusive).
     ///
     /// # Errors
-    /// The record store's.
+    /// Any error of the record store.
     pub async fn list_repositories(
         &self,
         prefix: &str,
@@ -81,7 +81,7 @@ impl Reader {
     /// count towards `limit`.
     ///
     /// # Errors
-    /// The record store's.
+    /// Any error of the record store.
     pub async fn list_visible_repositories(
         &self,
         prefix: &str,
@@ -111,7 +111,7 @@ impl Reader {
     /// only with `show_hidden`.
     ///
     /// # Errors
-    /// The record store's.
+    /// Any error of the record store.
     pub async fn list_branches(
         &self,
         repository: &Repository,
@@ -137,7 +137,7 @@ impl Reader {
     /// Tags whose names start with `prefix`, in order of name from `after` (exclusive).
     ///
     /// # Errors
-    /// The record store's.
+    /// Any error of the record store.
     pub async fn list_tags(
         &self,
         repository: &Repository,
@@ -193,7 +193,7 @@ impl Reader {
     /// The object at a path.
     ///
     /// # Errors
-    /// [`Error::ObjectNotFound`], or the reference's.
+    /// [`Error::ObjectNotFound`], or any error of resolving the reference.
     pub async fn stat(
         &self,
         repository: &Repository,
@@ -265,7 +265,7 @@ impl Reader {
     /// Up to `request.limit` objects and common prefixes, in byte order of path.
     ///
     /// # Errors
-    /// The reference's.
+    /// Any error of resolving the reference.
     pub async fn list_objects(
         &self,
         repository: &Repository,
@@ -282,7 +282,7 @@ impl Reader {
     /// The uncommitted changes of a branch, in byte order of path.
     ///
     /// # Errors
-    /// The branch's.
+    /// Any error of reading the branch.
     pub async fn diff_uncommitted(
         &self,
         repository: &Repository,

@@ -11,7 +11,7 @@ impl Reader {
     /// id of an entry (exclusive).
     ///
     /// # Errors
-    /// The record store's.
+    /// Any error of the record store.
     pub async fn reflog(
         &self,
         repository: &Repository,

@@ -137,7 +137,7 @@ impl Catalog {
     /// Returns the repository's metadata.
     ///
     /// # Errors
-    /// The record store's.
+    /// Any error of the record store.
     pub async fn repository_metadata(
         &self,
         repository: &Repository,
@@ -148,8 +148,8 @@ impl Catalog {
     /// Sets keys of the metadata; other keys stay.
     ///
     /// # Errors
-    /// The metadata would exceed [`MAX_REPOSITORY_METADATA_BYTES`]; too many concurrent changes; read-only; the
-    /// record store's.
+    /// The metadata would exceed [`MAX_REPOSITORY_METADATA_BYTES`]; too many concurrent changes; read-only; any error
+    /// of the record store.
     pub async fn set_repository_metadata(
         &self,
         repository: &Repository,
@@ -164,7 +164,7 @@ impl Catalog {
     /// Removes keys of the metadata. Missing keys are not an error.
     ///
     /// # Errors
-    /// Read-only; too many concurrent changes; the record store's.
+    /// Read-only; too many concurrent changes; any error of the record store.
     pub async fn delete_repository_metadata(
         &self,
         repository: &Repository,
@@ -203,7 +203,7 @@ impl Catalog {
     /// Resumes interrupted deletions, at most [`MAX_DELETIONS`] of them. Returns their number.
     ///
     /// # Errors
-    /// The record store's; the next call tries again.
+    /// Any error of the record store; the next call tries again.
     pub async fn finish_deletions(&self) -> Result<usize> {
         Ok(self.graveler.finish_deletions(MAX_DELETIONS).await?)
     }

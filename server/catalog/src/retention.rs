@@ -77,7 +77,7 @@ impl Reader {
     /// The rules of a repository, or none if they were never set or were deleted.
     ///
     /// # Errors
-    /// The block store's; [`Error::Corrupt`].
+    /// Any error of the block store; [`Error::Corrupt`].
     pub async fn gc_rules(&self, repository: &Repository) -> Result<Option<GcRules>> {
         let Some(mut body) = self.get_internal(repository, RULES_KEY).await? else {
             return Ok(None);
@@ -105,7 +105,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::InvalidValue`] for negative days and rules that are too large; [`Error::InvalidName`] for an invalid
-    /// branch name; read-only; the block store's.
+    /// branch name; read-only; any error of the block store.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn set_gc_rules(&self, repository: &Repository, rules: &GcRules) -> Result<()> {
         check_writable(repository)?;
@@ -127,7 +127,7 @@ impl Catalog {
     /// Deletes the rules. Missing rules are not an error.
     ///
     /// # Errors
-    /// Read-only; the block store's.
+    /// Read-only; any error of the block store.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn delete_gc_rules(&self, repository: &Repository) -> Result<()> {
         check_writable(repository)?;

@@ -33,7 +33,7 @@ impl Snapshot {
     /// The object at a path, or none.
     ///
     /// # Errors
-    /// The engine's, if the tree can't be read.
+    /// Any error of the engine if the tree cannot be read.
     pub async fn stat(&self, path: &str) -> Result<Option<Object>> {
         if path.is_empty() {
             return Ok(None);
@@ -50,7 +50,7 @@ impl Snapshot {
     /// Up to `limit` objects whose paths start with `prefix` and follow `after` (exclusive), in byte order of path.
     ///
     /// # Errors
-    /// The engine's, if the tree can't be read.
+    /// Any error of the engine if the tree cannot be read.
     pub async fn walk(&self, prefix: &str, after: &str, limit: usize) -> Result<Page<Object>> {
         let mut cursor = self
             .graveler
@@ -65,7 +65,7 @@ impl Snapshot {
     /// Up to `request.limit` objects and common prefixes, in byte order of path.
     ///
     /// # Errors
-    /// The engine's, if the tree can't be read.
+    /// Any error of the engine if the tree cannot be read.
     pub async fn list(&self, request: &ListRequest) -> Result<Page<ObjectOrPrefix>> {
         let cursor = self
             .graveler
@@ -80,7 +80,7 @@ impl Snapshot {
     /// The left object is none if the path was added; the right object is none if it was removed.
     ///
     /// # Errors
-    /// The engine's, if a tree can't be read.
+    /// Any error of the engine if a tree cannot be read.
     pub async fn diff(
         &self,
         other: &Self,

@@ -33,9 +33,9 @@ impl Catalog {
     /// Returns the address of the folder of all symlink files. Files of directories that no longer exist stay.
     ///
     /// # Errors
-    /// The reference's; [`Error::Advised`] for directory names that the store does not support and for more than
-    /// [`MAX_NESTED_DIRECTORIES`] nested directories; [`Error::InvalidValue`] for addresses with line breaks. Files of
-    /// earlier directories are already written then.
+    /// Any error of resolving the reference; [`Error::Advised`] for directory names that the store does not support and
+    /// for more than [`MAX_NESTED_DIRECTORIES`] nested directories; [`Error::InvalidValue`] for addresses with line
+    /// breaks. Files of earlier directories are already written then.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn export_symlinks(
         &self,

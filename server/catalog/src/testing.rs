@@ -259,7 +259,7 @@ impl TestCatalog {
     /// Uploads text with options.
     ///
     /// # Errors
-    /// The catalog's.
+    /// Any error of the catalog.
     pub async fn put_with(
         &self,
         repository: &Repository,

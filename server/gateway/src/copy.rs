@@ -48,7 +48,7 @@ impl S3Api {
         )
         .await?;
         let repository = self.repository(&request.extensions, &input.bucket).await?;
-        // s3s's input type has no fields yet for conditions on the destination.
+        // The input type of s3s does not have fields for conditions on the destination yet.
         if ["if-match", "if-none-match"]
             .iter()
             .any(|name| request.headers.contains_key(*name))

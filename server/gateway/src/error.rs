@@ -1,5 +1,5 @@
-//! Maps errors to S3 error codes. No other file chooses a code, except that `delete.rs` has one for the entries of a
-//! batch response.
+//! Maps errors to S3 error codes. No other file chooses a code, with one exception: `delete.rs` chooses the code for
+//! entries of a batch response.
 //!
 //! Operations return an [`S3Error`]. The errors of the layers below are converted here with exhaustive
 //! matches. A message starts with the text that S3 or lakeFS sends; advice follows after a colon.

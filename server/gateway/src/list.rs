@@ -83,8 +83,8 @@ impl S3Api {
                 .delimiter
                 .as_deref()
                 .map(|delimiter| encode.text(delimiter)),
-            // S3 omits the marker if there is no delimiter; clients then continue after the last key. A key that is not
-            // UTF-8 is not shown as it is, so clients need the marker to continue after it.
+            // S3 omits the marker if there is no delimiter; clients then continue after the last key. A response cannot
+            // contain a key that is not UTF-8 unchanged, so clients need the marker to continue after such a key.
             next_marker: page
                 .next
                 .filter(|next| {

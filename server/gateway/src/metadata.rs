@@ -35,8 +35,8 @@ pub(crate) fn to_stored(metadata: Option<Metadata>) -> Result<BTreeMap<String, S
     Ok(metadata.into_iter().map(stored).collect())
 }
 
-/// Converts stored metadata to response headers. Returns `None` if there are none, and how many entries are left out because
-/// they are not valid headers or exceed S3's limit. The REST API accepts both.
+/// Converts stored metadata to response headers, or to `None` if there are none. Also returns the number of entries
+/// that are left out because they are not valid headers or exceed S3's limit. The REST API accepts such entries.
 pub(crate) fn from_stored(stored: &BTreeMap<String, String>) -> (Option<Metadata>, Option<i32>) {
     let (mut shown, mut missing, mut bytes) = (Metadata::new(), 0, 0);
     for (name, value) in stored {
@@ -86,7 +86,8 @@ mod tests {
         );
     }
 
-    /// Guards against a bug: metadata of the REST API could have 64 KiB, and clients failed on such headers.
+    /// Guards against a bug: metadata that was set through the REST API could be 64 KiB long, and clients failed on
+    /// such headers.
     #[test]
     fn metadata_that_headers_cannot_have_is_counted_as_missing() {
         let stored = [

@@ -314,8 +314,8 @@ impl S3Api {
         }))
     }
 
-    /// Returns the repository and the number of a part, given as bucket, key and number, after checking that the caller may
-    /// upload it.
+    /// Returns the repository and the part number of a request, which specifies bucket, key and number. Checks first
+    /// that the caller may upload the part.
     async fn part_target(
         &self,
         request: &Extensions,

@@ -16,7 +16,7 @@ use crate::refs::Listing;
 use crate::staging::retire_op;
 use crate::{Branch, Error, Graveler, Repository, RepositoryId, RepositoryState, Result};
 
-/// How often the compare-and-set that marks a repository is tried.
+/// Maximum number of attempts of the compare-and-set that marks a repository.
 const MAX_TRIES: usize = 10;
 /// How many branches a deletion reads and removes at a time.
 const DELETE_PAGE: usize = 500;

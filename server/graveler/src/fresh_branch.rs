@@ -20,8 +20,8 @@ pub(crate) struct FreshBranch {
     read_at: OffsetDateTime,
     /// How many reads in a row finished too late.
     late_reads: u32,
-    /// Whether the walk has read something late and not been told yet whether to discard it. An error or a dropped future
-    /// leaves this set, and the walk must then discard it even if the branch did not change.
+    /// Whether a read finished late and it is not known yet whether the walk must discard its result. An error or a
+    /// dropped future leaves this set. The walk must then discard the result even if the branch did not change.
     has_unchecked_read: bool,
 }
 

@@ -40,7 +40,8 @@ impl NamespaceClaim for NoNamespaceClaim {
 impl Graveler {
     /// Refuses a namespace that overlaps another repository's: one contains the other, or they are
     /// equal. A bare repository may have an equal namespace. If namespaces overlapped, garbage
-    /// collection of one repository would delete the other's objects, which it does not refer to.
+    /// collection of one repository would delete the objects of the other, because the first repository does not refer
+    /// to them.
     pub(crate) async fn check_overlap(&self, request: &CreateRepository) -> Result<()> {
         let namespace = &request.storage_namespace;
         let Some(other) = self

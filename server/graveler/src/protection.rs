@@ -33,17 +33,18 @@ const RULES_MAX_AGE: Duration = Duration::from_secs(1);
 const MAX_CACHED_RULES: u64 = 10_000;
 /// Maximum memory of the compiled rules that are cached.
 const MAX_COMPILED_BYTES: u64 = 64 << 20;
-/// Maximum size of a record that a thread which serves requests compiles. The blocking pool compiles larger records.
+/// Maximum size of a record that is compiled on a thread that serves requests. The blocking pool compiles larger
+/// records.
 const MAX_INLINE_BYTES: usize = 1 << 10;
-/// Maximum number of steps per byte of a branch name for rules that a thread which serves requests matches. The blocking
-/// pool matches other rules.
+/// Maximum number of steps per byte of a branch name for rules that are matched on a thread that serves requests. The
+/// blocking pool matches other rules.
 const MAX_INLINE_STEPS: usize = 1 << 10;
 /// Maximum number of steps per byte of a branch name for new rules. Rules without braces never take more. Stored rules apply
 /// even if they take more, because lakeFS or an older version may have stored them.
 const MAX_RULES_STEPS: usize = 10 << 10;
 /// Maximum size of a repository's rules, since every write is checked against all of them.
 const MAX_RULES_BYTES: usize = 32 << 10;
-/// How often the compare-and-set that adds or removes a rule is tried.
+/// Maximum number of attempts of the compare-and-set that adds or removes a rule.
 const MAX_TRIES: usize = 10;
 
 #[derive(Debug)]
@@ -332,7 +333,7 @@ fn check_steps(rules: &BranchProtectionRules) -> Result<()> {
             "the alternatives in the braces of the branch protection rules have too many combinations",
             "write the patterns with fewer braces",
         )),
-        // A rule that is already stored.
+        // The cause is a rule that is already stored.
         Err(reason) => Err(Error::InvalidValue(format!(
             "invalid stored branch protection rules: {reason}"
         ))),

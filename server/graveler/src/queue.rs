@@ -36,7 +36,7 @@ enum Subject {
 /// One lock for each branch and record that tasks change or wait for.
 type ChangeLocks = Arc<StdMutex<HashMap<Key, Arc<Mutex<()>>>>>;
 
-/// The locks, whose number the requests in flight bound, and the longest backoff in favor of another
+/// The locks, whose number is limited by the number of requests in flight, and the longest backoff in favor of another
 /// server.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -77,8 +77,8 @@ fn contention_backoff(held: Duration, max: Duration) -> Duration {
     Backoff::new(longest, max, 1).into_iter().sum()
 }
 
-/// One task's use of a lock, from the start of the wait until the permit is released. The last one
-/// removes the lock.
+/// One task's use of a lock, from the start of the wait until the permit is released. The last use of a lock removes
+/// it.
 #[derive(Debug)]
 struct LockUse {
     locks: ChangeLocks,

@@ -1,7 +1,7 @@
 //! Creates and deletes branches and tags, with their hooks.
 //!
-//! A name belongs to one branch, tag or commit. The batch that creates a branch therefore fails if
-//! a tag has the name, even if another server just created it, and the reverse.
+//! A name belongs to one branch, tag or commit. The batch that creates a branch therefore fails if a tag has the name,
+//! even if another server has just created the tag. The same holds for the creation of a tag.
 
 use bytes::Bytes;
 use kv::{Op, Predicate};

@@ -11,8 +11,8 @@ use crate::{
     Tag, TagId,
 };
 
-/// How often a lookup is tried. Its result is discarded if the store was so slow that the branch's
-/// tokens may have been emptied.
+/// Maximum number of attempts of a lookup. Its result is discarded if the store was so slow that the branch's tokens
+/// may have been emptied.
 const MAX_READS: usize = 10;
 
 #[expect(

@@ -21,9 +21,9 @@ use crate::{
     Operation, Repository, RepositoryId, RepositoryState, Result,
 };
 
-/// How often a creation is tried while others come first.
+/// Maximum number of attempts of a creation while other creations come first.
 const MAX_TRIES: usize = 10;
-/// The name of the creations' common record, for errors.
+/// The name, in error messages, of the record that all creations replace.
 const ALL_REPOSITORIES: &str = "the list of repositories";
 
 impl Graveler {

@@ -10,7 +10,7 @@ use crate::checks::{check_read_only, count_retry};
 use crate::records::{REPOSITORY_METADATA, RepoMetadata};
 use crate::{Error, Graveler, Repository, Result};
 
-/// How often the compare-and-set is tried while other servers change the metadata.
+/// Maximum number of attempts of the compare-and-set while other servers change the metadata.
 const MAX_TRIES: usize = 10;
 
 impl Graveler {

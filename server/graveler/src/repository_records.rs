@@ -1,5 +1,5 @@
-//! The records of repositories and their metadata. Also removes what a deletion removes besides
-//! branches and the reflog.
+//! The records of repositories and their metadata. During a deletion, this module removes everything except branches
+//! and the reflog.
 
 use std::sync::Arc;
 

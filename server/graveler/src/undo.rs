@@ -76,7 +76,7 @@ impl Graveler {
         params: &UndoParams,
     ) -> Result<UndoOutcome> {
         check_read_only(repository, params.force)?;
-        // Chosen once: a change that lands meanwhile is not what the user meant.
+        // Choose the entry only once, because a change that lands meanwhile is not the one that the user meant.
         let chosen = self
             .entry_to_undo(repository, reference, params.entry.as_deref())
             .await?;
@@ -196,8 +196,8 @@ impl Graveler {
         Ok(undone)
     }
 
-    /// Restores the changes that a reset discarded, as older than those staged since: for keys in
-    /// both, the newer change wins.
+    /// Restores the changes that a reset discarded. They count as older than the changes staged since the reset: for
+    /// keys in both, the newer change wins.
     async fn restore_staged(
         &self,
         by: UndoContext<'_>,

@@ -108,7 +108,7 @@ impl<H: Handler> Batcher<H> {
         Admission::Wait(answer)
     }
 
-    /// Hands the slot to a batch of waiting requests, which it returns, or frees the slot.
+    /// Passes the slot to a batch of waiting requests and returns the batch. Frees the slot if no request waits.
     fn release(&self) -> Option<Vec<Waiting<H>>> {
         let mut state = self.lock();
         let mut batch = Vec::new();

@@ -225,7 +225,7 @@ mod tests {
         }
     }
 
-    /// Callers take an empty page for the end of the partition.
+    /// Callers interpret an empty page as the end of the partition.
     #[tokio::test]
     async fn page_is_not_empty_if_more_entries_follow() {
         for (deleted_below, limit, keys, next) in [

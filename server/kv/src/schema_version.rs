@@ -15,7 +15,7 @@ const SUPPORTED: u32 = 4;
 /// Records the version in a new store. Several servers may do so concurrently.
 ///
 /// # Errors
-/// [`Error::SchemaVersion`] if the layout has another version; the store's.
+/// [`Error::SchemaVersion`] if the layout has another version; any error of the store.
 pub async fn check_schema_version(store: &dyn Store) -> Result<()> {
     let supported = Bytes::from(SUPPORTED.to_string());
     match store.get(PARTITION, KEY).await? {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::shell::{command, root, run, say, target_dir};
 use crate::tool::Tool;
 
-/// Without its server and its watcher, which would bring many more crates.
+/// mdBook without its server and its file watcher, which would add many dependencies.
 const MDBOOK: Tool = Tool {
     name: "mdbook",
     version: "0.5.4",

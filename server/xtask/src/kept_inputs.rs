@@ -24,7 +24,8 @@ pub(crate) fn select(inputs: Vec<Vec<u8>>, seeds: &BTreeSet<Vec<u8>>) -> Vec<Vec
         bytes <= MAX_FILE_BYTES
     };
     new.into_iter()
-        // An empty line could not be told from the end of the file. Every parser is tried on empty input anyway.
+        // An empty line could not be distinguished from the end of the file. Every parser is tried on empty input
+        // anyway.
         .filter(|input| !input.is_empty())
         .take_while(fits)
         .collect()
@@ -62,7 +63,7 @@ pub(crate) fn read_folder(folder: &Path) -> Result<Vec<Vec<u8>>> {
     Ok(inputs)
 }
 
-/// Replaces the files of a folder by these inputs.
+/// Replaces the files of a folder with these inputs.
 pub(crate) fn write_folder(folder: &Path, inputs: &[Vec<u8>]) -> Result<()> {
     if folder.exists() {
         std::fs::remove_dir_all(folder)?;

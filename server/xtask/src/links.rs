@@ -1,6 +1,6 @@
-//! Checks that the targets of Markdown links (files, folders, headings) exist, and the files that descriptions of the
-//! code mention ([`mentions`]). Every page below `docs/` must be in the book's table of contents, and must link only
-//! to pages of the book, because the site has no other files.
+//! Checks that the targets of Markdown links (files, folders, headings) exist, and that the files mentioned in
+//! descriptions of the code exist ([`mentions`]). Every page below `docs/` must be in the book's table of contents, and
+//! must link only to pages of the book, because the site has no other files.
 //!
 //! Links to other sites are not checked, so that the result does not depend on the network.
 

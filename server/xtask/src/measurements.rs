@@ -128,8 +128,8 @@ fn row_verdict(row: &[&str], at: usize) -> Result<Option<Verdict>, String> {
     }
 }
 
-/// Compares the bound with the first of the figures to its left that have the same unit. In a comparison, that is the median;
-/// the fastest turns beside it do not decide.
+/// Compares the bound with the first of the figures to its left that have the same unit. In a comparison, this figure
+/// is the median. The fastest turns next to it are ignored.
 fn expected(figures: &[&str], bound: &str) -> Option<Verdict> {
     let is_number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
     // Either `100: pages` or `changed ranges: 131.0 MiB`.
@@ -156,7 +156,8 @@ fn expected(figures: &[&str], bound: &str) -> Option<Verdict> {
     })
 }
 
-/// Returns the number at the start of a cell, and its unit. Of a range, such as `5.09 to 5.11`, it returns the upper end.
+/// Returns the number at the start of a cell, and its unit. For a range such as `5.09 to 5.11`, it returns the upper
+/// end.
 fn quantity(cell: &str) -> Option<(f64, &str)> {
     let end = cell
         .find(|c: char| !c.is_ascii_digit() && !"+-.".contains(c))

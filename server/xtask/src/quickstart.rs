@@ -28,8 +28,8 @@ const LISTEN: &str = "127.0.0.1:8000";
 const PROFILE: &str = "quickstart";
 /// The hook that guards `main`. The other examples are not built.
 const HOOK: &str = "parquet-guard";
-/// Cost of a first build, as measured in docs/decisions/0018-checks-and-first-start.md. The README and the book say the
-/// same, which tests compare.
+/// Cost of a first build, as measured in docs/decisions/0018-checks-and-first-start.md. Tests check that the README and
+/// the book state the same cost.
 const FIRST_BUILD: [&str; 2] = [
     "about 5 minutes on 2 cores",
     "2.3 GB in target/ and 0.4 GB of downloaded crates",

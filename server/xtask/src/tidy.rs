@@ -93,7 +93,7 @@ const SERVICES: &[&str] = &["server/catalog/src/", "server/auth/src/"];
 /// them.
 const TEST_CRATES: &[&str] = &["fuzz", "system-tests"];
 
-/// The source folders of the crates whose files may not import each other in a circle.
+/// The source folders of the crates whose files must not have import cycles.
 const SOURCES: &[&str] = &[
     "server/base/src",
     "server/kv/src",

@@ -9,8 +9,8 @@ use crate::computations::Blocked;
 
 const OBJECT_GATE: &[u8] = include_bytes!("../../../tests/fixtures/test_object_gate.wasm");
 
-/// Regression test: slow globs of one repository occupied all threads, also after their hooks had timed
-/// out, and the gates of all other repositories waited for them without a limit.
+/// Regression test: slow globs of one repository occupied all threads, even after their hooks had timed out, and the
+/// gates of all other repositories waited for them without a limit.
 #[tokio::test]
 async fn gates_do_not_wait_for_computations_of_another_repository() {
     let lake = Lake::new().await;

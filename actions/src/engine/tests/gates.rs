@@ -158,7 +158,7 @@ async fn hint_names_the_branch_that_deleted_the_gate() {
         "gate 'gate' of branch dev; main no longer has it: merge main into dev to remove it; ";
     let hint = refused.hint.unwrap();
     assert!(hint.starts_with(starts), "{hint}");
-    // A gate that `main` never had is not deleted there.
+    // A gate that `main` never had does not count as deleted there.
     lake.gate("dev", "new.yaml", &REFUSE.replace("gate", "new"))
         .await;
     let refused = lake.commit("dev").await.unwrap_err();

@@ -49,7 +49,8 @@ async fn failed_dag_refuses_the_change() {
     lake.commit("main").await.unwrap();
 }
 
-/// Airflow rejects a run id that it already has, and both versions of an edited action file run for the edit.
+/// Airflow rejects a run id that it already has. When a change edits an action file, both versions of the file run, so
+/// each needs its own run id.
 #[tokio::test]
 async fn old_and_new_version_of_an_action_file_start_dag_runs_with_different_ids() {
     let lake = Lake::new().await;

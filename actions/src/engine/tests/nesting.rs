@@ -201,7 +201,7 @@ async fn lake_to_change() -> (Lake, String) {
     (lake, pull.id)
 }
 
-/// Hooks of every change receive the change's depth, also if a task makes it after the response.
+/// Hooks of every change receive the change's depth, even if a task makes the change after the response.
 #[tokio::test]
 async fn hooks_of_every_change_receive_its_depth() {
     let mut seen_events = std::collections::BTreeSet::new();

@@ -305,7 +305,7 @@ async fn refusal_has_a_hint_for_the_failed_hook() {
     );
 }
 
-/// Regression test: a post-event that found no room left no record.
+/// Regression test: a post-event was not recorded if the queue was full.
 #[tokio::test]
 async fn post_event_without_room_is_recorded_as_failed() {
     let lake = Lake::new().await;

@@ -167,8 +167,8 @@ impl ChildResult {
                 "failed to compile the component: its functions or types nest too deeply"
                     .to_owned(),
             )),
-            // The server kills a child only when it no longer waits for it, so the signal probably
-            // came from the kernel's OOM killer.
+            // The server kills a child only when nothing waits for its result anymore, so the signal probably came from
+            // the kernel's OOM killer.
             Some(SIGKILL) => Err(Failure::new(
                 Cause::Busy,
                 "the compiler was killed by the system, which may be out of memory",

@@ -3,7 +3,7 @@
 use crate::recorded::Recorded;
 use crate::{Change, ChangeKind, Entry, Event, Finding, Level, Result, Severity, Span, TreeError};
 
-/// The bindings of the imported interfaces. The macros generate those of the exports in the hook's crate.
+/// The bindings of the imported interfaces. The macros generate the bindings of the exports in the hook's crate.
 #[doc(hidden)]
 #[expect(clippy::doc_markdown, reason = "generated")]
 pub mod bindings {
@@ -342,7 +342,8 @@ pub(crate) fn submit(_recorded: &mut Recorded, finding: Finding) {
     for (name, value) in &finding.properties {
         item.property(name, value);
     }
-    // The host counts findings over its limit, and `Report` has counted the error: the verdict is unaffected.
+    // The error can be ignored: the host counts findings beyond its limit, and `Report` has already counted error
+    // findings, so the verdict does not change.
     let _over_limit = wit::report::submit(item);
 }
 

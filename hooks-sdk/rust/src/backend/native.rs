@@ -1,6 +1,6 @@
 //! The backend for native tests: trees, event and configuration in memory.
 //!
-//! Each thread has its own, set by [`crate::testing::World::enter`].
+//! Each thread has its own trees, event and configuration, set by [`crate::testing::World::enter`].
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

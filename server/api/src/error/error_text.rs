@@ -4,7 +4,7 @@
 /// references and names.
 pub(crate) const MAX_ERROR_TEXT_BYTES: usize = 8 << 10;
 
-/// The hint for a body that broke off.
+/// The hint for a body that ended early.
 pub(crate) const SEND_WHOLE_BODY: &str = "the body ended early, or its format or length differs from what the headers announce: send the whole body again";
 
 /// The message and the hint of a failure.

@@ -28,7 +28,7 @@ pub(crate) enum Error {
     TooLarge(usize),
     #[error("request body has more than {0} values")]
     TooManyValues(usize),
-    /// Other requests use the memory that this body needs.
+    /// The memory that this body needs is in use by other requests.
     #[error(transparent)]
     Busy(#[from] base::BudgetExhausted),
     /// Multipart uploads through presigned URLs, which the block store does not support.

@@ -63,7 +63,7 @@ impl Error {
         }
     }
 
-    /// Fixes the text of the failure for the given operation.
+    /// Sets the text of the failure to that for the given operation.
     pub(crate) fn described(self, during: During<'_>) -> Self {
         let text = self.text_during(during);
         Self::Described {
@@ -153,7 +153,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = self.status();
         if self.is_busy() {
-            // Not an error: an overloaded server would log one per request.
+            // Not logged as an error, because an overloaded server would log one error per request.
             tracing::debug!(status = status.as_u16(), error = %base::error_chain(self.cause()), "the server is busy");
         } else if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
             tracing::error!(status = status.as_u16(), error = %base::error_chain(self.cause()), "request failed");

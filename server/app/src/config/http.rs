@@ -22,7 +22,7 @@ pub struct Http {
     /// Total time that the reader of a request body may wait for bytes. Received bytes extend it; see
     /// `min_bytes_per_second`.
     pub body_timeout: Duration,
-    /// Total time in which a client may stop reading a response. Bytes that it reads extend it; see
+    /// Total time for which a client may pause reading a response. Bytes that it reads extend it; see
     /// `min_bytes_per_second`.
     pub response_timeout: Duration,
     /// Every `min_bytes_per_second` bytes extend a deadline by one second.
@@ -160,7 +160,7 @@ pub(super) fn http(source: &Source) -> Result<Http, Error> {
 }
 
 /// Enough to decode the largest JSON body or the largest XML document, such as a completion with 10,000 parts and all
-/// checksums. Bodies without credentials have an eighth of it.
+/// checksums. An eighth of it is for bodies of requests without credentials.
 const MIN_BODY_MEMORY_BYTES: usize = 128 << 20;
 /// Shorter timeouts would cut off well-behaved clients on a busy machine.
 const MIN_TIMEOUT: Duration = Duration::from_millis(100);

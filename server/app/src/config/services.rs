@@ -12,7 +12,8 @@ use super::source::{self, Error, Source};
 pub struct Logging {
     pub json: bool,
     pub level: String,
-    /// `-` for standard output, `=` for standard error, otherwise a file name. Of a list, the first entry.
+    /// `-` for standard output, `=` for standard error, otherwise a file name. If the value is a list, only the first
+    /// entry is used.
     pub output: String,
 }
 
@@ -52,7 +53,8 @@ pub struct Actions {
     pub enabled: bool,
     pub env_enabled: bool,
     pub env_prefix: String,
-    /// Whether the action files of the destination check a change, in addition to those of the change.
+    /// Whether the action files of the destination check a change, in addition to the action files that the change
+    /// contains.
     pub gates_of_both: bool,
     pub cache_dir: PathBuf,
     /// Targets that webhooks may call.

@@ -126,7 +126,7 @@ pub(super) struct ResponseBody {
     request: InFlight,
     budget: WaitBudget,
     timeout: Duration,
-    /// The memory of the response. A frame with the complete body takes it along.
+    /// The memory of the response. If a frame contains the complete body, the reservation moves into the frame.
     reservation: Option<Reservation>,
     is_complete: bool,
 }

@@ -252,7 +252,7 @@ fn is_s3(response: &Response) -> bool {
     response.headers().contains_key("x-amz-request-id")
 }
 
-/// Adds the request ids of `response`, with which the request is found in the log, to the response that replaces it.
+/// Copies the request ids of `response` to the response that replaces it, so that the request can be found in the log.
 fn replacement(response: &Response, mut by: Response) -> Response {
     for (name, value) in response.headers() {
         if name.as_str().ends_with("request-id") {
@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(refusal.headers()["x-request-id"], "an-id");
     }
 
-    /// A client that sent the change again would make it twice.
+    /// If the client repeated the request, the change would be made twice.
     #[tokio::test]
     async fn change_whose_response_is_lost_is_reported() {
         for (method, status, is_reported) in [

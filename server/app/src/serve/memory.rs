@@ -1,12 +1,12 @@
 //! Memory for requests and responses whose client does not read.
 //!
 //! A client decides how long a response stays in memory. On HTTP/2, one connection carries many responses, and each has a
-//! window that the client opens or keeps closed. Therefore responses reserve memory before they are sent, and a response
-//! for which there is none left is replaced by status 503.
+//! window that the client opens or keeps closed. Therefore responses reserve memory before they are sent. If there is
+//! not enough memory left for a response, it is replaced by status 503.
 //!
-//! Connections on which no caller has been authenticated have a budget of their own, so that anonymous clients cannot
-//! exhaust the memory for others. HTTP/1 carries one response at a time, so small ones are limited by the number of
-//! connections and reserve nothing.
+//! Connections on which no caller has been authenticated have a separate budget, so that anonymous clients cannot
+//! exhaust the memory for others. HTTP/1 carries one response at a time, so the number of connections already limits
+//! the memory of small responses, which reserve nothing.
 
 use api::SharedBody;
 use auth::ConnectionTrust;
@@ -66,8 +66,8 @@ impl MemoryBudgets {
         })
     }
 
-    /// Reserves the memory of a response until its body is sent. `request` is the memory of an HTTP/2 request, which is
-    /// used for a small response: the response to a change should not be lost.
+    /// Reserves the memory of a response until its body is sent. `request` is the memory of an HTTP/2 request. A small
+    /// response reuses it, so that the response to a change is not lost.
     pub(super) fn reserve_response(
         &self,
         response: &Response,
@@ -116,16 +116,16 @@ pub(super) struct RequestMemory {
     _handler: Reservation,
 }
 
-/// Returns the size of a body that is complete in memory, or `None` if it is streamed. Only the former know their size;
-/// for streams, the handlers set `Content-Length`.
+/// Returns the size of a body that is complete in memory, or `None` if it is streamed. Only complete bodies know their
+/// size. For streams, the handlers set `Content-Length`.
 pub(super) fn complete_bytes(body: &Body) -> Option<usize> {
     body.size_hint()
         .exact()
         .and_then(|bytes| usize::try_from(bytes).ok())
 }
 
-/// Returns bytes that hold their reservation until the last piece of them is dropped. HTTP/2 keeps pieces that the client
-/// does not read, longer than the body from which it took them.
+/// Returns bytes that hold their reservation until the last piece of them is dropped. HTTP/2 keeps pieces that the
+/// client does not read, even after the body that contained them is dropped.
 pub(super) fn reserved_bytes(bytes: Bytes, reservation: Reservation) -> Bytes {
     struct Reserved {
         bytes: Bytes,

@@ -73,7 +73,8 @@ pub fn run(config: Config, parent: &Parent) -> anyhow::Result<()> {
         .build()
         .context("failed to start the runtime")?;
     run_and_shut_down(runtime, async {
-        // Before the server answers anything, so that a signal never kills a server that serves.
+        // Listen before the server answers the first request, so that a signal never kills a server in the middle of a
+        // request.
         let mut signals = StopSignals::listen()?;
         let server = tokio::select! {
             server = Server::start(config) => server?,
@@ -195,7 +196,7 @@ impl Server {
         if let Err(e) = self.accepting.await {
             tracing::warn!(error = %e, "the accept loop failed");
         }
-        // Changes first, because a landed change still triggers hooks.
+        // Wait for changes first, because a change that succeeds still triggers hooks.
         if tokio::time::timeout(DRAIN_TIMEOUT, self.layers.catalog.drain())
             .await
             .is_err()

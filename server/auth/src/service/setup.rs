@@ -149,8 +149,9 @@ fn check_administrator(username: &str, access_key_id: &str, secret_access_key: &
     Ok(())
 }
 
-/// Whether an access key id may have a character. In Basic authentication, `:` ends the id; in S3 signatures, `/` and `,`
-/// do, and headers have no control characters. Clients encode some other characters differently.
+/// Returns whether an access key id may contain a character. In Basic authentication, `:` ends the id. In S3
+/// signatures, `/` and `,` end the id. Headers cannot contain control characters. Some other characters are encoded
+/// differently by different clients.
 fn is_of_key_id(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.' | '@')
 }

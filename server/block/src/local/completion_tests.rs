@@ -131,8 +131,9 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     files(folder).into_iter().map(content).collect()
 }
 
-/// Restores the files as they are if the process dies at each step of a completion. Repeating the call must complete
-/// the upload. Once the completion record exists, other parts must be rejected. An abort must leave only the object.
+/// For each step of a completion, recreates the files that exist if the process dies at this step. Repeating the call
+/// must complete the upload. Once the completion record exists, other parts must be rejected. An abort must leave only
+/// the object.
 #[tokio::test]
 async fn completion_can_be_repeated_after_a_crash_at_any_step() {
     for step in 0..5 {

@@ -74,8 +74,8 @@ impl TempFile {
         Ok(())
     }
 
-    /// Makes the file durable and renames it to `to`, unless the request was cancelled. If the last step fails, which
-    /// flushes the folder, the file remains at `to` although this returns an error.
+    /// Makes the file durable and renames it to `to`, unless the request was cancelled. The last step flushes the
+    /// folder. If it fails, the file remains at `to` although this function returns an error.
     pub(super) fn publish(
         mut self,
         inner: &Inner,

@@ -45,7 +45,7 @@ pub(super) struct MovedScan {
     pub(super) previous_first_entry: String,
     /// A digest of the changes with moved objects that this round has visited; empty for none.
     pub(super) digest: String,
-    /// The same, but only of the changes that the next round will visit again.
+    /// Like `digest`, but only of the changes that the next round will visit again.
     pub(super) overlap_digest: String,
     /// The overlap digest of the previous round. If it equals this round's digest, nothing moved in between.
     pub(super) previous_digest: String,

@@ -6,8 +6,8 @@
 //!
 //! A run processes all branches first, then the reflog entries that keep staged changes. If changes leave a branch
 //! during the run, such an entry keeps them, and the run finds them there. Changes that move in the other direction,
-//! to a branch that was already processed, come last: see [`moved`]. The list of commits has the changes that are
-//! committed during the run, so it must be prepared after the run.
+//! to a branch that was already processed, come last: see [`moved`]. Changes that are committed during the run are in
+//! the list of commits, so this list must be prepared after the run.
 
 mod continuation;
 mod moved;
@@ -100,7 +100,7 @@ impl Catalog {
     /// call stops and returns a token for the next call. A run without objects writes one file without rows.
     ///
     /// # Errors
-    /// [`Error::Advised`] for an invalid `continuation`; read-only; the stores'.
+    /// [`Error::Advised`] for an invalid `continuation`; read-only; any error of the stores.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn prepare_gc_uncommitted(
         &self,

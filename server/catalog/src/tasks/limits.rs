@@ -12,8 +12,8 @@ pub const TASK_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 /// A server whose last heartbeat is at least this old counts as dead.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a task may be started, on all servers together, before it is marked failed, because the task itself may
-/// crash the servers. Waiting in the queue is not an attempt, and an attempt that a shutdown interrupts does not count.
+/// Maximum number of times that all servers together start a task before it is marked failed. The task itself may crash
+/// the servers. Waiting in the queue is not an attempt, and an attempt that a shutdown interrupts does not count.
 pub const MAX_ATTEMPTS: u32 = 3;
 /// How many findings of hooks are stored with a rejected task.
 pub const MAX_FINDINGS: usize = 1_000;

@@ -60,7 +60,7 @@ impl Catalog {
     /// server can run the closure `work`.
     ///
     /// # Errors
-    /// [`Error::TooManyTasks`]; [`Error::Stopping`]; the repository was deleted; the record store's.
+    /// [`Error::TooManyTasks`]; [`Error::Stopping`]; the repository was deleted; any error of the record store.
     #[instrument(skip_all, fields(repo.id = %repository.id, task.operation = kind.operation))]
     pub async fn submit_task<I, F>(
         &self,
@@ -89,7 +89,7 @@ impl Catalog {
     /// take it over.
     ///
     /// # Errors
-    /// [`Error::TaskNotFound`] if no task of this kind has the id, or it expired; the record store's.
+    /// [`Error::TaskNotFound`] if no task of this kind has the id, or it expired; any error of the record store.
     pub async fn task_status<I: Message + Default>(
         &self,
         repository: &Repository,

@@ -225,7 +225,7 @@ impl Catalog {
     /// Takes over tasks of servers that died or stopped, or marks them failed. Call it at the start and every few seconds.
     ///
     /// # Errors
-    /// The record store's. Tasks handled before the error stay handled.
+    /// Any error of the record store. Tasks handled before the error stay handled.
     #[instrument(skip_all)]
     pub async fn recover_tasks(&self) -> Result<()> {
         let tasks = &self.shared.tasks;
@@ -335,7 +335,7 @@ impl Catalog {
     /// Deletes tasks that ended, and heartbeats that were written, more than [`TASK_RETENTION`] ago. Call it regularly.
     ///
     /// # Errors
-    /// The record store's. Records deleted before the error stay deleted.
+    /// Any error of the record store. Records deleted before the error stay deleted.
     #[instrument(skip_all)]
     pub async fn prune_tasks(&self) -> Result<()> {
         let mut after = String::new();

@@ -150,7 +150,8 @@ impl Tasks {
     /// Stores a new task together with this server's heartbeat and claim, and the task's branches.
     ///
     /// # Errors
-    /// [`Error::TooManyTasks`]; [`Error::Stopping`]; the repository was deleted, on any server; the record store's.
+    /// [`Error::TooManyTasks`]; [`Error::Stopping`]; the repository was deleted, on any server; any error of the record
+    /// store.
     pub(super) async fn submit(
         self: &Arc<Self>,
         repository: &Repository,

@@ -279,7 +279,7 @@ impl Catalog {
     /// Starts a dump and returns the task id. Progress counts written records.
     ///
     /// # Errors
-    /// [`crate::Error::TooManyTasks`]; the record store's.
+    /// [`crate::Error::TooManyTasks`]; any error of the record store.
     pub async fn submit_dump(&self, repository: &Repository) -> Result<String> {
         let work = Work::Dump(DumpWork {});
         self.submit_work(repository, TaskKind::DUMP_REFS, work, None)
@@ -308,7 +308,7 @@ impl Catalog {
     /// Starts a restore and returns the task id. Progress counts restored records.
     ///
     /// # Errors
-    /// [`crate::Error::TooManyTasks`]; the record store's.
+    /// [`crate::Error::TooManyTasks`]; any error of the record store.
     pub async fn submit_restore(
         &self,
         repository: &Repository,

@@ -17,10 +17,10 @@ use crate::refs::{StoredBranch, branch_op};
 use crate::staging::retire_op;
 use crate::{BranchId, BranchRecord, Commit, Error, Graveler, Operation, Repository, Result};
 
-/// If a branch has this many sealed tokens, the next seal merges them into one, since each costs
-/// every read a lookup. A refused commit may leave one; an undone reset may restore several.
+/// If a branch has this many sealed tokens, the next seal merges them into one, since each token adds a lookup to every
+/// read. A refused commit may leave one; an undone reset may restore several.
 pub(crate) const MAX_SEALED_TOKENS: usize = 16;
-/// How often one attempt to land is repeated after changes that kept the head, such as a seal.
+/// Maximum number of times that one attempt to land is repeated after changes that kept the head, such as a seal.
 const MAX_LANDING_TRIES: usize = 20;
 
 /// The outcome of an attempt to land.
@@ -176,7 +176,7 @@ impl Graveler {
             self.refs.remember_commit(repository, commit);
             self.staging.retire(applied.clone());
             // This server makes one change of a branch at a time. The newer token was therefore sealed by another
-            // server, or by a change on this server that slow hooks let in between.
+            // server, or by a change on this server that proceeded while slow hooks ran.
             return Ok(match newer {
                 [] => Landing::Landed,
                 [_, ..] => Landing::LandedContended,

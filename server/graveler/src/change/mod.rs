@@ -37,8 +37,8 @@ use crate::{
 #[cfg(test)]
 pub(crate) use landing::MAX_SEALED_TOKENS;
 
-/// How often a change is tried while the head keeps moving. A retry recomputes only what moved, so
-/// a change can afford to lose many races against another server.
+/// Maximum number of attempts of a change while the head keeps moving. A retry recomputes only what moved, so a change
+/// can afford to lose many races against another server.
 pub(crate) const MAX_TRIES: usize = 50;
 /// The version of commits made here: the first parent is the branch's previous head.
 const COMMIT_VERSION: i32 = 1;

@@ -1,7 +1,7 @@
 //! Applies the difference between two trees to a branch, as one commit with one parent.
 //!
-//! Revert replays the difference from a commit to its parent, cherry-pick the one from the parent
-//! to the commit.
+//! Revert replays the difference from a commit to its parent. Cherry-pick replays the difference from the parent to the
+//! commit.
 
 use std::collections::BTreeMap;
 

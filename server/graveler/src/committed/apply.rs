@@ -56,7 +56,7 @@ pub(super) enum KeptBytes {
 pub(crate) struct Applied {
     pub tree: MetaRangeId,
     pub summary: Summary,
-    /// Number of records whose bytes changed but not their identity.
+    /// Number of records whose bytes changed while their identity stayed the same.
     pub bytes_only: u64,
     /// Number of changes, plus number of base records copied one by one.
     pub cost_rows: u64,

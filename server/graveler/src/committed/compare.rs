@@ -50,7 +50,7 @@ impl TreeComparison {
             }
             let range = match front {
                 Front::End => return Ok(LeftValue::Own(None)),
-                // The key is at or after the sought one and not above it, so it is equal.
+                // The record's key is neither before nor after the sought key, so the keys are equal.
                 Front::Record(record) => return Ok(LeftValue::Own(Some(record.clone()))),
                 Front::Range(range) => range,
             };

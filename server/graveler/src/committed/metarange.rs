@@ -95,8 +95,8 @@ impl RangeRef {
     }
 }
 
-/// The range that may hold `key`: the first one that ends at or after the key, unless it starts after
-/// it.
+/// The range that may hold `key`: the first range that ends at or after the key, unless that range starts after the
+/// key.
 pub(super) async fn find(metarange: &Reader, id: &str, key: &[u8]) -> Result<Option<RangeRef>> {
     let read_error = |error| tables::read_error(TableKind::MetaRange, id, error);
     let mut cursor = metarange.cursor();

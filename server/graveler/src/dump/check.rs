@@ -84,8 +84,8 @@ impl Graveler {
         }
     }
 
-    /// Checks the kind of a tree. Without it, tags would decode as branches and the reverse, since
-    /// the first fields of their messages match.
+    /// Checks the kind of a tree. Without it, tags would decode as branches and branches as tags, since the first
+    /// fields of their messages match.
     async fn check_entity(
         &self,
         repository: &Repository,

@@ -18,8 +18,7 @@ use crate::{
 
 /// Number of records in one batch of a restore.
 const RESTORE_BATCH: usize = 500;
-/// How often a batch is tried while its names are taken concurrently, such as by another restore of
-/// the same dump.
+/// Maximum number of attempts of a batch while other requests take its names, such as another restore of the same dump.
 const MAX_TRIES: usize = 10;
 /// Number of reflog entries read at a time.
 const REFLOG_PAGE: usize = 500;
@@ -214,8 +213,8 @@ impl Graveler {
         Ok(ops)
     }
 
-    /// Refuses a branch if a tag with its name was created meanwhile, and the reverse, unless the
-    /// dump has both.
+    /// Refuses a branch if a tag with its name was created meanwhile, and a tag if a branch with its name was. Allows
+    /// both if the dump has both.
     async fn check_name_conflict(
         &self,
         repository: &Repository,

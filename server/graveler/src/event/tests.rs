@@ -344,7 +344,7 @@ fn reason(stored: impl AsRef<[u8]>) -> String {
 
 #[test]
 fn events_of_an_unknown_version_are_refused() {
-    // Whatever else another version stores: here a number in the field of the run's id.
+    // Another version may store anything else. Here it stores a number in the field of the run's id.
     for version in [0_u8, 2, 127] {
         assert_eq!(
             reason(vec![0x08, version, 0x10, 1]),

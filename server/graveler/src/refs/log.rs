@@ -1,7 +1,7 @@
 //! The log: commits reachable from a commit, newest first.
 //!
-//! Among the commits of which a child was returned, the next one has the latest creation date, and
-//! of equal dates the greatest id. No commit is returned twice.
+//! The next commit is chosen among the commits of which a child was returned. It is the one with the latest creation
+//! date or, if dates are equal, with the greatest id. No commit is returned twice.
 
 use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;

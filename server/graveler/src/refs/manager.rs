@@ -44,7 +44,7 @@ pub(super) fn weight_of(bytes: usize) -> u32 {
     u32::try_from(1 + bytes / BYTES_PER_CACHED_ENTRY).unwrap_or(u32::MAX)
 }
 
-/// How long walks do not load all commits of a repository again after one did.
+/// Minimum time between two loads of all commits of a repository.
 pub(super) const BULK_READ_INTERVAL: Duration = Duration::from_secs(10);
 /// Maximum number of repositories in [`RefStore::bulk_reads`].
 const MAX_BULK_READS: u64 = 10_000;

@@ -2,8 +2,8 @@
 //!
 //! Commits are visited by generation, highest first. All descendants of a commit are therefore
 //! visited before it, and by then it is known which heads reach it. The first visited commit that
-//! both heads reach is thus not an ancestor of any other common ancestor. If several commits are
-//! not (criss-cross merges), the one with the highest generation wins, then the newest.
+//! both heads reach is thus not an ancestor of any other common ancestor. After criss-cross merges, this is true of
+//! several commits. The one with the highest generation then wins, and among equal generations the newest.
 
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;

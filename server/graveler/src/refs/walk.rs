@@ -60,8 +60,8 @@ impl RefStore {
         }
     }
 
-    /// Loads all commits of a repository into the cache. Reads only the first page, and caches none
-    /// of it, if they would take more than half of the cache.
+    /// Loads all commits of a repository into the cache. If they would take more than half of the cache, reads only the
+    /// first page and caches nothing.
     async fn read_all_commits(&self, repository: &Repository) -> Result<()> {
         let partition = repository.partition();
         let max_weight = self.commits.policy().max_capacity().unwrap_or(0) / 2;

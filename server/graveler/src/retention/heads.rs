@@ -186,9 +186,8 @@ impl KeptCommits<'_> {
 /// kept; `None` if the change is too old.
 ///
 /// After a commit, merge, revert or cherry-pick, the old head is an ancestor of the new one, so
-/// only the branch's retention time counts. After other changes, the longer of that and the default
-/// counts. Every abandoned head is kept for at least as long as uncommitted changes are kept for an
-/// undo.
+/// only the branch's retention time counts. After other changes, the longer of that time and the default retention time
+/// counts. Every abandoned head is kept for at least as long as uncommitted changes are kept for an undo.
 fn abandoned_head<'e>(
     entry: &'e ReflogEntry,
     retention: &Retention,

@@ -6,10 +6,10 @@
 //! main parent (merged sides, undone commits) start such walks too, with the default retention
 //! time, if they are younger than that.
 //!
-//! If a deletion, a hard reset or an undo moved a branch away from a head, the time of that change,
-//! which the reflog records, decides how long the head is kept, not its own age. Otherwise an undo
-//! could restore a commit whose objects are gone. Every abandoned head is kept at least as long as
-//! the uncommitted changes that were discarded with it.
+//! A deletion, a hard reset or an undo can move a branch away from a head. The time of that change then decides how
+//! long the head is kept, not the age of the head. The reflog records the time. Otherwise an undo could restore a
+//! commit whose objects are gone. Every abandoned head is kept at least as long as the uncommitted changes that were
+//! discarded with it.
 //!
 //! Keeping too much costs storage, keeping too little loses data. Commits are therefore read before
 //! branches, and branches before the reflog, so that a head that moves meanwhile is found in one of

@@ -19,8 +19,8 @@ const KIND_SNAPPY: u8 = 1;
 /// Snappy's densest element makes 64 bytes out of 3; a block that claims a higher ratio is malformed.
 const SNAPPY_MAX_RATIO: usize = 22;
 /// Maximum number of bytes by which decoded keys may exceed the payload, in which they share prefixes.
-/// With a restart every 16 records, the keys take at most 16 times the payload, which is this much for
-/// 256 KiB. Longer blocks have few records.
+/// With a restart every 16 records, the keys take at most 16 times the payload. For a payload of 256 KiB, that is this
+/// limit. Longer blocks have few records.
 const MAX_SHARED_BYTES: usize = 4 << 20;
 /// Maximum number of entries in a block. It bounds memory, since an [`Entry`] takes up to three times
 /// the entry's minimum stored length.
@@ -299,7 +299,8 @@ impl Block {
         })
     }
 
-    /// Releases spare capacity. For blocks that stay in memory; for others, the copies take longer than they are worth.
+    /// Releases spare capacity. Call it only for blocks that stay in memory. For other blocks, copying costs more time
+    /// than the memory is worth.
     pub(super) fn shrink_to_fit(&mut self) {
         self.keys = Bytes::copy_from_slice(&self.keys);
         self.entries.shrink_to_fit();

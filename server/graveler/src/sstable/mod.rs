@@ -1,4 +1,4 @@
-//! The file format of ranges and metaranges: sorted string tables, byte for byte those of lakeFS.
+//! The file format of ranges and metaranges: sorted string tables, byte for byte as lakeFS writes them.
 //!
 //! A [`Writer`] writes a table once and computes its id, a hash of the records and properties (not of
 //! the file). A [`Reader`] reads one 4 KiB block at a time. The format has two variants: a small table

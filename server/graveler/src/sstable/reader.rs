@@ -153,7 +153,7 @@ impl Reader {
 
     /// Decodes a stored block, and caches it if `keep_in_cache`.
     ///
-    /// A corrupt table is dropped from the cache, so that a file that replaces it is opened.
+    /// A corrupt table is dropped from the cache, so that a replacement file is opened anew.
     pub(super) fn decode(
         &self,
         handle: BlockHandle,

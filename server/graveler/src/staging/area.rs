@@ -18,10 +18,10 @@ use crate::{
     Branch, BranchId, BranchRecord, Condition, Error, Graveler, Record, Repository, Result, Value,
 };
 
-/// How often a write is tried while its branch keeps changing. A commit or merge changes the branch
-/// twice, and each change costs at most one attempt.
+/// Maximum number of attempts of a write while its branch keeps changing. A commit or merge changes the branch twice,
+/// and each change costs at most one attempt.
 const MAX_WRITE_TRIES: usize = 10;
-/// How often a key is read while its branch keeps changing and the store is slow.
+/// Maximum number of attempts to read a key while its branch keeps changing and the store is slow.
 const MAX_READ_TRIES: usize = 10;
 /// Maximum number of keys in one write of the store.
 const MAX_BATCH_KEYS: usize = 1_000;
@@ -321,7 +321,7 @@ impl Graveler {
             match self.staging.write_guarded(&guard, ops).await {
                 Ok(GuardOutcome::Written) => {
                     if !is_transactional && !extra_ops.is_empty() {
-                        // Written only after the guard held, or a retry would collide with the
+                        // Write these records only after the guard held. Otherwise a retry would collide with the
                         // records of the previous attempt.
                         let written = self.staging.write(extra_ops.to_vec()).await;
                         written.map_err(|error| extra_ops_error(branch, error))?;
@@ -418,7 +418,7 @@ impl Graveler {
     ///
     /// A tombstone in a token does not prove that the key is deleted. The guard of its writer may
     /// have failed, and a commit may have read the token before the tombstone was written. A
-    /// deletion therefore relies only on its own tombstones, behind a guard that held.
+    /// deletion therefore relies only on its own tombstones, which it wrote under a guard that held.
     async fn known_keys<'k>(
         &self,
         repository: &Repository,

@@ -17,8 +17,8 @@ const ROWS_OF_A_REQUEST: u64 = 32;
 /// Changes of several tokens in key order, each key once.
 #[derive(Debug)]
 pub(crate) struct StagedChanges {
-    /// One per token, newest first. A branch has few tokens: the writable one, and sealed ones that
-    /// commits in flight, refused commits and undone resets left. Seals keep their number bounded.
+    /// One source per token, newest first. A branch has few tokens: the writable token, and sealed tokens that were
+    /// left by commits in flight, refused commits and undone resets. Seals keep the number of tokens bounded.
     sources: Vec<Source>,
 }
 

@@ -2,9 +2,9 @@
 //!
 //! A read merges a branch's staged rows with the head's tree, row by row: after a hundred thousand
 //! staged deletions, a page of a listing reads a hundred thousand rows. Sealed tokens no longer
-//! change (a late write to one is not acknowledged but repeated in a newer one, see `area.rs`). The
-//! tree that they make of the head's tree can therefore be stored once, as a commit would store it,
-//! and reads merge only newer tokens with it. The tree's id is kept in memory; no record names it.
+//! change (a late write to one is not acknowledged but repeated in a newer one, see `area.rs`). The tree that results
+//! from applying them to the head's tree can therefore be stored once, as a commit would store it. Reads then merge
+//! only newer tokens with this tree. The tree's id is kept in memory; no record names it.
 //!
 //! ```text
 //! branch   staging   sealed newest .. oldest   head
@@ -13,7 +13,7 @@
 //! ```
 //!
 //! A tree is used only if the branch has the same head, and the tree's tokens are its oldest sealed
-//! ones. After a commit, a merge or a reset they no longer are.
+//! ones. After a commit, a merge or a reset, this is no longer the case.
 //!
 //! Work is proportional to use: a tree is made once reads have skipped enough rows, and again once
 //! they have skipped a share of the last tree's cost. Apart from the latest tree, all this work is

@@ -464,6 +464,6 @@ async fn deleting_server_stops_serving_the_repository() {
     deleted.await.unwrap();
     let (served, refused) = (&probe.served_after_mark, &probe.refused);
     let counts = [served, refused].map(|count| count.load(Ordering::Relaxed));
-    // One is allowed: the moment after the mark was written, before the server has its answer.
+    // One served request is allowed: after the mark is written and before the server has received the response.
     assert!(counts[0] <= 1 && counts[1] > 5, "{counts:?}");
 }

@@ -280,8 +280,8 @@ impl crate::Hooks for InterferingHooks {
     }
 }
 
-/// Hooks during which another server interferes. This server keeps the branch's permit while brief hooks
-/// run, so it could not.
+/// Hooks during which another server interferes. This server cannot interfere, because it keeps the branch's permit
+/// while brief hooks run.
 fn interfering(lake: &Lake, stage: &'static str, commit: bool) -> InterferingHooks {
     InterferingHooks {
         other: lake.other_server(),
@@ -354,8 +354,7 @@ async fn hook_may_commit_to_the_branch_it_gates() {
         ..committing("outer")
     };
     lake.commit_with("main", params, &hooks).await.unwrap();
-    // The inner commit takes the staged changes, so the outer commit becomes another one and is judged
-    // again.
+    // The inner commit takes the staged changes, so the outer commit gets different content and is judged again.
     assert_eq!(count_events(&hooks, EventKind::PreCommit), 2);
     assert_eq!(lake.show("main@").await, "a=1 b=1");
     assert_eq!(lake.head("main").await.message, "outer");

@@ -25,7 +25,7 @@ enum Meanwhile {
 struct StalledAt {
     meanwhile: Meanwhile,
     turn: usize,
-    /// A turn that takes as long, while another server seals the staged changes.
+    /// A turn that takes as long as the stall, during which another server seals the staged changes.
     slow_turn: Option<usize>,
     turns: AtomicUsize,
     other: Lake,

@@ -288,7 +288,7 @@ impl GuardedRace {
         let mut written = Vec::new();
         let mut turn = caller;
         while !self.done.load(Ordering::Acquire) {
-            // Yield, because calls to the in-memory store never do, and the changing task must run.
+            // Yield so that the task that changes the guard can run. Calls to the in-memory store never yield.
             tokio::task::yield_now().await;
             let head = self
                 .store

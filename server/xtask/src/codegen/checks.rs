@@ -1,4 +1,5 @@
-//! Generates static tables with which the server checks requests, so that it need not parse the contract at start.
+//! Generates static tables with which the server checks requests, so that it does not have to parse the contract at
+//! start.
 
 use std::fmt::Write as _;
 

@@ -10,7 +10,7 @@ use super::model::{Contract, Operation};
 const MARK: &str = "<!-- `cargo xtask codegen` generates the tables below from the contract. -->\n";
 
 /// The groups in the order of the page, each with the fragments of paths that belong to it. The first group with a
-/// matching fragment counts, so special fragments come before general ones; [`ORDER`] sorts the groups for readers.
+/// matching fragment counts, so specific fragments come before general ones; [`ORDER`] sorts the groups for readers.
 const GROUPS: &[(&str, &[&str])] = &[
     (
         "Setup and sessions",

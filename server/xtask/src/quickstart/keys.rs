@@ -1,4 +1,4 @@
-//! Reads the administrator's keys of the quickstart's server.
+//! Reads the administrator's keys of the server that the quickstart started.
 
 use std::path::Path;
 

@@ -206,7 +206,7 @@ fn busy_databases_are_not_errors_of_the_server() {
     assert!(!Error::from(auth::Error::Records(busy())).is_busy());
 }
 
-/// Guards against a bug: a full disk was 500 if it failed the access to auth records.
+/// Guards against a bug: a full disk was reported as status 500 if it made the access to auth records fail.
 #[test]
 fn full_disk_has_the_same_status_everywhere() {
     let full = || std::io::Error::from(std::io::ErrorKind::StorageFull).into();

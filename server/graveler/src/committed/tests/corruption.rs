@@ -1,4 +1,4 @@
-//! Corrupt trees: the errors, and that a caller who continues after one does not skip anything.
+//! Tests corrupt trees: which errors they cause, and that a caller who continues after an error skips nothing.
 
 use std::collections::BTreeMap;
 

@@ -213,8 +213,8 @@ impl Answer {
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Call {
-    /// Makes the call's mark: the value that it writes, the message of its commit, and its actor in the
-    /// reflog.
+    /// Identifies the call. The call's mark contains it: the value that the call writes, the message of its commit, and
+    /// its actor in the reflog.
     pub id: usize,
     pub actor: usize,
     pub action: Action,

@@ -1,9 +1,9 @@
 //! Linearizability of one key: finds an order of the calls, each at one moment between its beginning
 //! and end, in which every answer is correct.
 //!
-//! This is the search of Wing and Gong, which remembers positions that led nowhere. A call of unknown
-//! outcome may take effect at one moment between its beginning and end, or never. A write that a
-//! commit may have read early may take effect any number of times.
+//! This is the search algorithm of Wing and Gong. It remembers positions that led nowhere. A call of unknown outcome
+//! may take effect at one moment between its beginning and end, or never. A write that a commit may have read early may
+//! take effect any number of times.
 
 use std::collections::{BTreeMap, HashSet};
 

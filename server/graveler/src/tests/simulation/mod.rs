@@ -87,7 +87,7 @@ fn assert_no_violations(what: &str, seed: u64, run: &Run) {
     );
 }
 
-/// Whether one seed is repeated, whose run need not cover everything.
+/// Whether only one seed is repeated. A single run need not cover everything.
 fn is_one_seed() -> bool {
     std::env::var_os("WEIR_TEST_SEED").is_some()
 }

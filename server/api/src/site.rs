@@ -80,11 +80,15 @@ pub(crate) fn names_this_machine(uri: &Uri, headers: &HeaderMap) -> bool {
 }
 
 /// Whether a request may use the session cookie: it comes from a page of this server, or from a client that is not a
-/// browser and sends no origin. `Sec-Fetch-Site` and `Origin` must agree.
+/// browser and sends no origin. `Sec-Fetch-Site` and `Origin` must agree, unless a proxy hides the host that the client sees.
 pub(crate) fn is_own_page(uri: &Uri, headers: &HeaderMap) -> bool {
     let Some(is_compared) = allowed_site(headers) else {
         return false;
     };
+    if is_compared && is_forwarded(headers) && !headers.contains_key("x-forwarded-host") {
+        // The browser has compared the origins. The proxy may have changed `Host`, for example by leaving out the port.
+        return true;
+    }
     // A browser that states `same-origin` has already compared the schemes. The scheme in a header may be wrong,
     // because the last of several proxies may have set it.
     let scheme = match is_compared {
@@ -233,6 +237,13 @@ mod tests {
                 ("origin", "http://weir.example:8000"),
             ],
             vec![host, ("sec-fetch-site", "none")],
+            // A proxy that changes the host, and does not say which one the client sees.
+            vec![
+                host,
+                ("x-forwarded-for", "203.0.113.9"),
+                ("sec-fetch-site", "same-origin"),
+                ("origin", "https://lake.example"),
+            ],
             // A proxy that terminates TLS and adds no header that says so.
             vec![host, ("origin", "https://weir.example:8000")],
             vec![

@@ -197,5 +197,11 @@ async fn long_values_are_not_repeated_in_errors() {
             "{path}: {} bytes",
             refused.body.len()
         );
+        // Guards against a bug: the text was shortened twice, and the number was that of the second time.
+        let body = String::from_utf8_lossy(&refused.body).into_owned();
+        if let Some((_, after)) = body.split_once("[... ") {
+            let left_out: usize = after.split(' ').next().unwrap().parse().unwrap();
+            assert!(left_out > 1_000_000, "{path}: {body}");
+        }
     }
 }

@@ -186,7 +186,7 @@ fn log_failure(job: &Job, outcome: Result<Outcome, Box<dyn Any + Send>>, is_last
             tracing::error!(
                 job = job.name,
                 panic,
-                "panicked while trying to {task}; {retry}"
+                "a background job panicked while trying to {task}; {retry}"
             );
         }
     }

@@ -165,10 +165,10 @@ pub enum Error {
     /// The entry exists, but its bytes do not.
     #[error("data of {0:?} is gone")]
     DataGone(String),
-    /// The store has fewer or more bytes than the entry says. The message is for the log.
+    /// The store has fewer or more bytes than the entry says.
     #[error(
-        "object {:?} of repository {} has {} bytes in the store at {}, but {} according to its entry",
-        .0.path, .0.repository, .0.stored, .0.physical_address, .0.expected
+        "object {:?} of repository {} has {} bytes in the store, but {} according to its entry",
+        .0.path, .0.repository, .0.stored, .0.expected
     )]
     WrongSize(Box<WrongSize>),
     /// No bytes exist at a physical address that a record names.
@@ -235,8 +235,6 @@ pub struct WrongSize {
     pub repository: String,
     /// The path of the object.
     pub path: String,
-    /// Where the store has the bytes.
-    pub physical_address: String,
     /// How many bytes the store has.
     pub stored: u64,
     /// How many bytes the entry says.

@@ -57,7 +57,6 @@ impl Object {
         Error::WrongSize(Box::new(WrongSize {
             repository: repository.id.to_string(),
             path: self.path.clone(),
-            physical_address: self.physical_address.clone(),
             stored,
             expected: self.size_bytes(),
         }))

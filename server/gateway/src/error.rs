@@ -146,7 +146,7 @@ impl S3Error {
             Self::Disk(problem, _) => return internal_because(problem.explanation()),
             Self::WrongSize(wrong) => {
                 return internal_because(&format!(
-                    "the store has {} bytes of the object, and its entry says {}",
+                    "the store has {} bytes of the object, and its entry says {}; repeating the request does not help: upload the object again",
                     wrong.stored, wrong.expected
                 ));
             }

@@ -31,7 +31,6 @@ fn wrong_size() -> S3Error {
     let wrong = catalog::WrongSize {
         repository: "lake".to_owned(),
         path: "a".to_owned(),
-        physical_address: "local://lake/x".to_owned(),
         stored: 1,
         expected: 2,
     };

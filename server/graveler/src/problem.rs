@@ -11,7 +11,7 @@ pub enum NamespaceProblem {
     InUse { namespace: String, key: String },
     /// The namespace equals, contains or lies inside another repository's.
     #[error(
-        "storage namespace already in use: {namespace} and {theirs} of repository {repository:?} are equal or nested"
+        "storage namespace already in use: {namespace} overlaps {theirs} of repository {repository:?}"
     )]
     Overlaps {
         namespace: String,

@@ -161,10 +161,9 @@ impl<'a> Builder<'a> {
             Event::SequenceStart(anchor, _) => (Value::List(self.items(depth)?), anchor),
             Event::MappingStart(anchor, _) => (Value::Map(self.pairs(depth)?), anchor),
             Event::Alias(id) => {
-                let target = self
-                    .anchors
-                    .get(&id)
-                    .ok_or_else(|| Diagnostic::new(at, "an alias within its own anchor"))?;
+                let target = self.anchors.get(&id).ok_or_else(|| {
+                    Diagnostic::new(at, "an alias refers to an anchor that contains it")
+                })?;
                 // Check the limits before copying the target. Otherwise, a chain of aliases would
                 // nest as deep as the chain is long.
                 let (size, height) = (target.size(), target.height());

@@ -353,10 +353,10 @@ fn prefixed(during: During<'_>, text: &str) -> String {
 fn no_changes(why: &str, during: During<'_>) -> ErrorText {
     let advice = match during {
         During::Commit => {
-            "write something first, or commit all the same with `allow_empty` (lakectl: --allow-empty-commit)"
+            "write something first, or commit anyway with `allow_empty` (lakectl: --allow-empty-commit)"
         }
         During::Merge { .. } => {
-            "commit its staged changes first, or merge all the same with `allow_empty` (lakectl: --allow-empty)"
+            "commit its staged changes first, or merge anyway with `allow_empty` (lakectl: --allow-empty)"
         }
         During::MergePullRequest { .. } => {
             "commit the staged changes of the source branch first, or close the pull request (`status` closed)"

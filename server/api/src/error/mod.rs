@@ -57,8 +57,9 @@ impl Error {
     /// [`MAX_ERROR_TEXT_BYTES`]: other long texts contain a value of the caller.
     fn text_during(&self, during: During<'_>) -> ErrorText {
         let text = text::of(self, during);
-        match self.cause() {
-            Self::Catalog(catalog::Error::Rejected(_)) => text,
+        match self {
+            // `described` has shortened it already.
+            Self::Described { .. } | Self::Catalog(catalog::Error::Rejected(_)) => text,
             _ => text.shortened(),
         }
     }

@@ -60,7 +60,9 @@ impl MemoryBudgets {
             true => headers,
             false => 0,
         };
+        let was_known = trust.is_known();
         Ok(RequestMemory {
+            was_known,
             stream: self.reserve(trust, STREAM_BYTES)?,
             _handler: self.reserve(trust, HANDLER_BYTES + large_headers)?,
         })
@@ -80,11 +82,16 @@ impl MemoryBudgets {
             false => complete_bytes(response.body()),
         };
         // The memory of the handler is free again, and available to the response.
-        let stream = request.map(|request| request.stream);
+        let stream = request.map(|request| (request.stream, request.was_known));
         match (stream, complete) {
-            (Some(stream), Some(0..=MAX_SMALL_BYTES)) => Ok(Some(stream)),
-            (Some(mut stream), bytes) => {
-                stream.grow(bytes.unwrap_or(STREAMED_BYTES))?;
+            (Some((stream, _)), Some(0..=MAX_SMALL_BYTES)) => Ok(Some(stream)),
+            (Some((mut stream, was_known)), bytes) => {
+                let bytes = bytes.unwrap_or(STREAMED_BYTES);
+                if trust.is_known() && !was_known {
+                    // The request itself has authenticated the caller.
+                    return self.reserve(trust, STREAM_BYTES + bytes).map(Some);
+                }
+                stream.grow(bytes)?;
                 Ok(Some(stream))
             }
             (None, None | Some(0..=MAX_FREE_BYTES)) => Ok(None),
@@ -110,6 +117,8 @@ impl MemoryBudgets {
 /// The memory of an HTTP/2 request.
 #[derive(Debug)]
 pub(super) struct RequestMemory {
+    /// Whether the caller was authenticated when the request arrived.
+    was_known: bool,
     /// Held until the response is sent.
     stream: Reservation,
     /// Held until there is a response.
@@ -222,6 +231,22 @@ mod tests {
         assert!(budgets.known.used_bytes() > (100 << 10) + HANDLER_BYTES + STREAM_BYTES);
         let held = budgets.reserve_response(&response(10), &known(), Some(request));
         assert_eq!(budgets.known.used_bytes(), STREAM_BYTES);
+        drop(held);
+    }
+
+    /// Guards against a bug: such a response used the memory of anonymous connections. If that was used up, the response to
+    /// a change was lost.
+    #[test]
+    fn response_to_the_request_that_authenticates_uses_the_memory_of_known_callers() {
+        let budgets = MemoryBudgets::new(TOTAL_BYTES);
+        let trust = ConnectionTrust::default();
+        let request = http::Request::get("/").body(()).unwrap();
+        let request = budgets.reserve_request(&request, &trust).unwrap();
+        trust.set_known();
+        let held = budgets.reserve_response(&response(1 << 20), &trust, Some(request));
+        let held = held.unwrap();
+        assert_eq!(budgets.known.used_bytes(), STREAM_BYTES + (1 << 20));
+        assert_eq!(budgets.anonymous.used_bytes(), 0);
         drop(held);
     }
 

@@ -156,7 +156,7 @@ async fn running_requests_have_limited_memory() {
     client.write_all(&sent).await.unwrap();
     let mut refused = 0;
     // All others are refused at once.
-    let most = ANONYMOUS_BYTES / (32 << 10);
+    let most = ANONYMOUS_BYTES / ((32 + 12) << 10);
     while refused < STREAMS as usize - most {
         let (kind, _) = read_frame(&mut client).await;
         refused += usize::from(kind == HEADERS);

@@ -73,7 +73,7 @@ impl Entity {
     ) -> Result<()> {
         let (identity, data) = match self {
             Entity::Commit => (id.clone(), stored),
-            Entity::Tag => (kept_bytes(&Tag::decode(stored.clone())?.commit_id), stored),
+            Entity::Tag => (bytes_of(&Tag::decode(stored.clone())?.commit_id), stored),
             Entity::Branch => {
                 let branch = Branch::decode(stored)?;
                 let data = BranchData {
@@ -82,7 +82,7 @@ impl Entity {
                     hidden: branch.record.hidden,
                     ..BranchData::default()
                 };
-                let identity = kept_bytes(&branch.record.commit_id);
+                let identity = bytes_of(&branch.record.commit_id);
                 (identity, Bytes::from(data.encode_to_vec()))
             }
         };
@@ -95,6 +95,6 @@ impl Entity {
     }
 }
 
-fn kept_bytes(commit: &CommitId) -> Bytes {
+fn bytes_of(commit: &CommitId) -> Bytes {
     Bytes::copy_from_slice(commit.as_str().as_bytes())
 }

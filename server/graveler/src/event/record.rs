@@ -218,5 +218,5 @@ fn after<D, T: TryFrom<D, Error = String>>(
 }
 
 fn too_long(len: usize) -> String {
-    format!("an event of {len} bytes: at most {MAX_EVENT_BYTES} are allowed")
+    format!("an event has {len} bytes, but at most {MAX_EVENT_BYTES} are allowed")
 }

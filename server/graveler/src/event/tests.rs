@@ -447,11 +447,11 @@ fn events_beyond_the_bounds_are_refused() {
     let stored = parts.event(EventKind::PreCommit).encode().unwrap();
     assert_eq!(
         reason(stored),
-        "a commit of 17 parents: at most 16 are allowed"
+        "a commit has 17 parents, but at most 16 are allowed"
     );
     assert_eq!(
         reason(vec![0; MAX_EVENT_BYTES + 1]),
-        "an event of 16777217 bytes: at most 16777216 are allowed"
+        "an event has 16777217 bytes, but at most 16777216 are allowed"
     );
     parts.draft.message = "m".repeat(MAX_EVENT_BYTES);
     let refused = parts.event(EventKind::PreCommit).encode();

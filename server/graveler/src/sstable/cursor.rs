@@ -162,7 +162,7 @@ impl Cursor {
     /// to the same block a million times a million times.
     fn check_order(&self, block: &Block, level: usize) -> Result<()> {
         if block.len() == 0 && self.path.iter().any(|position| position.block.len() > 1) {
-            return Err(Error::corrupt("a block without records among other blocks"));
+            return Err(Error::corrupt("a block has no records, but others have"));
         }
         let Some(last_passed) = &self.last_passed else {
             return Ok(());

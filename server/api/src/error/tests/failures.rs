@@ -349,7 +349,7 @@ fn service_failures() -> Vec<(Error, u16, &'static str, Hint)> {
                 repository: "y".to_owned(),
             }),
             400,
-            "failed to create repository: storage namespace already in use: mem://x and mem://x/y of repository \"y\" are equal or nested",
+            "failed to create repository: storage namespace already in use: mem://x overlaps mem://x/y of repository \"y\"",
             Given,
         ),
         (
@@ -432,7 +432,6 @@ fn service_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             E::WrongSize(Box::new(catalog::WrongSize {
                 repository: x(),
                 path: x(),
-                physical_address: x(),
                 stored: 1,
                 expected: 2,
             })),

@@ -145,7 +145,7 @@ fn draft_of(data: Option<DraftData>) -> Checked<Draft> {
     let data = present(data, "draft")?;
     if data.parents.len() > MAX_PARENTS {
         return Err(format!(
-            "a commit of {} parents: at most {MAX_PARENTS} are allowed",
+            "a commit has {} parents, but at most {MAX_PARENTS} are allowed",
             data.parents.len()
         ));
     }

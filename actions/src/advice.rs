@@ -118,6 +118,13 @@ async fn advise_for_destination(
     let branch = event.branch().map_or("", |branch| branch.as_str());
     let mut of_gate = matched.action.components();
     of_gate.push(&matched.file.path);
+    if !loader.changes_any(event, &of_gate).await? {
+        // The source is older than the gate, and the result of the merge keeps it.
+        return Ok(Advice {
+            gate: format!("gate '{name}' of branch {branch}"),
+            remedy: None,
+        });
+    }
     let remedy = if loader.changes_only(event, &of_gate).await? {
         // The change is only the edit of the gate, so it cannot be split further.
         REMEDY_FOR_DEAD_GATE.to_owned()

@@ -302,6 +302,31 @@ impl Loader {
         Ok(changed.all(is_given) && !page.has_more)
     }
 
+    /// Reports whether an event changes an object at one of the given paths. Returns true for an event that lacks one of the
+    /// trees.
+    pub(crate) async fn changes_any(
+        &self,
+        event: &Event,
+        paths: &[&str],
+    ) -> Result<bool, LoadError> {
+        let (Some(base), Some(candidate)) = (event.base(), event.candidate()) else {
+            return Ok(true);
+        };
+        let (base, candidate) = (
+            self.stored(&event.repository, base),
+            self.stored(&event.repository, candidate),
+        );
+        for path in paths {
+            // The path itself sorts before all paths that begin with it.
+            let page = base.diff(&candidate, path, "", 1).await?;
+            let changed = page.results.into_iter().find_map(|(a, b)| a.or(b));
+            if changed.is_some_and(|object: Object| object.path == *path) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Returns the action files of a tree. The set also holds the errors of single files and of the
     /// tree as a whole.
     pub(crate) async fn files(

@@ -258,7 +258,14 @@ fn read_hooks(root: &Node, warnings: &mut Vec<Diagnostic>) -> Result<Vec<Hook>, 
                 format!("hook[{index}] duplicate ID '{}'", hook.id),
             ));
         }
-        warn_of_condition(index, node, &hook.condition, read.is_empty(), warnings);
+        let can_follow_a_failure = read.iter().any(|before| before.condition.holds(false));
+        warn_of_condition(
+            index,
+            node,
+            &hook.condition,
+            !can_follow_a_failure,
+            warnings,
+        );
         read.push(hook);
     }
     Ok(read)

@@ -106,7 +106,7 @@ pub(super) fn warn_of_paths(name: &str, node: &Node, warnings: &mut Vec<Diagnost
     }
 }
 
-/// Warns of a hook whose `if` can never be true. `is_first` says that no other hook precedes it.
+/// Warns of a hook whose `if` can never be true. `is_first` says that no hook that can run precedes it.
 pub(super) fn warn_of_condition(
     index: usize,
     node: &Node,
@@ -114,14 +114,20 @@ pub(super) fn warn_of_condition(
     is_first: bool,
     warnings: &mut Vec<Diagnostic>,
 ) {
+    let expression = node.get("if");
+    let is_switched_off = expression
+        .and_then(Node::text)
+        .is_some_and(|text| text.trim().eq_ignore_ascii_case("false"));
     let reason = match (condition.holds(false), condition.holds(true)) {
+        // Written on purpose.
+        (false, false) if is_switched_off => return,
         (false, false) => "its 'if' is never true",
         (false, true) if is_first => {
-            "its 'if' is true only after a hook has failed, and no hook precedes it"
+            "its 'if' is true only after a hook has failed, and no hook that runs precedes it"
         }
         _ => return,
     };
-    let at = node.get("if").map_or(node.at, |expression| expression.at);
+    let at = expression.map_or(node.at, |expression| expression.at);
     let reason = format!("hook[{index}] never runs: {reason}");
     warn(warnings, Diagnostic::new(at, reason));
 }

@@ -19,7 +19,7 @@ use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 
 use crate::body::{MAX_ANONYMOUS_BODY_BYTES, MAX_BODY_BYTES, read_json};
-use crate::error::{During, Error, MAX_ERROR_TEXT_BYTES, Result};
+use crate::error::{During, Error, ErrorText, MAX_ERROR_TEXT_BYTES, Result};
 use crate::extract::{Caller, ParsedBody, Path, authenticate, session_cookie};
 use crate::generated::OPERATIONS;
 use crate::permissions::{Access, Fields};
@@ -124,6 +124,16 @@ impl Guard {
     async fn admit(&self, mut request: Request) -> Result<(Request, Option<Reservation>)> {
         let (api, operation) = (&self.api, self.operation);
         let query = request.uri().query().unwrap_or_default();
+        if percent_encoding::percent_decode_str(query)
+            .decode_utf8()
+            .is_err()
+        {
+            // Decoding with replacement characters would make one path out of several.
+            return Err(Error::InvalidWith(
+                ErrorText::message("the query is not UTF-8 after percent-decoding")
+                    .hint("encode the parameters as UTF-8 before you percent-encode them"),
+            ));
+        }
         let query: Arc<[(String, String)]> = url::form_urlencoded::parse(query.as_bytes())
             .into_owned()
             .collect();

@@ -263,6 +263,26 @@ async fn unimplemented_operations_answer_501_with_their_name() {
     assert!(hint.starts_with("stsLogin is not implemented"), "{hint}");
 }
 
+/// Guards against a bug: bytes that are not UTF-8 were replaced, so that `a%ff` and `a%fe` were the same object.
+#[tokio::test]
+async fn queries_that_are_not_utf8_are_refused() {
+    let api = TestApi::new().await;
+    api.repository("lake").await;
+    let objects = "/repositories/lake/refs/main/objects";
+    for path in [
+        format!("{objects}?path=a%ff"),
+        format!("{objects}?path=%e6%97"),
+        "/repositories?after=%c0%80".to_owned(),
+    ] {
+        let refused = api.get(&path).await.expect(400);
+        let message = refused.message();
+        assert!(message.contains("not UTF-8"), "{path}: {message}");
+        assert!(refused.hint().contains("percent-encode"), "{path}");
+    }
+    let valid = api.get(&format!("{objects}?path=%e6%97%a5")).await;
+    assert_eq!(valid.status, 404);
+}
+
 /// Guards against a bug: the answers to bodies that broke off had no hint.
 #[tokio::test]
 async fn bodies_that_break_off_are_refused_with_a_hint() {

@@ -171,10 +171,21 @@ fn how_to_set_up(address: SocketAddr, token: Option<&str>) -> String {
         Some(token) => format!("'X-Weir-Setup-Token: {token}'"),
         None => "'X-Weir-Setup-Token: TOKEN' with the value of installation.setup_token".to_owned(),
     };
+    let (needed, note) = match host.is_loopback() {
+        true => (
+            String::new(),
+            format!("from another machine, or through a proxy, add -H {token}"),
+        ),
+        false => (
+            format!("-H {token} "),
+            "the server does not listen on a loopback address, so every caller needs the token"
+                .to_owned(),
+        ),
+    };
     format!(
         "no administrator yet: POST /api/v1/setup_lakefs creates one and returns its access key: \
-         curl -H 'content-type: application/json' -d '{{\"username\": \"admin\"}}' http://{url}/api/v1/setup_lakefs \
-         (from another machine, or through a proxy, add -H {token})"
+         curl {needed}-H 'content-type: application/json' -d '{{\"username\": \"admin\"}}' http://{url}/api/v1/setup_lakefs \
+         ({note})"
     )
 }
 
@@ -273,5 +284,16 @@ mod tests {
             assert!(!local.contains("X-Weir-Setup-Token"), "{text}");
             assert!(remote.contains("X-Weir-Setup-Token"), "{text}");
         }
+    }
+
+    /// Guards against a bug: without a loopback address, the printed command had no token and got 401.
+    #[test]
+    fn command_of_the_start_log_has_the_token_if_it_is_needed() {
+        let text = how_to_set_up("10.9.9.9:8000".parse().unwrap(), Some("t0ken"));
+        let (command, _) = text.split_once(" (").unwrap();
+        assert!(command.contains("-H 'X-Weir-Setup-Token: t0ken'"), "{text}");
+        let text = how_to_set_up("0.0.0.0:8000".parse().unwrap(), Some("t0ken"));
+        let (command, _) = text.split_once(" (").unwrap();
+        assert!(!command.contains("t0ken"), "{text}");
     }
 }

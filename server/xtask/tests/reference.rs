@@ -117,7 +117,7 @@ matching the changed paths; 10 min; actions/src/load.rs; MATCH_TIME
 components that are being read; 120 s; actions/src/runner/wasm/components.rs; READ_WAIT
 warnings about the action files; 100, and; actions/src/preflight.rs; MAX_WARNINGS
 warnings about the action files; 32 KiB; actions/src/preflight.rs; MAX_WARNING_BYTES
-warnings about the action files; 20 of; actions/src/execute.rs; MAX_HOOK_WARNINGS
+warnings of hooks that judged nothing; 20; actions/src/execute.rs; MAX_HOOK_WARNINGS
 checks of the action files; 100 reported; actions/src/preflight.rs; errors
 checks of the action files; 1000 hooks; actions/src/preflight.rs; hooks
 checks of the action files; 120 s; actions/src/preflight.rs; time

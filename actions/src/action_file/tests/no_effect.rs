@@ -53,10 +53,19 @@ fn condition_that_is_never_true_is_a_warning() {
     };
     assert_eq!(of("success()", "failure()"), [""; 0]);
     assert_eq!(of("success() || failure()", "'!failure()'"), [""; 0]);
+    // Guards against a bug: a hook that never runs counted as one that can fail.
     assert_eq!(
-        of("failure()", "'false'"),
+        of("false", "failure()"),
         [
-            "4:18: hook[0] never runs: its 'if' is true only after a hook has failed, and no hook precedes it",
+            "5:18: hook[1] never runs: its 'if' is true only after a hook has failed, and no hook that runs precedes it"
+        ]
+    );
+    // A hook can be switched off on purpose.
+    assert_eq!(of("success()", "false"), [""; 0]);
+    assert_eq!(
+        of("failure()", "failure() && success()"),
+        [
+            "4:18: hook[0] never runs: its 'if' is true only after a hook has failed, and no hook that runs precedes it",
             "5:18: hook[1] never runs: its 'if' is never true",
         ]
     );

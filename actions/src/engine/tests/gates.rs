@@ -66,6 +66,23 @@ async fn hint_says_how_to_remove_a_gate_that_always_refuses() {
     assert!(with_others.starts_with(&expected), "{with_others}");
 }
 
+/// Regression test: for a source branch that is older than the gate, the hint said that the change edits the gate.
+#[tokio::test]
+async fn hint_for_a_branch_older_than_the_gate_mentions_no_edit() {
+    let lake = Lake::new().await;
+    lake.put("main", "x").await;
+    lake.commit("main").await.unwrap();
+    lake.branch("dev").await;
+    lake.gate("main", "gate.yaml", &merge_gate()).await;
+    lake.commit("main").await.unwrap();
+    lake.put("dev", "a").await;
+    lake.commit("dev").await.unwrap();
+    let refused = lake.merge("dev", "main").await.unwrap_err();
+    let hint = refused.hint.unwrap();
+    assert!(hint.starts_with("gate 'gate' of branch main;"), "{hint}");
+    assert!(!hint.contains("edit"), "{hint}");
+}
+
 #[tokio::test]
 async fn unchanged_gate_runs_once() {
     let lake = Lake::new().await;

@@ -100,6 +100,18 @@ pub(super) fn secret_key_in(dir: &Path) -> Result<String, Error> {
     if let Some(key) = stored_key(&path)? {
         return Ok(key);
     }
+    let database = dir.join("metadata/weir.db");
+    if database.exists() {
+        // A new key could not decrypt the stored access keys, and would hide that the old one is lost.
+        // A concurrent first start may have created both since.
+        return stored_key(&path)?.ok_or_else(|| {
+            Error(format!(
+                "--data: {} is missing, but {} exists: restore the file with the secret key from the backup of the folder",
+                path.display(),
+                database.display()
+            ))
+        });
+    }
     std::fs::create_dir_all(dir).map_err(failed)?;
     let ids = base::SystemIds::new(std::sync::Arc::new(base::SystemClock));
     let key = ids.nanoid(43);

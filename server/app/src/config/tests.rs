@@ -231,6 +231,18 @@ fn database_is_in_the_data_folder() {
     );
 }
 
+/// Guards against a bug: a new key was made for an existing database, whose access keys it cannot decrypt.
+#[test]
+fn lost_secret_key_is_not_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("metadata")).unwrap();
+    std::fs::write(dir.path().join("metadata/weir.db"), "").unwrap();
+    let error = embedded::secret_key_in(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("secret_key is missing"), "{error}");
+    assert!(error.contains("from the backup"), "{error}");
+    assert!(!dir.path().join("secret_key").exists());
+}
+
 #[test]
 fn secret_key_is_kept_in_a_private_file_of_the_data_folder() {
     let (dir, overrides) = data_folder();

@@ -13,6 +13,7 @@ use auth::ConnectionTrust;
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use base::{BudgetExhausted, ByteBudget, Reservation};
+use http::header;
 use http_body::Body as _;
 
 /// Responses of this size and smaller reserve no memory on HTTP/1.
@@ -27,8 +28,9 @@ const STREAM_BYTES: usize = 12 << 10;
 const MAX_SMALL_BYTES: usize = 4 << 10;
 /// Memory of a header besides its name and value.
 const HEADER_BYTES: usize = 64;
-/// Memory of a response that is streamed on HTTP/2. Responses on HTTP/1 are streamed without a reservation.
-const STREAMED_BYTES: usize = 64 << 10;
+/// Memory of a response that is streamed on HTTP/2: a store reads this much at a time. Shorter responses take less.
+/// Responses on HTTP/1 are streamed without a reservation.
+const STREAMED_BYTES: usize = 256 << 10;
 
 /// The memory for all requests and responses of a server. Clones share the budgets.
 #[derive(Debug, Clone)]
@@ -86,7 +88,7 @@ impl MemoryBudgets {
         match (stream, complete) {
             (Some((stream, _)), Some(0..=MAX_SMALL_BYTES)) => Ok(Some(stream)),
             (Some((mut stream, was_known)), bytes) => {
-                let bytes = bytes.unwrap_or(STREAMED_BYTES);
+                let bytes = bytes.unwrap_or_else(|| streamed_bytes(response));
                 if trust.is_known() && !was_known {
                     // The request itself has authenticated the caller.
                     return self.reserve(trust, STREAM_BYTES + bytes).map(Some);
@@ -131,6 +133,13 @@ pub(super) fn complete_bytes(body: &Body) -> Option<usize> {
     body.size_hint()
         .exact()
         .and_then(|bytes| usize::try_from(bytes).ok())
+}
+
+/// Returns how much of a streamed body is in memory at a time.
+fn streamed_bytes(response: &Response) -> usize {
+    let length = response.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    length.map_or(STREAMED_BYTES, |length: usize| length.min(STREAMED_BYTES))
 }
 
 /// Returns bytes that hold their reservation until the last piece of them is dropped. HTTP/2 keeps pieces that the
@@ -214,10 +223,17 @@ mod tests {
         let mut shared = response(1 << 20);
         shared.extensions_mut().insert(SharedBody);
         let streamed = futures::stream::empty::<std::io::Result<Bytes>>();
-        let streamed = Response::new(Body::from_stream(streamed));
+        let mut streamed = Response::new(Body::from_stream(streamed));
         assert_eq!(reserved(&response(MAX_SMALL_BYTES)), STREAM_BYTES);
         assert_eq!(reserved(&shared), STREAM_BYTES);
         assert_eq!(reserved(&streamed), STREAM_BYTES + STREAMED_BYTES);
+        for (length, expected) in [(100, 100), (1 << 30, STREAMED_BYTES)] {
+            let length = header::HeaderValue::from(length);
+            streamed
+                .headers_mut()
+                .insert(header::CONTENT_LENGTH, length);
+            assert_eq!(reserved(&streamed), STREAM_BYTES + expected);
+        }
         assert_eq!(reserved(&response(1 << 20)), STREAM_BYTES + (1 << 20));
         assert_eq!(budgets.known.used_bytes(), 0);
     }

@@ -28,7 +28,7 @@ usage: cargo xtask COMMAND
 
   quickstart             build a server and serve a sample repository on 127.0.0.1:8000, with a Wasm hook that
                          guards its branch main
-      --check            run the demonstration, then stop
+      --check            run the demonstration with new data in target/quickstart-check, then stop
       --listen HOST:PORT listen on this address
       --data FOLDER      store the data in FOLDER instead of target/quickstart-data
       --weir FILE        use this server instead of building one

@@ -75,6 +75,16 @@ impl Options {
         }
         Ok(options)
     }
+
+    /// The given folder, or one that is kept, or one for `--check`, which begins with an empty folder each time.
+    fn data_folder(&self) -> PathBuf {
+        let name = match self.check {
+            true => "quickstart-check",
+            false => "quickstart-data",
+        };
+        let given = self.data.clone();
+        given.unwrap_or_else(|| target_dir().join(name))
+    }
 }
 
 /// An event while the server runs.
@@ -92,13 +102,10 @@ pub(crate) fn start(arguments: &[&str]) -> Result<()> {
     let listen = options.listen.as_deref().unwrap_or(LISTEN);
     check_address_is_free(listen)?;
     let (weir, components) = programs(&options)?;
-    let data = options
-        .data
-        .clone()
-        .unwrap_or_else(|| target_dir().join("quickstart-data"));
+    let data = options.data_folder();
     if options.check && options.data.is_none() && data.exists() {
         std::fs::remove_dir_all(&data)
-            .context("failed to remove the data of the last quickstart")?;
+            .context("failed to remove the data of the last quickstart with --check")?;
     }
 
     let (events, inbox) = channel();
@@ -119,9 +126,13 @@ pub(crate) fn start(arguments: &[&str]) -> Result<()> {
 /// Fails if another program listens on the address. Called before anything is built.
 fn check_address_is_free(listen: &str) -> Result<()> {
     match TcpListener::bind(listen) {
+        Ok(free) if !free.local_addr()?.ip().is_loopback() => bail!(
+            "--listen {listen}: a quickstart serves this machine only; use a loopback address, such as 127.0.0.1:8001"
+        ),
         Ok(_) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => bail!(
-            "another program listens on {listen}: stop it, or use another address, as in `cargo xtask quickstart --listen 127.0.0.1:8001`"
+            "another program listens on {listen}: stop it, or use another address, as in `cargo xtask quickstart --listen {}`",
+            free_address_after(listen)
         ),
         Err(e) => Err(e).with_context(|| {
             format!(
@@ -311,9 +322,33 @@ Copy this into bash or zsh, for the AWS command line, lakectl, Python (`pip inst
     )
 }
 
+/// Returns an address with a free port, the next one if possible.
+fn free_address_after(listen: &str) -> String {
+    let port = listen.rsplit(':').next().and_then(|port| port.parse().ok());
+    let first = port.unwrap_or(8000_u16).saturating_add(1);
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let port = (first..=u16::MAX).find(is_free).unwrap_or(8001);
+    format!("127.0.0.1:{port}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Options, check_address_is_free};
+
+    /// Guards against a bug: a quickstart with `--check` deleted the data of the last quickstart.
+    #[test]
+    fn check_has_its_own_data_folder() {
+        let folder = |arguments: &[&str]| Options::parse(arguments).unwrap().data_folder();
+        assert!(folder(&[]).ends_with("quickstart-data"));
+        assert!(folder(&["--check"]).ends_with("quickstart-check"));
+        assert!(folder(&["--check", "--data", "mine"]).ends_with("mine"));
+    }
+
+    #[test]
+    fn addresses_of_other_machines_are_refused_before_building() {
+        let error = check_address_is_free("0.0.0.0:0").unwrap_err().to_string();
+        assert!(error.contains("a loopback address"), "{error}");
+    }
 
     #[test]
     fn unknown_and_incomplete_options_are_rejected() {
@@ -334,6 +369,8 @@ mod tests {
             error.contains(&address) && error.contains("--listen"),
             "{error}"
         );
+        let (_, suggested) = error.split_once("--listen ").unwrap();
+        assert_ne!(suggested.trim_end_matches('`'), address);
         drop(taken);
         check_address_is_free(&address).unwrap();
         check_address_is_free("no address").unwrap_err();

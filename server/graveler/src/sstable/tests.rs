@@ -286,7 +286,7 @@ async fn walk_fails_at_an_empty_block_among_others() {
     Footer { index, ..footer }.encode(&mut table);
     let reader = Reader::from_bytes(table.into()).await.unwrap();
     let error = scan(&reader).await.unwrap_err();
-    assert!(error.to_string().contains("without records"), "{error}");
+    assert!(error.to_string().contains("has no records"), "{error}");
 }
 
 #[test]

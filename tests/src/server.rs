@@ -1,6 +1,6 @@
 //! One `weir` process with its own data folder, port and database. It is killed on drop.
 //!
-//! At most [`MAX_SERVERS`] servers run at the same time, plus those that [`TestServer::beside`] starts, however many
+//! At most [`MAX_SERVERS`] servers run at the same time, plus those that [`TestServer::start_second_server`] starts, however many
 //! tests cargo starts.
 
 use std::fmt::Write as _;
@@ -26,7 +26,7 @@ pub const ADMIN: (&str, &str, &str) = (
     "system-tests/secret+key000000000000000000",
 );
 
-/// Maximum number of concurrent servers, without those that [`TestServer::beside`] starts.
+/// Maximum number of concurrent servers, without those that [`TestServer::start_second_server`] starts.
 const MAX_SERVERS: usize = 2;
 /// Maximum startup time. The machine may be building at the same time.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -63,7 +63,7 @@ pub struct TestServer {
     flags: &'static [&'static str],
     /// The administrator's access key and secret.
     keys: (&'static str, &'static str),
-    /// `None` for a server started by [`TestServer::beside`], which uses the slot of the first one.
+    /// `None` for a server started by [`TestServer::start_second_server`], which uses the slot of the first one.
     _slot: Option<Slot>,
 }
 

@@ -289,13 +289,9 @@ impl Loader {
         event: &Event,
         paths: &[&str],
     ) -> Result<bool, LoadError> {
-        let (Some(base), Some(candidate)) = (event.base(), event.candidate()) else {
+        let Some((base, candidate)) = self.compared_trees(event) else {
             return Ok(false);
         };
-        let (base, candidate) = (
-            self.stored(&event.repository, base),
-            self.stored(&event.repository, candidate),
-        );
         let page = base.diff(&candidate, "", "", paths.len() + 1).await?;
         let mut changed = page.results.into_iter().filter_map(|(a, b)| a.or(b));
         let is_given = |object: Object| paths.contains(&object.path.as_str());
@@ -309,13 +305,9 @@ impl Loader {
         event: &Event,
         paths: &[&str],
     ) -> Result<bool, LoadError> {
-        let (Some(base), Some(candidate)) = (event.base(), event.candidate()) else {
+        let Some((base, candidate)) = self.compared_trees(event) else {
             return Ok(true);
         };
-        let (base, candidate) = (
-            self.stored(&event.repository, base),
-            self.stored(&event.repository, candidate),
-        );
         for path in paths {
             // The path itself sorts before all paths that begin with it.
             let page = base.diff(&candidate, path, "", 1).await?;
@@ -325,6 +317,12 @@ impl Loader {
             }
         }
         Ok(false)
+    }
+
+    /// Returns the trees before and after the change of an event. `None` if the event lacks one of them.
+    fn compared_trees(&self, event: &Event) -> Option<(Snapshot, Snapshot)> {
+        let stored = |tree| self.stored(&event.repository, tree);
+        Some((stored(event.base()?), stored(event.candidate()?)))
     }
 
     /// Returns the action files of a tree. The set also holds the errors of single files and of the
